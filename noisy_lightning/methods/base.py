@@ -1,0 +1,62 @@
+"""What a training method is, and all that it may know."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from noisy_lightning.losses.base import RobustLoss
+from noisy_lightning.types import Step
+
+
+@dataclass(frozen=True)
+class Problem:
+    """All that a method may know about its task."""
+
+    make_backbone: Callable[[], nn.Module]
+    """A new network from images (B, C, H, W) to logits (B, K); each call initialises afresh."""
+    loss: RobustLoss
+    num_classes: int
+    num_samples: int
+    """Size of the original training set: an index is in [0, num_samples)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where the training stands."""
+
+    epoch: int
+    """Current epoch, counted from 0."""
+    max_epochs: int
+
+
+class Method(nn.Module, ABC):
+    """How a network is trained on given labels.
+
+    Subclasses are final and take the problem first, then their own hyper-parameters. State that changes the
+    weights is a buffer of the method, so that checkpoints carry it. True labels never come here.
+    """
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits (B, K) to evaluate for images (B, C, H, W)."""
+
+    @abstractmethod
+    def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
+        """Return what to minimise and what to record.
+
+        Args:
+            image: (B, C, H, W) normalised images.
+            label: (B,) given labels in [0, K).
+            index: (B,) positions in the original training set, in [0, num_samples).
+        """
+
+    def on_epoch_start(self, run: Run) -> None:
+        """Prepare for an epoch; runs before its first batch."""
+
+    def on_step_end(self) -> None:
+        """Follow up on a batch; runs after the optimizer's step."""
+
+    def on_epoch_end(self, run: Run) -> None:
+        """Close an epoch; runs after its last batch."""

@@ -1,0 +1,31 @@
+"""What passes between loader, method, module and recorder."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """What every loader yields."""
+
+    image: Tensor
+    """(B, C, H, W) normalised images."""
+    label: Tensor
+    """(B,) given labels, possibly wrong."""
+    index: Tensor
+    """(B,) positions in the original data set, for life."""
+    true_label: Tensor
+    """(B,) true labels, for measurement only; -1 where nobody knows them."""
+
+
+class Step(NamedTuple):
+    """What a method returns for one batch."""
+
+    loss: Tensor
+    """() to minimise."""
+    losses: Tensor
+    """(B,) per-sample losses to record."""
+    logits: Tensor
+    """(B, K) to record."""
+    kept: Tensor | None = None
+    """(B,) bool or weight in [0, 1]: how far each sample took part; None: all of them, fully."""
