@@ -12,7 +12,7 @@ class Batch(NamedTuple):
     """(B, C, H, W) normalised images."""
     label: Tensor
     """(B,) given labels, possibly wrong."""
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch has no use for
     """(B,) positions in the original data set, for life."""
     true_label: Tensor
     """(B,) true labels, for measurement only; -1 where nobody knows them."""
