@@ -1,0 +1,47 @@
+"""Generalized cross-entropy: Zhang and Sabuncu, NeurIPS 2018."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from noisy_lightning.losses.base import RobustLoss
+from noisy_lightning.losses.probabilities import expected_loss, floor, log_probabilities
+from noisy_lightning.losses.ranges import check_range
+
+
+def box_cox(log_p: Tensor, q: float) -> Tensor:
+    """Return (1 − p^q)/q elementwise (eq. 6)."""
+    return -torch.expm1(q * log_p) / q
+
+
+@final
+class GeneralizedCrossEntropy(RobustLoss):
+    """Generalized cross-entropy (1 − p_y^q)/q (eq. 6), between cross-entropy (q → 0) and 1 − p_y (q = 1).
+
+    Soft targets give the mean over the target.
+
+    Args:
+        q: the exponent, in (0, 1]. The paper has 0.7.
+        min_probability: p is clamped from below at this, in [0, 1); samples under it get no gradient. 0 is the
+            paper; the code of "Normalized Loss Functions" (Ma et al. 2020) has 1e-7, which matters at small q only.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(self, q: float = 0.7, min_probability: float = 0.0) -> None:
+        super().__init__()
+        check_range("q", q, "(0, 1]")
+        check_range("min_probability", min_probability, "[0, 1)")
+        self.q = q
+        self.min_probability = min_probability
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return (B,) losses of logits (B, K) for class indices (B,) or class probabilities (B, K).
+
+        Raises:
+            ValueError: on CPU, if a label lies outside [0, K).
+        """
+        log_p = log_probabilities(logits)
+        return expected_loss(lambda log_p: box_cox(floor(log_p, self.min_probability), self.q), log_p, target)
