@@ -1,0 +1,127 @@
+"""Transition matrices T[i, j] = P(given = j | true = i): read, check, and draw labels from them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from noisy_lightning.errors import InputError
+
+# Matrices in papers and in float32 files are rounded; a forgotten class is off by far more than this.
+_ROW_SUM_TOLERANCE = 1e-4
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Check that labels are (N,) int64 in [0, K).
+
+    Raises:
+        InputError: They are not.
+    """
+    if labels.dtype != torch.int64 or labels.ndim != 1:
+        raise InputError(f"labels must be (N,) int64, got {tuple(labels.shape)} {labels.dtype}")
+    outside = labels[(labels < 0) | (labels >= num_classes)]
+    if len(outside):
+        raise InputError(f"labels must be in [0, {num_classes - 1}], got {outside[0].item()}")
+
+
+def sample_labels(labels: Tensor, matrix: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw a given label for each true one by the inverse distribution function of its row.
+
+    Args:
+        labels: (N,) int64 true labels in [0, K).
+        matrix: (K, K) float64, not negative, each row with sum 1 up to rounding.
+        generator: CPU generator; gives one float64 uniform per label, in the order of the labels.
+
+    Returns:
+        (N,) int64 given labels.
+
+    Raises:
+        InputError: Labels outside [0, K).
+    """
+    num_classes = len(matrix)
+    check_labels(labels, num_classes)
+    uniform = torch.rand(len(labels), dtype=torch.float64, generator=generator)
+    cumulative = matrix.cumsum(1)
+    # Ends each row in exactly 1 from its last possible class on, so that no uniform in [0, 1) falls behind it.
+    cumulative = cumulative / cumulative[:, -1:]
+    # Grouped by class, because looking up (N, K) rows takes 4 times as long at K = 100 and 10 GB at ImageNet's size.
+    order = labels.argsort(stable=True)
+    groups = torch.split(uniform[order], labels.bincount(minlength=num_classes).tolist())
+    drawn = [torch.searchsorted(row, group, right=True) for row, group in zip(cumulative, groups, strict=True)]
+    return torch.empty_like(labels).index_copy_(0, order, torch.cat(drawn))
+
+
+def choose_exactly(labels: Tensor, rate: float, per_class: bool, generator: torch.Generator) -> Tensor:
+    """Choose an exact share of the samples at random.
+
+    Args:
+        labels: (N,) int64 true labels, not negative.
+        rate: Share to choose, in [0, 1]; counts are rounded to the nearest whole number.
+        per_class: Choose this share of each class, instead of the whole.
+        generator: CPU generator; gives one float64 uniform per label.
+
+    Returns:
+        (N,) bool, true where chosen.
+    """
+    uniform = torch.rand(len(labels), dtype=torch.float64, generator=generator)
+    groups = labels if per_class else torch.zeros_like(labels)
+    chosen = torch.zeros_like(labels, dtype=torch.bool)
+    for group in groups.bincount().nonzero()[:, 0]:
+        members = (groups == group).nonzero()[:, 0]
+        # By rank of the uniforms rather than torch.randperm, whose algorithm is free to change with its release.
+        ranked = members[uniform[members].argsort(stable=True)]
+        chosen[ranked[: round(rate * len(members))]] = True
+    return chosen
+
+
+def read_matrix(path: Path) -> list[list[float]]:
+    """Read the rows of a matrix from a `.csv` (comma-separated, no header), `.json` (a list of lists) or `.npy` file.
+
+    Raises:
+        InputError: The file is missing, of another kind, or holds something else.
+    """
+    try:
+        if path.suffix == ".npy":
+            rows = np.load(path, allow_pickle=False).tolist()
+        elif path.suffix == ".json":
+            rows = json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".csv":
+            lines = path.read_text(encoding="utf-8-sig").splitlines()
+            rows = [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
+        else:
+            raise InputError(f"matrix must be a .csv, .json or .npy file, got {path}")
+    except (OSError, EOFError) as error:
+        raise InputError(f"matrix: cannot read {path}: {error}") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"matrix: {path} does not hold rows of numbers: {error}") from error
+    return rows  # type: ignore[no-any-return]  # whatever it is, checked_matrix looks at it next
+
+
+def checked_matrix(matrix: Sequence[Sequence[float]]) -> Tensor:
+    """Check a transition matrix and divide each row by its sum.
+
+    Returns:
+        (K, K) float64.
+
+    Raises:
+        InputError: It is not K×K, or has a row that holds something other than probabilities with sum 1.
+    """
+    try:
+        rows = torch.tensor([[float(cell) for cell in row] for row in matrix], dtype=torch.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"matrix must be K rows of K numbers: {error}") from error
+    if rows.ndim != 2 or len(rows) != rows.shape[1]:
+        raise InputError(f"matrix must be K×K, got {'×'.join(map(str, rows.shape))}")
+    for index, row in enumerate(rows):
+        wrong = row[~((row >= 0) & (row <= 1 + _ROW_SUM_TOLERANCE))]
+        if len(wrong):
+            raise InputError(f"matrix must hold probabilities in [0, 1], row {index} has {wrong[0].item():.6g}")
+        total = row.sum().item()
+        if abs(total - 1) > _ROW_SUM_TOLERANCE:
+            raise InputError(f"matrix must have rows with sum 1, row {index} sums to {total:.6g}")
+    return rows / rows.sum(1, keepdim=True)
