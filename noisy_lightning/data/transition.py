@@ -68,13 +68,14 @@ def choose_exactly(labels: Tensor, rate: float, per_class: bool, generator: torc
     """
     uniform = torch.rand(len(labels), dtype=torch.float64, generator=generator)
     groups = labels if per_class else torch.zeros_like(labels)
-    chosen = torch.zeros_like(labels, dtype=torch.bool)
-    for group in groups.bincount().nonzero()[:, 0]:
-        members = (groups == group).nonzero()[:, 0]
-        # By rank of the uniforms rather than torch.randperm, whose algorithm is free to change with its release.
-        ranked = members[uniform[members].argsort(stable=True)]
-        chosen[ranked[: round(rate * len(members))]] = True
-    return chosen
+    # By rank of the uniforms rather than torch.randperm, whose algorithm is free to change with its release.
+    ranked = uniform.argsort(stable=True)
+    ranked = ranked[groups[ranked].argsort(stable=True)]
+    sizes = groups.bincount()
+    starts = sizes.cumsum(0) - sizes
+    counts = (rate * sizes.double()).round()
+    within = torch.arange(len(labels)) < (starts + counts).repeat_interleave(sizes)
+    return torch.empty_like(within).index_copy_(0, ranked, within)
 
 
 def read_matrix(path: Path) -> list[list[float]]:

@@ -1,0 +1,177 @@
+"""What identifies and describes given labels: their hash, noise rate and transition matrix, as numbers and as text."""
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from noisy_lightning.data.noise import LabelNoise
+
+_LARGEST_PRINTED = 16
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The labels of a training set by index, and which part each belongs to: the contents of `noise.csv`."""
+
+    true_labels: Tensor
+    """(N,) int64; -1 where nobody knows it."""
+    given_labels: Tensor
+    """(N,) int64 in [0, K)."""
+    train_indices: Tensor
+    """(n,) int64, ascending."""
+    val_indices: Tensor
+    """(m,) int64, ascending; what is in neither part is unused."""
+
+
+@dataclass(frozen=True)
+class NoiseSummary:
+    """What noise a run asked for and what it got: the contents of `noise.json`."""
+
+    kind: str
+    """Class name of the noise."""
+    arguments: dict[str, Any]
+    """Its constructor arguments."""
+    seed: int
+    nominal_rate: float
+    """The rate as papers would name it."""
+    expected_rate: float | None
+    """The share of wrong labels to expect of this noise and class balance; None where no true label is known."""
+    realised_rate: float | None
+    """The share of wrong labels drawn; None where no true label is known."""
+    nominal_matrix: list[list[float]] | None
+    """(K, K), rows over true classes; None for noise that depends on the image."""
+    realised_matrix: list[list[float]]
+    """(K, K); the row of a class without samples is all zeros."""
+    label_hash: str
+    """SHA-256 of the given labels."""
+    dataset: str
+    """Name of the data set."""
+    dataset_checksum: str
+    num_samples: int
+    num_classes: int
+
+
+def label_hash(labels: Tensor) -> str:
+    """Return the SHA-256 of (N,) labels as little-endian int64, in hexadecimal."""
+    return hashlib.sha256(labels.cpu().numpy().astype("<i8").tobytes()).hexdigest()
+
+
+def realised_rate(true_labels: Tensor, given_labels: Tensor) -> float | None:
+    """Return the share of given labels that are wrong.
+
+    Args:
+        true_labels: (N,) int64; -1 where unknown: these samples are left out.
+        given_labels: (N,) int64.
+
+    Returns:
+        The noise rate in [0, 1], or None where no true label is known.
+    """
+    wrong = (true_labels != given_labels)[true_labels >= 0]
+    return int(wrong.sum()) / len(wrong) if len(wrong) else None
+
+
+def realised_matrix(true_labels: Tensor, given_labels: Tensor, num_classes: int) -> Tensor:
+    """Return the measured T[i, j]: the share of samples of class i that were given label j.
+
+    Args:
+        true_labels: (N,) int64 in [0, K); -1 where unknown: these samples are left out.
+        given_labels: (N,) int64 in [0, K).
+        num_classes: K.
+
+    Returns:
+        (K, K) float64. The row of a class without samples is all zeros, so that it cannot pass for a measurement.
+    """
+    known = true_labels >= 0
+    cells = true_labels[known] * num_classes + given_labels[known]
+    counts = cells.bincount(minlength=num_classes**2).reshape(num_classes, num_classes).double()
+    return counts / counts.sum(1, keepdim=True).clamp(min=1)
+
+
+def expected_rate(noise: LabelNoise, true_labels: Tensor, num_classes: int) -> float | None:
+    """Return the share of wrong labels to expect of a noise on these classes.
+
+    It differs from the nominal rate r where noise touches some classes only or redraws the true class too: r/2 for
+    the five flips of CIFAR-10, r·(K-1)/K for symmetric noise over all K classes.
+
+    Args:
+        noise: The noise; where it depends on the image its nominal rate is all that is known.
+        true_labels: (N,) int64 in [0, K); -1 where unknown: these samples are left out.
+        num_classes: K.
+
+    Returns:
+        The rate in [0, 1], or None where no true label is known.
+    """
+    known = true_labels[true_labels >= 0]
+    if not len(known):
+        return None
+    matrix = noise.transition_matrix(num_classes)
+    return noise.nominal_rate if matrix is None else (1 - matrix.diagonal()[known]).mean().item()
+
+
+def noise_arguments(noise: LabelNoise) -> dict[str, Any]:
+    """Return the constructor arguments of a noise, read from its attributes of the same names."""
+    return {name: getattr(noise, name) for name in inspect.signature(type(noise)).parameters}
+
+
+def summarise(
+    noise: LabelNoise, labels: LabelTable, *, seed: int, num_classes: int, dataset: str, dataset_checksum: str
+) -> NoiseSummary:
+    """Describe the noise of a training set.
+
+    Args:
+        noise: What drew the given labels.
+        labels: The labels.
+        seed: The seed of the draw.
+        num_classes: K.
+        dataset: Name of the data set.
+        dataset_checksum: What identifies its files or images.
+    """
+    true, given = labels.true_labels, labels.given_labels
+    nominal = noise.transition_matrix(num_classes)
+    return NoiseSummary(
+        kind=type(noise).__name__,
+        arguments=noise_arguments(noise),
+        seed=seed,
+        nominal_rate=noise.nominal_rate,
+        expected_rate=expected_rate(noise, true, num_classes),
+        realised_rate=realised_rate(true, given),
+        nominal_matrix=None if nominal is None else nominal.tolist(),
+        realised_matrix=realised_matrix(true, given, num_classes).tolist(),
+        label_hash=label_hash(given),
+        dataset=dataset,
+        dataset_checksum=dataset_checksum,
+        num_samples=len(given),
+        num_classes=num_classes,
+    )
+
+
+def format_matrix(matrix: Tensor, class_names: Sequence[str]) -> str:
+    """Lay a transition matrix out for the terminal.
+
+    Args:
+        matrix: (K, K), rows over true classes.
+        class_names: K names.
+
+    Returns:
+        A table with a row per true class, in percent, and a line that sums it up; above 16 classes this line only.
+    """
+    wrong = (1 - matrix.diagonal())[matrix.sum(1) > 0]
+    if not len(wrong):
+        return "no sample with a known true label"
+    least, most = 100 * wrong.min().item(), 100 * wrong.max().item()
+    summary = (
+        f"wrong per class: {least:.1f} to {most:.1f} %, mean {100 * wrong.mean().item():.1f} %; "
+        f"{int((wrong > 0).sum())} of {len(wrong)} classes are touched"
+    )
+    if len(matrix) > _LARGEST_PRINTED:
+        return summary
+    width = max(len("true \\ given"), *(len(name) + 3 for name in class_names))
+    lines = ["true \\ given".ljust(width) + "".join(f"{label:6}" for label in range(len(matrix)))]
+    for label, (name, row) in enumerate(zip(class_names, matrix.tolist(), strict=True)):
+        cells = "".join(f"{100 * cell:6.1f}" if cell else "     ." for cell in row)
+        lines.append(f"{label:2} {name}".ljust(width) + (cells if any(row) else "  no sample"))
+    return "\n".join([*lines, summary])

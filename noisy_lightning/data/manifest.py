@@ -1,0 +1,111 @@
+"""The noise files of a run: `noise.csv` with every label, `noise.json` with what they amount to."""
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash
+from noisy_lightning.errors import InputError
+
+TABLE_FILE = "noise.csv"
+SUMMARY_FILE = "noise.json"
+_HEADER = "index,true_label,given_label,split"
+_SPLITS = ("unused", "train", "val")
+
+
+def write_manifest(folder: Path, summary: NoiseSummary, labels: LabelTable) -> None:
+    """Write `noise.csv` and then `noise.json`, each whole or not at all; existing ones are replaced.
+
+    `noise.csv` has a row per sample in the order of the indices; its true label is empty where nobody knows it.
+
+    Args:
+        folder: An existing folder.
+        summary: What to write to `noise.json`.
+        labels: What to write to `noise.csv`.
+    """
+    split = np.zeros(len(labels.given_labels), dtype=np.int64)
+    split[labels.train_indices.numpy()] = _SPLITS.index("train")
+    split[labels.val_indices.numpy()] = _SPLITS.index("val")
+    true = ["" if label < 0 else label for label in labels.true_labels.tolist()]
+    rows = zip(true, labels.given_labels.tolist(), split.tolist(), strict=True)
+    lines = [f"{index},{true},{given},{_SPLITS[part]}\n" for index, (true, given, part) in enumerate(rows)]
+    _replace(folder / TABLE_FILE, f"{_HEADER}\n{''.join(lines)}")
+    _replace(folder / SUMMARY_FILE, json.dumps(asdict(summary), indent=2, allow_nan=False, default=str) + "\n")
+
+
+def read_manifest(folder: Path) -> tuple[NoiseSummary, LabelTable]:
+    """Read the noise files of a run.
+
+    Raises:
+        InputError: A file is missing, torn or malformed, or the two do not belong together.
+    """
+    summary = _read_summary(folder / SUMMARY_FILE)
+    path = folder / TABLE_FILE
+    labels = _read_table(path)
+    found = label_hash(labels.given_labels)
+    if found != summary.label_hash:
+        raise InputError(
+            f"{path} holds other labels ({found[:16]}…) than {SUMMARY_FILE} beside it names "
+            f"({summary.label_hash[:16]}…): restore both files from the same run"
+        )
+    return summary, labels
+
+
+def _replace(path: Path, text: str) -> None:
+    # Beside the target, because a rename is atomic only within a file system.
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(text.encode())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: name the folder of a run, which holds its noise files") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _read_summary(path: Path) -> NoiseSummary:
+    try:
+        entries: dict[str, Any] = json.loads(_read_text(path))
+        return NoiseSummary(**{field.name: entries[field.name] for field in fields(NoiseSummary)})
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not whole JSON: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path} is no summary of label noise: {error!r}") from error
+
+
+def _read_table(path: Path) -> LabelTable:
+    header, *lines = _read_text(path).split("\n")
+    if header != _HEADER:
+        raise InputError(f"{path} must begin with {_HEADER!r}, got {header[:80]!r}")
+    if lines[-1:] != [""]:
+        raise InputError(f"{path} ends in the middle of a line")
+    table = np.array([_row(path, index, line) for index, line in enumerate(lines[:-1])], dtype=np.int64)
+    true, given, split = torch.from_numpy(table.reshape(-1, 3)).T.contiguous()
+    return LabelTable(true, given, _positions(split, "train"), _positions(split, "val"))
+
+
+def _row(path: Path, index: int, line: str) -> tuple[int, int, int]:
+    try:
+        position, true, given, split = line.split(",")
+        if int(position) != index:
+            raise ValueError(f"index {position} where {index} belongs")
+        return int(true) if true else -1, int(given), _SPLITS.index(split)
+    except ValueError as error:
+        raise InputError(f"{path}, line {index + 2}: {line[:80]!r} is no row of {_HEADER!r}: {error}") from error
+
+
+def _positions(split: Tensor, name: str) -> Tensor:
+    return (split == _SPLITS.index(name)).nonzero()[:, 0]
