@@ -1,0 +1,268 @@
+"""Per-sample records of a run: written as one file per epoch, read back as arrays, and what they measure.
+
+Neither Lightning nor torch is needed to read a run. The training callback and every later reader share the
+measures below, so that a curve seen live and a number computed afterwards agree.
+"""
+
+import csv
+import os
+import re
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from noisy_lightning.errors import InputError
+
+FOLDER = "records"
+NOISE_FILE = "noise.csv"
+_NAME = re.compile(r"epoch_(\d+)\.npz")
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.integer[Any]]
+Bools = NDArray[np.bool_]
+
+
+class EpochRecord(NamedTuple):
+    """What one epoch leaves of its N samples, in the order of the original training set."""
+
+    loss: Floats
+    """(N,) loss as the sample met it during the epoch; NaN where it was not seen."""
+    confidence: Floats
+    """(N,) softmax output for the given label, in [0, 1]; NaN where not seen."""
+    prediction: Ints
+    """(N,) predicted class; -1 exactly where not seen."""
+    kept: Floats | None = None
+    """(N,) how far the method let the sample take part, in [0, 1]; NaN where not seen; None: not recorded."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that a run has recorded: the rows of its E epochs, and what is known of its N samples."""
+
+    run: Path
+    epochs: Ints
+    """(E,) recorded epochs, counted from 0, ascending; a run that was cut has fewer, a damaged one gaps."""
+    loss: Floats
+    """(E, N) as in `EpochRecord`."""
+    confidence: Floats
+    """(E, N) to half precision."""
+    prediction: Ints
+    """(E, N) -1 exactly where not seen."""
+    kept: Floats | None
+    """(E, N), or None where no epoch recorded it; 1 for what was seen in an epoch that did not."""
+    labels: Ints
+    """(N,) given labels."""
+    true_labels: Ints
+    """(N,) true labels; -1 where nobody knows them."""
+    split: NDArray[np.str_]
+    """(N,) "train" or "val"."""
+
+    @property
+    def is_clean(self) -> Bools:
+        """(N,) the given label is known to be true."""
+        return np.equal(self.true_labels, self.labels)
+
+    @property
+    def is_noisy(self) -> Bools:
+        """(N,) the given label is known to be false."""
+        noisy: Bools = (self.true_labels >= 0) & (self.true_labels != self.labels)
+        return noisy
+
+    def epoch(self, row: int) -> EpochRecord:
+        """Return the record in row `row` of the arrays."""
+        kept = None if self.kept is None else self.kept[row]
+        return EpochRecord(self.loss[row], self.confidence[row], self.prediction[row], kept)
+
+    def measures(self) -> dict[str, Floats]:
+        """Return every measure of `measure` over the epochs, each (E,), NaN in epochs where it is unknown."""
+        rows = [measure(self.epoch(row), self.labels, self.true_labels) for row in range(len(self.epochs))]
+        names = dict.fromkeys(name for row in rows for name in row)
+        return {name: np.array([row.get(name, np.nan) for row in rows], np.float32) for name in names}
+
+
+def write_epoch(folder: Path, epoch: int, record: EpochRecord) -> Path:
+    """Write the record of one epoch, whole or not at all; an older record of that epoch is replaced.
+
+    Args:
+        folder: the run's folder of records; made if missing.
+        epoch: counted from 0.
+        record: confidence and participation are stored to half precision.
+
+    Returns:
+        The file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"epoch_{epoch:04d}.npz"
+    rows: dict[str, NDArray[Any]] = {
+        "loss": record.loss.astype(np.float32),
+        "confidence": record.confidence.astype(np.float16),
+        "prediction": record.prediction.astype(np.int16),
+    }
+    if record.kept is not None:
+        rows["kept"] = record.kept.astype(np.float16)
+    # In the same folder, since only a rename within a file system is atomic; by a name that no reader takes.
+    partial = folder / f".{path.name}.{os.getpid()}"
+    try:
+        # An .npz as numpy writes it, but at zlib's fastest level: half the time for 1 % more space.
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, row in rows.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, row)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load(run: str | Path) -> Records:
+    """Open the records of a run.
+
+    Args:
+        run: the run's folder, which holds `noise.csv` and `records/`; the run may still be going on.
+
+    Raises:
+        InputError: the folder is no run or has no record yet, or a file is damaged or of another data set.
+    """
+    run = Path(run)
+    labels, true_labels, split = _read_noise(run / NOISE_FILE)
+    found = {int(match[1]): path for path in (run / FOLDER).glob("*") if (match := _NAME.fullmatch(path.name))}
+    if not found:
+        raise InputError(f"{run / FOLDER} holds no epoch_*.npz: the run has not finished its first epoch")
+    epochs = np.array(sorted(found))
+    shape = (len(epochs), len(labels))
+    loss, confidence = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    prediction = np.empty(shape, np.int16)
+    kept = None
+    for row, epoch in enumerate(epochs):
+        record = _read_epoch(found[int(epoch)], len(labels))
+        loss[row], confidence[row], prediction[row] = record["loss"], record["confidence"], record["prediction"]
+        if "kept" in record:
+            # Epochs before a method starts to select have no such row: there every seen sample took part.
+            kept = np.where(prediction >= 0, 1.0, np.nan).astype(np.float32) if kept is None else kept
+            kept[row] = record["kept"]
+        elif kept is not None:
+            kept[row] = np.where(prediction[row] >= 0, 1.0, np.nan)
+    return Records(run, epochs, loss, confidence, prediction, kept, labels, true_labels, split)
+
+
+def _read_noise(path: Path) -> tuple[Ints, Ints, NDArray[np.str_]]:
+    """Return given labels, true labels (-1 unknown) and split, each (N,)."""
+    if not path.is_file():
+        raise InputError(f"{path.parent} is no run folder: it has no {path.name}")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        index = [int(row["index"]) for row in rows]
+        labels = np.array([int(row["given_label"]) for row in rows])
+        true_labels = np.array([int(row["true_label"] or -1) for row in rows])
+        split = np.array([row["split"] for row in rows])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged, it should have index,true_label,given_label,split: {error}") from error
+    if not rows or index != list(range(len(rows))):
+        raise InputError(f"{path} is damaged: its index should count 0, 1, 2, ...")
+    return labels, true_labels, split
+
+
+def _read_epoch(path: Path, num_samples: int) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file, np.load(file) as archive:
+            record = dict(archive)
+        lengths = {name: len(record[name]) for name in record.keys() | {"loss", "confidence", "prediction"}}
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is damaged ({error}): delete it to read the other epochs") from error
+    if set(lengths.values()) != {num_samples}:
+        raise InputError(
+            f"{path} records {max(lengths.values())} samples, but {NOISE_FILE} beside it lists {num_samples}: "
+            "they belong to different runs"
+        )
+    return record
+
+
+def measure(record: EpochRecord, labels: Ints, true_labels: Ints) -> dict[str, float]:
+    """Return what one epoch's record says about the training; what cannot be known is absent, never NaN.
+
+    Samples that were not seen do not count. Mean losses are taken over the finite ones.
+
+    Args:
+        record: rows (N,).
+        labels: (N,) given labels.
+        true_labels: (N,) true labels, -1 where unknown.
+
+    Returns:
+        `loss`, `loss_clean`, `loss_noisy`: mean loss of all, of clean and of noisy samples.
+        `auroc`: of the loss as noise detector, in [0, 1]; 0.5 is chance.
+        `memorised`, `corrected`, `neither`: fractions of the noisy samples predicted as the given label, as the
+        true one, as another.
+        `acc`, `acc_true`: accuracy on given and on true labels.
+        `kept`: mean participation; `label_precision`, `label_recall`: the clean share of what was kept, the kept
+        share of what is clean.
+    """
+    loss, _, prediction, kept = record
+    seen = prediction >= 0
+    known = seen & (true_labels >= 0)
+    clean, noisy = known & (true_labels == labels), known & (true_labels != labels)
+    memorised, corrected = prediction == labels, prediction == true_labels
+    means = {
+        "loss": _mean(loss, seen & np.isfinite(loss)),
+        "loss_clean": _mean(loss, clean & np.isfinite(loss)),
+        "loss_noisy": _mean(loss, noisy & np.isfinite(loss)),
+        "auroc": noise_auroc(loss[known], noisy[known]),
+        "memorised": _mean(memorised, noisy),
+        "corrected": _mean(corrected, noisy),
+        "neither": _mean(~memorised & ~corrected, noisy),
+        "acc": _mean(memorised, seen),
+        "acc_true": _mean(corrected, known),
+    }
+    if kept is not None:
+        means["kept"] = _mean(kept, seen)
+        means["label_recall"] = _mean(kept, clean)
+        weight = float(kept[known].sum(dtype=np.float64))
+        means["label_precision"] = float(kept[clean].sum(dtype=np.float64)) / weight if weight else None
+    return {name: value for name, value in means.items() if value is not None}
+
+
+def noise_auroc(loss: Floats, is_noisy: Bools) -> float | None:
+    """Return the probability that a noisy sample's loss exceeds a clean one's, ties counted half.
+
+    Args:
+        loss: (n,) an infinite loss ranks highest; NaN does not count.
+        is_noisy: (n,).
+
+    Returns:
+        The area under the ROC curve in [0, 1], or None without both clean and noisy samples.
+    """
+    # Loaded on first use: 0.7 s that neither the command line nor a run without known truth should pay.
+    from sklearn.metrics import auc, roc_curve  # noqa: PLC0415
+
+    ranked = ~np.isnan(loss)
+    if not is_noisy[ranked].any() or is_noisy[ranked].all():
+        return None
+    score = np.nan_to_num(loss[ranked])  # ±inf become the largest finite numbers: the same ranks
+    # roc_auc_score gives the same number in twice the time.
+    false_positive, true_positive, _ = roc_curve(is_noisy[ranked], score, drop_intermediate=False)
+    return float(auc(false_positive, true_positive))
+
+
+def class_accuracy(prediction: Ints, reference: Ints, num_classes: int) -> Floats:
+    """Return the accuracy (K,) in each class of the reference, NaN for a class of which no sample was seen.
+
+    Args:
+        prediction: (N,) predicted class, -1 where not seen.
+        reference: (N,) labels to compare with, -1 where unknown.
+        num_classes: K.
+    """
+    counted = (prediction >= 0) & (reference >= 0)
+    total = np.bincount(reference[counted], minlength=num_classes)
+    right = np.bincount(reference[counted & (prediction == reference)], minlength=num_classes)
+    accuracy = np.full(num_classes, np.nan, np.float32)
+    np.divide(right, total, out=accuracy, where=total > 0, casting="same_kind")
+    return accuracy
+
+
+def _mean(values: Floats | Bools, where: Bools) -> float | None:
+    return float(values[where].mean(dtype=np.float64)) if where.any() else None
