@@ -1,0 +1,312 @@
+"""The recorder against a per-sample loop, over resumes, ranks and missing truth, on a stand-in data module."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
+from torch.nn import functional as F
+
+from noisy_lightning.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.errors import InputError
+from noisy_lightning.records import EpochRecord, Records, load, measure
+from noisy_lightning.types import Batch, Step
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
+
+N, K, B = 60, 4, 8
+TRAIN = 56
+
+
+class Loader:
+    """Shuffles by epoch, shards by rank, and continues in mid-epoch."""
+
+    def __init__(self, data: "Data", batch_size: int) -> None:
+        self.data, self.batch_size = data, batch_size
+        self.epoch = self.position = 0
+        self.sampler = self  # Lightning calls sampler.set_epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.epoch, self.position = epoch, 0
+
+    def __len__(self) -> int:
+        return len(self.data.train_indices) // self.batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        trainer = self.data.trainer
+        assert trainer is not None
+        order = self.data.train_indices[
+            torch.randperm(len(self.data.train_indices), generator=torch.Generator().manual_seed(self.epoch))
+        ]
+        while self.position < len(self):
+            index = order[self.position * self.batch_size :][: self.batch_size]
+            index = index[trainer.global_rank :: trainer.world_size]
+            self.position += 1
+            data = self.data
+            yield Batch(data.images[index].float() / 255, data.labels[index], index, data.true_labels[index])
+        self.position = 0
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch, self.position = state["epoch"], state["position"]
+
+
+class Data(L.LightningDataModule):
+    def __init__(self, known: str = "all", batch_size: int = B) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        self.batch_size = batch_size
+        self.images = torch.randint(0, 256, (N, 1, 3, 3), generator=generator, dtype=torch.uint8)
+        truth = torch.arange(N) % K
+        self.labels = torch.where(torch.rand(N, generator=generator) < 0.4, (truth + 1) % K, truth)
+        self.true_labels = {"all": truth, "none": torch.full_like(truth, -1), "clean": self.labels.clone()}[known]
+        self.class_names = [f"class {k}" for k in range(K)]
+        self.train_indices = torch.arange(TRAIN)
+
+    def train_images(self, indices: Tensor) -> Tensor:
+        return self.images[indices]
+
+    def train_dataloader(self) -> Loader:
+        return Loader(self, self.batch_size)
+
+    def val_dataloader(self) -> list[Tensor]:
+        return [torch.zeros(1)]
+
+    def write_noise_file(self, run: Path) -> None:
+        lines = ["index,true_label,given_label,split"]
+        for i, (true, given) in enumerate(zip(self.true_labels.tolist(), self.labels.tolist(), strict=True)):
+            lines.append(f"{i},{'' if true < 0 else true},{given},{'train' if i < TRAIN else 'val'}")
+        (run / "noise.csv").write_text("\n".join(lines) + "\n")
+
+
+class Save(Checkpoint):
+    """Saves once: in a hook, after a number of steps."""
+
+    def __init__(self, path: Path, hook: str, step: int) -> None:
+        self.path, self.step = path, step
+        setattr(self, hook, self.save)
+
+    def save(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+class Module(L.LightningModule):
+    """Keeps what it did, sample by sample, for the tests to compare with."""
+
+    def __init__(self, selects: bool = False, break_at: int | None = None, poison: int | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.network = nn.Sequential(nn.Flatten(), nn.Linear(9, K))
+        self.selects, self.break_at, self.poison = selects, break_at, poison
+        self.seen: dict[tuple[int, int], tuple[float, float, int, float]] = {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self.global_step == self.break_at:
+            raise InterruptedError
+        logits = self.network(batch.image)
+        losses = F.cross_entropy(logits, batch.label, reduction="none")
+        kept = losses.detach() < losses.detach().median() if self.selects else None
+        if self.poison is not None:
+            losses = losses.detach().masked_fill(batch.index == self.poison, float("inf")) + 0 * losses
+        self.last_step = Step(F.cross_entropy(logits, batch.label), losses, logits, kept)
+        for i, index in enumerate(batch.index.tolist()):
+            self.seen[self.current_epoch, index] = (
+                losses[i].item(),
+                logits[i].softmax(0)[batch.label[i]].item(),
+                int(logits[i].argmax()),
+                1.0 if kept is None else float(kept[i]),
+            )
+        return self.last_step.loss
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.log("val/acc", torch.tensor(0.5))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.5, momentum=0.9)
+
+
+def make_trainer(run: Path, **kwargs: Any) -> L.Trainer:
+    defaults: dict[str, Any] = {
+        "max_epochs": 3,
+        "logger": False,
+        "callbacks": [SampleRecorder()],
+        "limit_val_batches": 0,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 1,
+    }
+    return L.Trainer(
+        default_root_dir=run,
+        accelerator="cpu",
+        devices=kwargs.pop("devices", 1),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in kwargs.get("callbacks", [])),
+        **(defaults | kwargs),
+    )
+
+
+def fit(run: Path, module: Module | None = None, data: Data | None = None, **kwargs: Any) -> tuple[Module, L.Trainer]:
+    module, data = module or Module(), data or Data()
+    run.mkdir(parents=True, exist_ok=True)
+    data.write_noise_file(run)
+    ckpt_path = kwargs.pop("ckpt_path", None)
+    trainer = make_trainer(run, **kwargs)
+    trainer.fit(module, datamodule=data, ckpt_path=ckpt_path)
+    return module, trainer
+
+
+def assert_equal_files(left: Path, right: Path) -> None:
+    names = sorted(path.name for path in (left / "records").iterdir())
+    assert names == sorted(path.name for path in (right / "records").iterdir())
+    assert names
+    for name in names:
+        assert (left / "records" / name).read_bytes() == (right / "records" / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("selects", [False, True])
+def test_table_equals_a_loop_over_samples(tmp_path, selects):
+    module, _ = fit(tmp_path, Module(selects), limit_train_batches=4)
+    records = load(tmp_path)
+    assert records.epochs.tolist() == [0, 1, 2]
+    assert (records.kept is not None) is selects
+    for row, epoch in enumerate(records.epochs):
+        for i in range(N):
+            if (epoch, i) in module.seen:
+                loss, confidence, prediction, kept = module.seen[epoch, i]
+                assert records.loss[row, i] == np.float32(loss)
+                assert records.confidence[row, i] == pytest.approx(confidence, rel=1e-3)
+                assert records.prediction[row, i] == prediction
+                assert records.kept is None or records.kept[row, i] == kept
+            else:
+                assert np.isnan(records.loss[row, i])
+                assert np.isnan(records.confidence[row, i])
+                assert records.prediction[row, i] == -1
+                assert records.kept is None or np.isnan(records.kept[row, i])
+        assert (records.prediction[row] >= 0).sum() == 4 * B
+
+
+def test_measures_reach_callbacks_loggers_and_table(tmp_path):
+    loggers = [CSVLogger(tmp_path, name="csv", version=""), TensorBoardLogger(tmp_path, name="", version="")]
+    _, trainer = fit(tmp_path, Module(selects=True), logger=loggers)
+    records = load(tmp_path)
+    expected = measure(records.epoch(-1), records.labels, records.true_labels)
+    logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert logged == {f"train/{name}": pytest.approx(value, rel=1e-6) for name, value in expected.items()}
+    assert {"loss", "loss_clean", "loss_noisy", "auroc", "memorised", "kept", "label_precision"} <= expected.keys()
+    table = (tmp_path / "csv/metrics.csv").read_text().splitlines()
+    rows = [dict(zip(table[0].split(","), line.split(","), strict=True)) for line in table[1:]]
+    assert [int(row["step"]) for row in rows] == [0, 1, 2]
+    assert float(rows[-1]["train/auroc"]) == pytest.approx(expected["auroc"])
+    assert 0 <= float(rows[-1]["train/acc_class/class_0"]) <= 1
+
+
+@pytest.mark.parametrize("known", ["none", "clean"])
+def test_without_noise_or_truth_only_what_can_be_known_is_logged(tmp_path, known):
+    _, trainer = fit(tmp_path, data=Data(known))
+    names = {name.removeprefix("train/") for name in trainer.callback_metrics}
+    assert names == {"none": {"loss", "acc"}, "clean": {"loss", "loss_clean", "acc", "acc_true"}}[known]
+    assert all(torch.isfinite(value) for value in trainer.callback_metrics.values())
+
+
+def test_an_infinite_loss_is_recorded_and_breaks_nothing(tmp_path):
+    _, trainer = fit(tmp_path, Module(poison=5))
+    assert np.isposinf(load(tmp_path).loss[:, 5]).all()
+    assert all(torch.isfinite(value) for value in trainer.callback_metrics.values())
+
+
+def test_the_weights_are_the_same_without_the_recorder(tmp_path):
+    watched, _ = fit(tmp_path / "a")
+    alone, _ = fit(tmp_path / "b", callbacks=[])
+    for name, value in watched.state_dict().items():
+        assert torch.equal(value, alone.state_dict()[name])
+
+
+STEPS = TRAIN // B
+SAVES = {
+    "mid-epoch": ("on_train_batch_end", STEPS + 3),
+    "last batch": ("on_train_batch_end", 2 * STEPS),
+    "validation after the last batch": ("on_validation_end", 2 * STEPS),
+    "epoch end": ("on_train_epoch_end", 2 * STEPS),
+}
+
+
+@pytest.mark.parametrize("when", SAVES)
+def test_a_resumed_run_leaves_the_same_records(tmp_path, when):
+    whole, cut, path = tmp_path / "whole", tmp_path / "cut", tmp_path / "cut.ckpt"
+    limits: dict[str, Any] = {"limit_val_batches": int("validation" in when)}
+    fit(whole, **limits)
+    with pytest.raises(InterruptedError):
+        fit(cut, Module(break_at=2 * STEPS + 2), callbacks=[Save(path, *SAVES[when]), SampleRecorder()], **limits)
+    carried = "SampleRecorder" in torch.load(path, weights_only=True)["callbacks"]
+    assert carried is (when != "epoch end"), "a finished epoch leaves nothing to carry"
+    if carried:
+        (cut / "records/epoch_0001.npz").unlink()  # as if the kill had come before it was written
+    fit(cut, ckpt_path=path, **limits)
+    assert_equal_files(whole, cut)
+
+
+def test_a_checkpoint_of_another_data_set_is_refused(tmp_path):
+    recorder = SampleRecorder()
+    recorder.load_state_dict({"epoch": 0, "selects": False, "table": torch.zeros(N + 1, 4)})
+    with pytest.raises(InputError, match="61 training samples, the data has 60"):
+        fit(tmp_path, callbacks=[recorder])
+
+
+def test_a_run_without_data_module_is_refused(tmp_path):
+    with pytest.raises(InputError, match="datamodule="):
+        make_trainer(tmp_path).fit(Module(), [torch.zeros(1)], [torch.zeros(1)])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _fit_rank(rank: int, port: int, run: Path) -> None:
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo", NODE_RANK="0", LOCAL_RANK=str(rank)
+    )
+    torch.set_num_threads(1)
+    save = Save(run / "cut.ckpt", "on_train_batch_end", STEPS + 3)
+    strategy = DDPStrategy(process_group_backend="gloo", cluster_environment=LightningEnvironment())
+    _, trainer = fit(run, strategy=strategy, devices=2, callbacks=[save, SampleRecorder()], max_epochs=2)
+    torch.save(dict(trainer.callback_metrics), run / f"metrics_{rank}.pt")
+
+
+def test_two_ranks_leave_the_records_of_one_process(tmp_path):
+    spawn(_fit_rank, (_free_port(), tmp_path / "two"), nprocs=2)
+    save = Save(tmp_path / "one/cut.ckpt", "on_train_batch_end", STEPS + 3)
+    fit(tmp_path / "one", callbacks=[save, SampleRecorder()], max_epochs=2)
+    one, two = load(tmp_path / "one"), load(tmp_path / "two")
+    np.testing.assert_allclose(two.loss, one.loss, rtol=1e-5)
+    np.testing.assert_array_equal(two.prediction, one.prediction)
+    metrics = [torch.load(tmp_path / "two" / f"metrics_{rank}.pt") for rank in range(2)]
+    assert metrics[0] == metrics[1]
+    tables = [torch.load(tmp_path / run / "cut.ckpt")["callbacks"]["SampleRecorder"]["table"] for run in ("one", "two")]
+    torch.testing.assert_close(*tables)
+    assert (tables[0][:, 2] > 0).sum() == 3 * B
+
+
+def test_the_records_type_stays_what_readers_build_on(tmp_path):
+    fit(tmp_path, max_epochs=1)
+    records = load(tmp_path)
+    assert isinstance(records, Records)
+    assert isinstance(records.epoch(0), EpochRecord)
+    assert records.is_noisy.sum() + records.is_clean.sum() == N
+    assert records.split.tolist() == ["train"] * TRAIN + ["val"] * (N - TRAIN)
