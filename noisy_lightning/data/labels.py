@@ -2,9 +2,10 @@
 
 import hashlib
 import inspect
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -34,7 +35,7 @@ class NoiseSummary:
     kind: str
     """Class name of the noise."""
     arguments: dict[str, Any]
-    """Its constructor arguments."""
+    """Its constructor arguments, as JSON keeps them."""
     seed: int
     nominal_rate: float
     """The rate as papers would name it."""
@@ -113,8 +114,10 @@ def expected_rate(noise: LabelNoise, true_labels: Tensor, num_classes: int) -> f
 
 
 def noise_arguments(noise: LabelNoise) -> dict[str, Any]:
-    """Return the constructor arguments of a noise, read from its attributes of the same names."""
-    return {name: getattr(noise, name) for name in inspect.signature(type(noise)).parameters}
+    """Return the constructor arguments of a noise, read from its attributes of the same names, as JSON keeps them."""
+    arguments = {name: getattr(noise, name) for name in inspect.signature(type(noise)).parameters}
+    # Paths become text, and so do the classes of a map, so that a summary equals itself after writing and reading.
+    return cast(dict[str, Any], json.loads(json.dumps(arguments, default=str)))
 
 
 def summarise(

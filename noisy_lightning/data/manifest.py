@@ -36,7 +36,7 @@ def write_manifest(folder: Path, summary: NoiseSummary, labels: LabelTable) -> N
     rows = zip(true, labels.given_labels.tolist(), split.tolist(), strict=True)
     lines = [f"{index},{true},{given},{_SPLITS[part]}\n" for index, (true, given, part) in enumerate(rows)]
     _replace(folder / TABLE_FILE, f"{_HEADER}\n{''.join(lines)}")
-    _replace(folder / SUMMARY_FILE, json.dumps(asdict(summary), indent=2, allow_nan=False, default=str) + "\n")
+    _replace(folder / SUMMARY_FILE, _as_json(asdict(summary)))
 
 
 def read_manifest(folder: Path) -> tuple[NoiseSummary, LabelTable]:
@@ -55,6 +55,16 @@ def read_manifest(folder: Path) -> tuple[NoiseSummary, LabelTable]:
             f"({summary.label_hash[:16]}…): restore both files from the same run"
         )
     return summary, labels
+
+
+def _as_json(entries: dict[str, Any]) -> str:
+    # An entry a line and a matrix row a line: indented as usual, 100 classes would fill 20,000 lines.
+    def value(entry: object) -> str:
+        if not isinstance(entry, list):
+            return json.dumps(entry, allow_nan=False)
+        return "[\n    " + ",\n    ".join(json.dumps(row, allow_nan=False) for row in entry) + "\n  ]"
+
+    return "{\n" + ",\n".join(f"  {json.dumps(name)}: {value(entry)}" for name, entry in entries.items()) + "\n}\n"
 
 
 def _replace(path: Path, text: str) -> None:
