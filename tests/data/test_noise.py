@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jsonargparse import auto_cli
 from torch import Tensor
 
 import noisy_lightning.data
 from noisy_lightning.data.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.data.flip_maps import flips_among
-from noisy_lightning.data.labels import label_hash, realised_matrix, realised_rate
+from noisy_lightning.data.labels import label_hash, noise_arguments, realised_matrix, realised_rate
 from noisy_lightning.data.noise import Asymmetric, LabelNoise, NoNoise, PairFlip, Symmetric, TransitionMatrix
 from noisy_lightning.data.transition import sample_labels
 from noisy_lightning.errors import InputError
@@ -97,6 +98,18 @@ def test_every_class_has_examples_and_is_final() -> None:
 def test_every_argument_is_kept_under_its_name() -> None:
     for noise, _ in EXAMPLES:
         assert all(hasattr(noise, name) for name in inspect.signature(type(noise)).parameters)
+
+
+def as_given(noise: LabelNoise) -> LabelNoise:
+    return noise
+
+
+@pytest.mark.parametrize("noise", [noise for noise, _ in EXAMPLES])
+def test_the_command_line_makes_the_same_noise_of_its_arguments(noise: LabelNoise) -> None:
+    spec = {"class_path": f"{type(noise).__module__}.{type(noise).__name__}", "init_args": noise_arguments(noise)}
+    parsed = auto_cli(as_given, args=["--noise", json.dumps(spec)], as_positional=False)
+    assert type(parsed) is type(noise)
+    assert noise_arguments(parsed) == noise_arguments(noise)
 
 
 @pytest.mark.parametrize(("noise", "num_classes"), CASES)
