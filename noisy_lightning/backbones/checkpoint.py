@@ -1,0 +1,70 @@
+"""Weights from a local file into a network whose classifier may differ."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from noisy_lightning.errors import InputError
+
+_logger = logging.getLogger(__name__)
+
+
+def load_weights(network: nn.Module, path: Path, classifiers: Sequence[str]) -> None:
+    """Load a file's weights; a classifier of another size stays as it was initialised, and the log says so.
+
+    Args:
+        network: the network to fill.
+        path: safetensors, or a torch file that loads with weights_only=True. The weights may lie under
+            "state_dict" or "model", and their names may share a prefix, as in the checkpoints of Lightning.
+        classifiers: names of the network's last layers.
+
+    Raises:
+        InputError: if the file cannot be read or holds another network.
+    """
+    own = network.state_dict()
+    weights = _without_prefix(_read(path), own)
+    fresh = [key for key in own if key.rpartition(".")[0] in classifiers and _shape(weights, key) != own[key].shape]
+    for key in fresh:
+        weights[key] = own[key]
+    wrong = [key for key in own if _shape(weights, key) != own[key].shape] + [key for key in weights if key not in own]
+    if wrong:
+        raise InputError(
+            f"checkpoint_path {path}: {len(wrong)} entries are missing, unexpected or of another shape, "
+            f"such as {', '.join(wrong[:3])}; it holds the weights of another network"
+        )
+    network.load_state_dict(weights)
+    if fresh:
+        _logger.warning("%s: the classifier is for other classes and starts afresh (%s)", path, ", ".join(fresh))
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        content: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"checkpoint_path {path}: no such file") from error
+    except Exception as error:  # the unpickler of weights alone meets foreign bytes with errors of any kind
+        raise InputError(
+            f"checkpoint_path {path}: not safetensors, nor a torch file of weights alone as written by "
+            f"torch.save(network.state_dict(), path) ({type(error).__name__})"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"checkpoint_path {path}: holds a {type(content).__name__} instead of weights by name")
+    content = content.get("state_dict", content.get("model", content))
+    return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _without_prefix(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    probe = next(iter(own))
+    # The shortest: "layer1.0.conv1.weight" ends in "conv1.weight" too.
+    found = min((key for key in weights if key == probe or key.endswith(f".{probe}")), key=len, default=probe)
+    prefix = found.removesuffix(probe)
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+
+
+def _shape(weights: dict[str, Tensor], key: str) -> torch.Size | None:
+    return weights[key].shape if key in weights else None

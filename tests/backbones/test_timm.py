@@ -1,0 +1,159 @@
+import logging
+import urllib.error
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from noisy_lightning.backbones import Timm
+from noisy_lightning.errors import InputError
+
+NAME = "test_resnet"  # timm's own network for tests: 470 thousand parameters
+
+
+def body(backbone):
+    return {key: value for key, value in backbone.network.state_dict().items() if not key.startswith("fc.")}
+
+
+def save_torch(backbone, folder):
+    path = folder / "weights.pt"
+    torch.save(backbone.network.state_dict(), path)
+    return path
+
+
+def save_safetensors(backbone, folder):
+    path = folder / "weights.safetensors"
+    save_file(backbone.network.state_dict(), path)
+    return path
+
+
+def save_checkpoint_of_a_run(backbone, folder):
+    """As Lightning lays it out, with a second network beside the first."""
+    path = folder / "last.ckpt"
+    state = {f"method.backbone.{key}": value for key, value in backbone.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": state | {"method.average.weight": torch.ones(1)}}, path)
+    return path
+
+
+@pytest.mark.parametrize("save", [save_torch, save_safetensors, save_checkpoint_of_a_run])
+def test_starts_from_a_local_file(save, tmp_path):
+    trained = Timm(5, 3, NAME).eval()
+    loaded = Timm(5, 3, NAME, checkpoint_path=str(save(trained, tmp_path))).eval()
+    image = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(loaded(image), trained(image))
+
+
+def test_a_classifier_for_other_classes_starts_afresh_and_says_so(tmp_path, caplog):
+    trained = Timm(5, 3, NAME)
+    with caplog.at_level(logging.WARNING):
+        loaded = Timm(10, 3, NAME, checkpoint_path=str(save_torch(trained, tmp_path)))
+    torch.testing.assert_close(body(loaded), body(trained))
+    assert loaded(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    assert "starts afresh (fc.weight, fc.bias)" in caplog.text
+
+
+def test_a_local_file_takes_the_place_of_the_hub(tmp_path, monkeypatch):
+    path = save_torch(Timm(5, 3, NAME), tmp_path)
+    create, asked_hub = timm.create_model, []
+
+    def record(*arguments, pretrained, **options):
+        asked_hub.append(pretrained)
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(timm, "create_model", record)
+    Timm(10, 3, NAME, pretrained=True, checkpoint_path=str(path))
+    assert asked_hub == [False]
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "other.pt"
+    torch.save(nn.Linear(3, 5).state_dict(), path)
+    with pytest.raises(InputError, match=r"other\.pt: .* missing, .* conv1\.0\.weight.* another network"):
+        Timm(5, 3, NAME, checkpoint_path=str(path))
+
+
+def test_weights_for_other_channels_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"such as conv1\.0\.weight; it holds"):
+        Timm(5, 1, NAME, checkpoint_path=str(save_torch(Timm(5, 3, NAME), tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("absent.pt", None, "no such file"),
+        ("absent.safetensors", None, "no such file"),
+        ("damaged.safetensors", b"12345678", "not safetensors, nor a torch file"),
+        ("empty.pt", b"", "not safetensors, nor a torch file"),
+        ("text.pt", b"hello, world", "not safetensors, nor a torch file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, file, content, message):
+    path = tmp_path / file
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"{file}: .*{message}"):
+        Timm(5, 3, NAME, checkpoint_path=str(path))
+
+
+def test_a_torch_file_of_more_than_weights_is_refused(tmp_path):
+    path = tmp_path / "module.pt"
+    torch.save(nn.Linear(3, 5), path)
+    with pytest.raises(InputError, match=r"weights alone as written by torch\.save"):
+        Timm(5, 3, NAME, checkpoint_path=str(path))
+    torch.save(torch.ones(3), path)
+    with pytest.raises(InputError, match="holds a Tensor instead of weights by name"):
+        Timm(5, 3, NAME, checkpoint_path=str(path))
+
+
+def test_without_network_the_error_says_what_to_download_and_where_to_name_it(monkeypatch):
+    def fail(*args, **kwargs):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(InputError) as error:
+        Timm(10, 3, "tf_efficientnet_b3", pretrained=True)
+    assert "https://huggingface.co/timm/tf_efficientnet_b3.ns_jft_in1k/resolve/main/model.safetensors" in str(
+        error.value
+    )
+    assert "checkpoint_path" in str(error.value)
+
+
+def test_a_network_without_pretrained_weights_is_named():
+    with pytest.raises(InputError, match="timm has no pretrained weights for 'efficientnet_b6'"):
+        Timm(10, 3, "efficientnet_b6", pretrained=True)
+
+
+def test_an_unknown_name_is_answered_with_similar_ones():
+    with pytest.raises(InputError, match=r"timm has no model 'resnet_18'; similar: .*resnet18"):
+        Timm(10, 3, "resnet_18")
+
+
+def test_images_are_resized_on_request():
+    backbone = Timm(5, 3, NAME, image_size=48).eval()
+    sizes = []
+    backbone.network.register_forward_pre_hook(lambda network, arguments: sizes.append(tuple(arguments[0].shape)))
+    image = torch.randn(2, 3, 32, 40).contiguous(memory_format=torch.channels_last)
+    backbone(image)
+    backbone(torch.randn(2, 3, 48, 48))
+    assert sizes == [(2, 3, 48, 48)] * 2
+
+
+def test_dropout_reaches_the_network():
+    backbone = Timm(5, 3, NAME, drop_rate=1 - 1e-9)
+    logits = backbone(torch.randn(4, 3, 32, 32))
+    torch.testing.assert_close(logits, backbone.get_parameter("network.fc.bias").expand(4, 5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"drop_rate": 1.0}, r"drop_rate must be in \[0, 1\), got 1.0"),
+        ({"drop_rate": float("nan")}, r"drop_rate must be in \[0, 1\), got nan"),
+        ({"image_size": 0}, r"image_size must be in \[1, inf\), got 0"),
+    ],
+)
+def test_an_argument_out_of_range_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Timm(10, 3, NAME, **arguments)
