@@ -194,6 +194,18 @@ def test_a_failed_write_leaves_the_old_files_and_nothing_else(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["noise.csv", "noise.json"]
 
 
+def test_a_write_cut_short_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_short(path: Path, target: Path) -> None:
+        raise OSError("no space left")
+
+    before = (written(tmp_path) / "noise.csv").read_bytes()
+    monkeypatch.setattr(Path, "replace", cut_short)
+    with pytest.raises(OSError, match="no space left"):
+        write_manifest(tmp_path, summary(table(GIVEN)), table(GIVEN))
+    assert (tmp_path / "noise.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["noise.csv", "noise.json"]
+
+
 @pytest.mark.parametrize("name", ["noise.csv", "noise.json"])
 def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
     (written(tmp_path) / name).unlink()
