@@ -1,7 +1,6 @@
 """The noise files of a run: `noise.csv` with every label, `noise.json` with what they amount to."""
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash
 from noisy_lightning.errors import InputError
+from noisy_lightning.files import replacing
 
 TABLE_FILE = "noise.csv"
 SUMMARY_FILE = "noise.json"
@@ -35,8 +35,9 @@ def write_manifest(folder: Path, summary: NoiseSummary, labels: LabelTable) -> N
     true = ["" if label < 0 else label for label in labels.true_labels.tolist()]
     rows = zip(true, labels.given_labels.tolist(), split.tolist(), strict=True)
     lines = [f"{index},{true},{given},{_SPLITS[part]}\n" for index, (true, given, part) in enumerate(rows)]
-    _replace(folder / TABLE_FILE, f"{_HEADER}\n{''.join(lines)}")
-    _replace(folder / SUMMARY_FILE, _as_json(asdict(summary)))
+    for name, text in {TABLE_FILE: f"{_HEADER}\n{''.join(lines)}", SUMMARY_FILE: _as_json(asdict(summary))}.items():
+        with replacing(folder / name) as staged:
+            staged.write_bytes(text.encode())
 
 
 def read_manifest(folder: Path) -> tuple[NoiseSummary, LabelTable]:
@@ -65,16 +66,6 @@ def _as_json(entries: dict[str, Any]) -> str:
         return "[\n    " + ",\n    ".join(json.dumps(row, allow_nan=False) for row in entry) + "\n  ]"
 
     return "{\n" + ",\n".join(f"  {json.dumps(name)}: {value(entry)}" for name, entry in entries.items()) + "\n}\n"
-
-
-def _replace(path: Path, text: str) -> None:
-    # Beside the target, because a rename is atomic only within a file system.
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(text.encode())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read_text(path: Path) -> str:

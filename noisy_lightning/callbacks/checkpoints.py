@@ -1,0 +1,102 @@
+"""What makes a killed and resumed run equal to an uninterrupted one."""
+
+import random
+from pathlib import Path
+from typing import Any, final
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+from torch import distributed
+
+from noisy_lightning.files import replacing
+
+
+@final
+class LastCheckpoint(Checkpoint):
+    """Saves `last.ckpt` after every epoch, and within epochs if asked.
+
+    Lightning's `save_last` writes only when a monitored value improves, which under label noise happens early.
+
+    Args:
+        folder: Where the file goes.
+        every_n_steps: Save within an epoch too, after every n batches; 0: at the ends of epochs only.
+    """
+
+    def __init__(self, folder: Path, every_n_steps: int = 0) -> None:
+        self.path = folder / "last.ckpt"
+        self.every_n_steps = every_n_steps
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save in mid-epoch; never at the last batch, from where a resume would skip the validation."""
+        done = batch_idx + 1
+        if self.every_n_steps and done % self.every_n_steps == 0 and done < trainer.num_training_batches:
+            trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save, after all other callbacks have closed the epoch."""
+        trainer.save_checkpoint(self.path)
+
+
+@final
+class RandomState(L.Callback):
+    """Carries the states of all random number generators, of every rank, in the checkpoint.
+
+    Lightning saves none, so that a resumed run would replay the dropout of its first epoch.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of all ranks; every rank has to call this."""
+        state = _random_state()
+        if not distributed.is_available() or not distributed.is_initialized():
+            return {"ranks": [state]}
+        states: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(states, state)
+        return {"ranks": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up this rank's states; with another number of ranks than at the time of saving, none."""
+        rank, size = 0, 1
+        if distributed.is_available() and distributed.is_initialized():
+            rank, size = distributed.get_rank(), distributed.get_world_size()
+        if len(state_dict["ranks"]) == size:
+            _set_random_state(state_dict["ranks"][rank])
+
+
+def _random_state() -> dict[str, Any]:
+    """Return all states as plain data, which a checkpoint can hold under weights_only."""
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": [kind, keys.tolist(), *rest],  # type: ignore[union-attr]
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    random.setstate(state["python"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@final
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and moves it there, so that a kill leaves the old one or the new one.
+
+    Lightning stages in the system's temporary folder, from where the move can be a copy.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Save `checkpoint` at `path`."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as staged:
+            torch.save(checkpoint, staged)

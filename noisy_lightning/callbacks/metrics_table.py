@@ -1,0 +1,53 @@
+"""One row per epoch in metrics.csv."""
+
+import csv
+from pathlib import Path
+from typing import Any, final
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from noisy_lightning.files import replacing
+
+
+@final
+class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been logged by then
+    """Keeps `metrics.csv`: one row per finished epoch with all that was logged in it.
+
+    A resumed run drops the rows of epochs that it repeats, so that the table equals an uninterrupted run's.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self._validated = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Take up the rows of earlier epochs."""
+        if trainer.is_global_zero and self.path.exists():
+            with self.path.open(newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Note that this epoch has validation values of its own."""
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the table anew, atomically, so that columns may join late."""
+        if not trainer.is_global_zero:
+            return
+        # Lightning keeps the values of earlier epochs until they are logged again.
+        stale = ("step",) if self._validated else ("step", "val/")
+        self._validated = False
+        values = {
+            name: repr(value.item()) for name, value in trainer.callback_metrics.items() if not name.startswith(stale)
+        }
+        self.rows.append({"epoch": trainer.current_epoch, **values})
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        with replacing(self.path) as staged, staged.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)

@@ -1,0 +1,103 @@
+"""What a run was given and what came out of it, beside its checkpoints."""
+
+import platform
+import time
+from importlib.metadata import version
+from typing import Any, cast, final
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.data.manifest import write_manifest
+from noisy_lightning.runs import RunFolder
+
+VERSIONS = ("noisy_lightning", "torch", "torchvision", "lightning", "timm", "torchmetrics")
+
+
+@final
+class RunSummary(L.Callback):
+    """Writes the noise files when a run starts and `result.json` when it has come to its end.
+
+    Args:
+        run: Where they go.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
+        self._seconds = 0.0
+        self._images = 0
+        self._started = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the noise files."""
+        self._started = time.monotonic()
+        if trainer.is_global_zero:
+            data = _data(trainer)
+            write_manifest(self.run.path, data.noise_summary(), data.label_table())
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep time, so that a resumed run knows how long it took in all."""
+        now = time.monotonic()
+        self._seconds += now - self._started
+        self._started = now
+        self._images += len(_data(trainer).train_indices)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the result, unless the run was interrupted."""
+        if trainer.is_global_zero and not trainer.interrupted:
+            self.run.write_result(self._result(trainer, pl_module))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return seconds and images so far."""
+        return {"seconds": self._seconds, "images": self._images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Count on."""
+        self._seconds, self._images = state_dict["seconds"], state_dict["images"]
+
+    def _result(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        noise = _data(trainer).noise_summary()
+        last = {name: value.item() for name, value in trainer.callback_metrics.items() if name != "step"}
+        return {
+            "run": str(self.run.path),
+            "epochs": trainer.current_epoch,
+            "last_epoch": last,
+            "best_epoch": _best(trainer),
+            "noise": {
+                "kind": noise.kind,
+                "arguments": noise.arguments,
+                "nominal_rate": noise.nominal_rate,
+                "realised_rate": noise.realised_rate,
+                "label_hash": noise.label_hash,
+            },
+            "dataset": noise.dataset,
+            "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+            "seconds": round(self._seconds, 2),
+            "images_per_second": round(self._images / self._seconds, 1) if self._seconds else None,
+            "hardware": {
+                "device": str(trainer.strategy.root_device),
+                "name": _device_name(trainer.strategy.root_device),
+                "devices": trainer.world_size,
+                "threads": torch.get_num_threads(),
+                "precision": str(trainer.precision),
+            },
+            "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+        }
+
+
+def _data(trainer: L.Trainer) -> NoisyDataModule:
+    return cast(NoisyDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+
+
+def _best(trainer: L.Trainer) -> dict[str, Any] | None:
+    """Return the epoch chosen on noisy validation, where there was one."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.best_model_score is not None:
+            return {str(callback.monitor): callback.best_model_score.item()}
+    return None
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()

@@ -1,0 +1,46 @@
+"""The command line: noisy-lightning {fit,validate,test,predict}."""
+
+import sys
+from collections.abc import Sequence
+
+from noisy_lightning.errors import InputError
+
+USAGE = """\
+noisy-lightning: train image classifiers on data whose labels are partly wrong.
+
+  noisy-lightning fit --config configs/sce_resnet18.yaml          train; the same command continues a killed run
+  noisy-lightning test RUN [best|last|FILE]                       accuracy on the clean test set; both by default
+  noisy-lightning validate RUN [best|last|FILE]                   accuracy on the noisy validation part
+  noisy-lightning predict RUN [best|last|FILE]                    class probabilities of all training images
+
+RUN is a run's folder, such as runs/sce_resnet18/0. Any key of the configuration can be given on the command line:
+  --data.noise.rate 0.6 --model.loss GeneralizedCrossEntropy --trainer.max_epochs 30
+
+  noisy-lightning fit --help                 all keys
+  noisy-lightning fit --data.help CIFAR10    the keys of a class
+  noisy-lightning fit --config FILE --print_config
+"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        args: Command line without the program's name; None: the process's.
+
+    Returns:
+        The exit code: 0, or 2 where the input cannot work and standard error says why in one line.
+    """
+    args = list(sys.argv[1:] if args is None else args)
+    if not args or args[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    # Late, because this import takes seconds, which help and further commands need not wait for.
+    from noisy_lightning.lightning_cli import run_command  # noqa: PLC0415
+
+    try:
+        run_command(args)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

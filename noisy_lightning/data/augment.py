@@ -1,0 +1,113 @@
+"""Random crop, horizontal flip and normalisation of whole batches, by index arithmetic alone.
+
+Images lie zero-padded, plain and mirrored side by side, in one flat uint8 tensor. A crop of a plain or mirrored
+image is then a window at some offset in that tensor, and a batch of crops is one gather of windows. Each sample
+has its own crop and its own flip.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def seeded_generator(*key: int) -> torch.Generator:
+    """Return a CPU generator that depends on all of the non-negative integers `key`, and on nothing else."""
+    state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(state)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to an image between data set and network."""
+
+    height: int
+    width: int
+    mean: Sequence[float]
+    """Mean per channel, in [0, 1]."""
+    std: Sequence[float]
+    """Standard deviation per channel, > 0."""
+    padding: int = 0
+    """Zero pixels on each side, from which training crops the original size at random."""
+    flip: bool = False
+    """Whether training mirrors every second image, at random."""
+
+    @property
+    def rows(self) -> int:
+        """Height of a padded image."""
+        return self.height + 2 * self.padding
+
+    @property
+    def columns(self) -> int:
+        """Width of a padded image."""
+        return self.width + 2 * self.padding
+
+    @property
+    def area(self) -> int:
+        """Pixels that one image takes in a `WindowStore`, its mirrored copy included."""
+        return (2 if self.flip else 1) * self.rows * self.columns
+
+    def centre_offsets(self, count: int) -> Tensor:
+        """Return the offsets (count,) of the windows that show the images as they are."""
+        return torch.full((count,), self.padding * (self.columns + 1))
+
+    def random_offsets(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return the offsets (count,) of random windows, one for each image of the data set."""
+        offsets = torch.zeros(count, dtype=torch.int64)
+        for stride in (self.columns, 1):
+            offsets += stride * torch.randint(2 * self.padding + 1, (count,), generator=generator)
+        if self.flip:
+            offsets += self.rows * self.columns * torch.randint(2, (count,), generator=generator)
+        return offsets
+
+
+class WindowStore:
+    """Images that are cropped, mirrored and normalised as they are read.
+
+    Args:
+        images: (N, H, W, C) uint8.
+        augmentation: Padding, mirroring and normalisation.
+        device: Where the images lie and the batches appear.
+    """
+
+    def __init__(self, images: Tensor, augmentation: Augmentation, device: torch.device | str = "cpu") -> None:
+        self.augmentation = a = augmentation
+        count, _, _, self.channels = images.shape
+        padded = torch.zeros(count, a.area // (a.rows * a.columns), a.rows, a.columns, self.channels, dtype=torch.uint8)
+        inner = padded[:, :, a.padding : a.padding + a.height, a.padding : a.padding + a.width]
+        inner[:, 0] = images
+        if a.flip:
+            inner[:, 1] = images.flip(2)
+        self._pixels = padded.view(-1).to(device)
+        self.device = self._pixels.device
+        # One factor per value and not per channel: broadcasting over an innermost axis of 3 is four times slower.
+        mean, std = (torch.tensor(list(values)).repeat(a.height * a.width) for values in (a.mean, a.std))
+        self._scale, self._shift = (1 / (255 * std)).to(device), (-mean / std).to(device)
+
+    @staticmethod
+    def nbytes(images: Tensor, augmentation: Augmentation) -> int:
+        """Return the memory, in bytes, that a store of `images` (N, H, W, C) takes."""
+        return len(images) * augmentation.area * images.shape[-1]
+
+    def read(self, slot: Tensor, offset: Tensor) -> Tensor:
+        """Return one window of each of the images `slot`.
+
+        Args:
+            slot: (B,) positions in this store.
+            offset: (B,) which window, from `random_offsets` or `centre_offsets`.
+
+        Returns:
+            (B, C, H, W) float32, normalised, channels last in memory.
+        """
+        a = self.augmentation
+        window = ((a.height - 1) * a.columns + a.width) * self.channels
+        # The view has far more elements than the memory behind it: it is made anew here (2 µs) and never copied.
+        windows = self._pixels.as_strided(
+            ((len(self._pixels) - window) // self.channels + 1, a.height, a.width * self.channels),
+            (self.channels, a.columns * self.channels, 1),
+        )
+        pixels = windows.index_select(0, slot * a.area + offset).view(len(slot), -1).float()
+        torch.addcmul(self._shift, pixels, self._scale, out=pixels)
+        return pixels.view(-1, a.height, a.width, self.channels).permute(0, 3, 1, 2)

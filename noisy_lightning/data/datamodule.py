@@ -1,0 +1,290 @@
+"""Data sets with drawn label noise, a noisy validation split and clean test images."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from noisy_lightning.data.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarise
+from noisy_lightning.data.loader import Batches, BatchLoader, LabelledImages, Schedule
+from noisy_lightning.data.noise import LabelNoise, NoNoise
+from noisy_lightning.data.sources import (
+    Source,
+    fetch_cifar10,
+    fetch_mnist,
+    load_cifar10,
+    load_digits8x8,
+    load_mnist,
+)
+from noisy_lightning.data.transition import choose_exactly
+from noisy_lightning.errors import InputError
+
+
+class NoisyDataModule(L.LightningDataModule, ABC):
+    """Training images with noisy labels, split into training and validation, and clean test images.
+
+    The noise is drawn once, over the whole training set and before the split, from a generator of its own: a seed
+    gives the same labels on every machine, rank and run. Validation is a stratified part of the training set that
+    keeps its given (noisy) labels, so that what a run monitors needs no clean label.
+
+    After `setup`, N being the size of the whole training set:
+
+    - `labels`, `true_labels` (N,) int64 and `is_clean` (N,) bool: given labels, true labels, and where they agree;
+    - `train_indices`, `val_indices` (n,) int64, ascending: the split;
+    - `noise_hash`: SHA-256 of the given labels.
+
+    Args:
+        root: Folder with the data set's files; they are downloaded to it where they are missing.
+        noise: How true labels become given ones; none by default.
+        batch_size: Samples per optimizer step, over all devices together.
+        eval_batch_size: Samples per batch of validation, test and prediction, over all devices together.
+        val_fraction: Part of the training set to validate on, in [0, 1); 0 trains on everything.
+        seed: Of noise and split, >= 0. Order, augmentation and weights follow seed_everything.
+        crop_padding: Zero pixels around an image from which training crops at random; None: as usual for the data set.
+        horizontal_flip: Whether training mirrors every second image; None: as usual for the data set.
+        mean: Mean per channel, in [0, 1], for normalisation; None: the data set's.
+        std: Standard deviation per channel, > 0, for normalisation; None: the data set's.
+        workers: 0 keeps all images ready on the training device, or in host memory where they do not fit there; more
+            prepares batches in as many processes, for images that do not fit at all.
+        download: Whether missing files may be downloaded.
+    """
+
+    class_names: ClassVar[Sequence[str]]
+    num_samples: ClassVar[int]
+    """N, the size of the whole training set."""
+    image_shape: ClassVar[tuple[int, int, int]]
+    """(H, W, C)."""
+    default_mean: ClassVar[Sequence[float]]
+    default_std: ClassVar[Sequence[float]]
+    default_padding: ClassVar[int] = 0
+    default_flip: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        root: Path = Path("data"),
+        noise: LabelNoise | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 256,
+        val_fraction: float = 0.1,
+        seed: int = 0,
+        crop_padding: int | None = None,
+        horizontal_flip: bool | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        workers: int = 0,
+        download: bool = True,
+    ) -> None:
+        super().__init__()
+        self.root, self.download = Path(root), download
+        self.noise: LabelNoise = noise or NoNoise()
+        self.batch_size = _at_least(1, "batch_size", batch_size)
+        self.eval_batch_size = _at_least(1, "eval_batch_size", eval_batch_size)
+        self.seed = _at_least(0, "seed", seed)
+        self.workers = _at_least(0, "workers", workers)
+        if not 0 <= val_fraction < 1:
+            raise InputError(f"data.val_fraction must be in [0, 1), got {val_fraction}")
+        self.val_fraction = val_fraction
+        padding = self.default_padding if crop_padding is None else _at_least(0, "crop_padding", crop_padding)
+        flip = self.default_flip if horizontal_flip is None else horizontal_flip
+        height, width, channels = self.image_shape
+        for name, values in {"mean": mean, "std": std}.items():
+            if values is not None and (len(values) != channels or (name == "std" and min(values) <= 0)):
+                raise InputError(f"data.{name} needs {channels} numbers{' > 0' * (name == 'std')}, got {values}")
+        self.augmentation = Augmentation(
+            height, width, mean or self.default_mean, std or self.default_std, padding, flip
+        )
+        self._test: Source | None = None
+        self._stores: dict[str, WindowStore] = {}
+
+    @abstractmethod
+    def load(self, train: bool) -> Source:
+        """Return the images and true labels of the training or the test set."""
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_names)
+
+    @property
+    def in_channels(self) -> int:
+        """C."""
+        return self.image_shape[2]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the images, draw the noise and split; every stage has the same labels."""
+        if not hasattr(self, "labels"):
+            self.source = self.load(train=True)
+            self.true_labels = self.source.labels
+            self.labels = self.noise.corrupt(
+                self.true_labels,
+                self.source.images.permute(0, 3, 1, 2),
+                self.num_classes,
+                seeded_generator(self.seed, 0),
+            )
+            self.is_clean = self.labels == self.true_labels
+            self.noise_hash = label_hash(self.labels)
+            self.train_indices, self.val_indices = self._split(seeded_generator(self.seed, 1))
+        if stage in ("test", None) and self._test is None:
+            self._test = self.load(train=False)
+
+    def train_images(self, index: Tensor) -> Tensor:
+        """Return training images as they are: (n, C, H, W) uint8 for positions (n,)."""
+        return self.source.images[index].permute(0, 3, 1, 2)
+
+    def label_table(self) -> LabelTable:
+        """Return every label and its part, as the noise files hold them."""
+        return LabelTable(self.true_labels, self.labels, self.train_indices, self.val_indices)
+
+    def noise_summary(self) -> NoiseSummary:
+        """Return what noise was asked for and what it came to."""
+        return summarise(
+            self.noise,
+            self.label_table(),
+            seed=self.seed,
+            num_classes=self.num_classes,
+            dataset=type(self).__name__,
+            dataset_checksum=self.source.checksum(),
+        )
+
+    def train_dataloader(self) -> BatchLoader:
+        """Serve the training part, shuffled and augmented."""
+        overfit = getattr(self.trainer, "overfit_batches", 0) > 0
+        return self._loader("train", self.train_indices, self.batch_size, shuffle=not overfit)
+
+    def val_dataloader(self) -> list[BatchLoader]:
+        """Serve the validation part with its given labels; nothing where there is none."""
+        if not len(self.val_indices):
+            return []
+        return [self._loader("train", self.val_indices, self.eval_batch_size)]
+
+    def test_dataloader(self) -> BatchLoader:
+        """Serve the test images with their true labels."""
+        assert self._test is not None, "setup('test') comes first"
+        return self._loader("test", torch.arange(len(self._test.labels)), self.eval_batch_size)
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Serve the whole training set in its original order, as it is, to see what a network makes of it."""
+        return self._loader("train", torch.arange(len(self.labels)), self.eval_batch_size)
+
+    def teardown(self, stage: str) -> None:
+        """Free the images that were made ready."""
+        self._stores.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what identifies the labels, for the checkpoint."""
+        return {"noise_hash": self.noise_hash}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint that was trained on other labels.
+
+        Raises:
+            InputError: The hashes of the given labels differ.
+        """
+        if state_dict["noise_hash"] != self.noise_hash:
+            raise InputError(
+                f"the checkpoint was trained on labels {state_dict['noise_hash'][:16]}…, this configuration draws "
+                f"{self.noise_hash[:16]}…: use the data set, data.noise and data.seed of its run (config.yaml and "
+                "noise.json in the run's folder)"
+            )
+
+    def _split(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw the same fraction of every given class for validation."""
+        is_val = choose_exactly(self.labels, self.val_fraction, True, generator)
+        if self.val_fraction and not is_val.any():
+            raise InputError(f"data.val_fraction {self.val_fraction} leaves no sample to validate on; 0 asks for none")
+        if is_val.all():
+            raise InputError(f"data.val_fraction {self.val_fraction} leaves no sample to train on")
+        return (~is_val).nonzero().squeeze(1), is_val.nonzero().squeeze(1)
+
+    def _loader(self, part: str, index: Tensor, batch_size: int, shuffle: bool = False) -> BatchLoader:
+        if part == "train":
+            data = LabelledImages(self.source.images, self.labels, self.true_labels)
+        else:
+            assert self._test is not None
+            data = LabelledImages(self._test.images, self._test.labels, self._test.labels)
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        training_seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size)
+        store = None if self.workers else self._store(part, data.images)
+        return BatchLoader(Batches(data, self.augmentation, schedule, store), self.workers)
+
+    def _store(self, part: str, images: Tensor) -> WindowStore:
+        if part not in self._stores:
+            device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+            if device.type == "cuda":
+                free, _ = torch.cuda.mem_get_info(device)
+                if WindowStore.nbytes(images, self.augmentation) > free / 2:
+                    device = torch.device("cpu")
+            self._stores[part] = WindowStore(images, self.augmentation, device)
+        return self._stores[part]
+
+
+def _at_least(minimum: int, name: str, value: int) -> int:
+    if value < minimum:
+        raise InputError(f"data.{name} must be at least {minimum}, got {value}")
+    return value
+
+
+@final
+class CIFAR10(NoisyDataModule):
+    """CIFAR-10 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32 pixels in 10 classes.
+
+    Training crops from 4 pixels of padding and mirrors. The usual constants normalise, which papers on label noise
+    share although their deviations are those of single images and smaller than the data set's.
+    """
+
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    num_samples = 50_000
+    image_shape = (32, 32, 3)
+    default_mean = (0.4914, 0.4822, 0.4465)
+    default_std = (0.2023, 0.1994, 0.2010)
+    default_padding = 4
+    default_flip = True
+
+    def prepare_data(self) -> None:
+        """Verify the files, or download them."""
+        fetch_cifar10(self.root, self.download)
+
+    def load(self, train: bool) -> Source:
+        """Return the training or the test set."""
+        return load_cifar10(self.root, train)
+
+
+@final
+class MNIST(NoisyDataModule):
+    """MNIST (LeCun et al., 1998): 60,000 training and 10,000 test images of 28×28 pixels in 10 classes."""
+
+    class_names = tuple("0123456789")
+    num_samples = 60_000
+    image_shape = (28, 28, 1)
+    default_mean = (0.1307,)
+    default_std = (0.3081,)
+
+    def prepare_data(self) -> None:
+        """Verify the files, or download them."""
+        fetch_mnist(self.root, self.download)
+
+    def load(self, train: bool) -> Source:
+        """Return the training or the test set."""
+        return load_mnist(self.root, train)
+
+
+@final
+class Digits(NoisyDataModule):
+    """scikit-learn's handwritten digits: 1,437 training and 360 test images of 8×8 pixels; needs no files."""
+
+    class_names = tuple("0123456789")
+    num_samples = 1437
+    image_shape = (8, 8, 1)
+    default_mean = (0.305,)
+    default_std = (0.376,)
+
+    def load(self, train: bool) -> Source:
+        """Return the training or the test set."""
+        return load_digits8x8(train)

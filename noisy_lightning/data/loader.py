@@ -1,0 +1,185 @@
+"""Batches in a reproducible order, sharded over ranks, resumable in mid-epoch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from noisy_lightning.data.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.errors import InputError
+from noisy_lightning.types import Batch
+
+
+class LabelledImages(NamedTuple):
+    """A data set: every image with its given and its true label."""
+
+    images: Tensor
+    """(N, H, W, C) uint8."""
+    labels: Tensor
+    """(N,) int64 given labels."""
+    true_labels: Tensor
+    """(N,) int64 true labels, -1 where unknown."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which samples make up which batch on which rank.
+
+    A batch of `batch_size` samples is split over the ranks, so that the optimizer sees the same batches on any
+    number of devices. Every sample is served exactly once per epoch, and all ranks have equally many batches. A
+    last batch with fewer than two samples per rank joins the one before it: batch normalisation cannot train on
+    one sample.
+
+    Raises:
+        InputError: `batch_size` is not positive, or there are fewer samples than ranks.
+    """
+
+    index: Tensor
+    """(n,) positions in the data set, of the samples to serve."""
+    batch_size: int
+    """Samples per batch over all ranks."""
+    shuffle: bool
+    """Whether order and augmentation are drawn anew for each epoch; otherwise both stay plain."""
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"data.batch_size must be at least 1, got {self.batch_size}")
+        if len(self.index) < self.world_size:
+            raise InputError(f"{len(self.index)} samples cannot be split over {self.world_size} devices")
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.index), self.batch_size)
+        return max(1, full + (rest >= 2 * self.world_size))
+
+    def part(self, batch: int) -> slice:
+        """Return where in an epoch's order this rank's share of a batch stands."""
+        end = len(self.index) if batch == len(self) - 1 else (batch + 1) * self.batch_size
+        return slice(batch * self.batch_size + self.rank, end, self.world_size)
+
+
+class _Epoch(NamedTuple):
+    """One epoch's samples in the order in which they are served, each (n,), on the device of the batches."""
+
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
+    offset: Tensor
+    label: Tensor
+    true_label: Tensor
+
+
+class Batches(Dataset[Batch]):
+    """Makes the batch that belongs to a pair of epoch and number.
+
+    Args:
+        data: The data set.
+        augmentation: Normalisation and, where the schedule shuffles, random crop and flip.
+        schedule: Which samples make up which batch.
+        store: The images ready for reading, on the device where batches shall appear; None makes batches in
+            host memory, reading only their own images.
+    """
+
+    def __init__(
+        self, data: LabelledImages, augmentation: Augmentation, schedule: Schedule, store: WindowStore | None
+    ) -> None:
+        self.data, self.augmentation, self.schedule, self.store = data, augmentation, schedule, store
+        self._current: tuple[int, _Epoch] | None = None
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        number, batch = key
+        if self._current is None or self._current[0] != number:
+            self._current = number, self._epoch(number)
+        epoch, part = self._current[1], self.schedule.part(batch)
+        index = epoch.index[part]
+        if self.store is None:
+            store, slot = WindowStore(self.data.images[index], self.augmentation), torch.arange(len(index))
+        else:
+            store, slot = self.store, index
+        image = store.read(slot, epoch.offset[part])
+        return Batch(image, epoch.label[part], index, epoch.true_label[part])
+
+    def _epoch(self, number: int) -> _Epoch:
+        index, count = self.schedule.index, len(self.data.labels)
+        if self.schedule.shuffle:
+            # Offsets are drawn for the whole data set, so that a sample's augmentation does not hang on the split.
+            generator = seeded_generator(self.schedule.seed, number)
+            index = index[torch.randperm(len(index), generator=generator)]
+            offset = self.augmentation.random_offsets(count, generator)[index]
+        else:
+            offset = self.augmentation.centre_offsets(len(index))
+        columns = (index, offset, self.data.labels[index], self.data.true_labels[index])
+        device = "cpu" if self.store is None else self.store.device
+        return _Epoch(*(column.to(device) for column in columns))
+
+
+class BatchLoader:
+    """Iterates over the batches of an epoch; Lightning takes it as a data loader.
+
+    Order and augmentation are functions of seed, epoch and sample, so they are the same on any number of ranks,
+    in memory or through workers, and after a resume.
+
+    Args:
+        batches: What is served.
+        workers: 0 makes the batches in this process; more makes them ahead of time in as many processes.
+    """
+
+    def __init__(self, batches: Batches, workers: int = 0) -> None:
+        self.batches, self.epoch = batches, 0
+        self._start = self._next = 0
+        self._pool: DataLoader[Batch] | None = None
+        if workers:
+            self._pool = DataLoader(
+                batches,
+                batch_size=None,
+                sampler=_Remaining(self),
+                num_workers=workers,
+                persistent_workers=True,
+                pin_memory=torch.cuda.is_available(),
+                generator=torch.Generator(),  # else each epoch would draw from the global one
+            )
+        if batches.schedule.shuffle:
+            # Lightning announces each epoch to an attribute of this name.
+            self.sampler = self
+
+    def __len__(self) -> int:
+        return len(self.batches.schedule)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator does nothing until its first batch is asked for: Lightning makes iterators that it never uses.
+        self._next, self._start = self._start, 0
+        source = self._pool or (self.batches[key] for key in self.remaining())
+        for batch in source:
+            self._next += 1
+            yield batch
+
+    def remaining(self) -> Iterator[tuple[int, int]]:
+        """Yield epoch and number of the batches that are still to come."""
+        for number in range(self._next, len(self)):
+            yield self.epoch, number
+
+    def set_epoch(self, epoch: int) -> None:
+        """Turn to an epoch: to its start, unless it is the one that `load_state_dict` has set."""
+        if epoch != self.epoch:
+            self.epoch, self._start = epoch, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the epoch stands, the same on all ranks."""
+        return {"epoch": self.epoch, "next": self._next}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.epoch, self._start = state["epoch"], state["next"] % len(self)
+
+
+class _Remaining(Sampler[tuple[int, int]]):
+    """Tells the workers which batches to make."""
+
+    def __init__(self, loader: BatchLoader) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return self.loader.remaining()

@@ -1,0 +1,119 @@
+"""Published data sets as verified uint8 tensors."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+from torchvision import datasets
+
+from noisy_lightning.errors import InputError
+
+
+class Source(NamedTuple):
+    """Images with their true labels."""
+
+    images: Tensor
+    """(N, H, W, C) uint8."""
+    labels: Tensor
+    """(N,) int64."""
+
+    def checksum(self) -> str:
+        """Return the SHA-256 of the images' bytes followed by the labels' (little-endian int64), in hex."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.images.numpy()).data)
+        digest.update(self.labels.numpy().astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+# The raw files as LeCun published them; torchvision checks the archives only.
+MNIST_FILES = {
+    "MNIST/raw/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "MNIST/raw/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "MNIST/raw/t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+def cifar10_files() -> dict[str, str]:
+    """Return the files of CIFAR-10 below its root, each with its MD5."""
+    c = datasets.CIFAR10
+    listed = [*c.train_list, *c.test_list, [c.meta["filename"], c.meta["md5"]]]
+    return {f"{c.base_folder}/{name}": md5 for name, md5 in listed}
+
+
+def fetch_cifar10(root: Path, download: bool) -> None:
+    """Make sure that CIFAR-10 (Krizhevsky, 2009) lies below `root`.
+
+    Raises:
+        InputError: A file is damaged, or missing and not to be had.
+    """
+    _fetch("CIFAR-10", root, cifar10_files(), datasets.CIFAR10, datasets.CIFAR10.url, download)
+
+
+def fetch_mnist(root: Path, download: bool) -> None:
+    """Make sure that MNIST (LeCun et al., 1998) lies below `root`.
+
+    Raises:
+        InputError: A file is damaged, or missing and not to be had.
+    """
+    _fetch("MNIST", root, MNIST_FILES, datasets.MNIST, datasets.MNIST.mirrors[0], download)
+
+
+def load_cifar10(root: Path, train: bool) -> Source:
+    """Return the 50,000 training or the 10,000 test images of CIFAR-10, in torchvision's order."""
+    data = datasets.CIFAR10(root, train=train)
+    return Source(torch.from_numpy(data.data), torch.tensor(data.targets))
+
+
+def load_mnist(root: Path, train: bool) -> Source:
+    """Return the 60,000 training or the 10,000 test images of MNIST, in their published order."""
+    data = datasets.MNIST(root, train=train)
+    return Source(data.data.unsqueeze(-1), data.targets)
+
+
+def load_digits8x8(train: bool) -> Source:
+    """Return scikit-learn's embedded 8×8 digits: the first 1,437 to train, the last 360 to test.
+
+    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998. The set is ordered by writer, so
+    the test images come from other hands.
+    """
+    data = load_digits()
+    part = slice(1437) if train else slice(1437, None)
+    images = torch.from_numpy(np.rint(data.images[part] * (255 / 16)).astype(np.uint8))
+    return Source(images.unsqueeze(-1), torch.from_numpy(data.target[part]).long())
+
+
+def _fetch(name: str, root: Path, files: dict[str, str], dataset: type, url: str, download: bool) -> None:
+    """Verify files below `root`, or download them all if none is there; a file that exists is never touched."""
+    present = [file for file in files if (root / file).is_file()]
+    damaged = [file for file in present if _md5(root / file) != files[file]]
+    if damaged:
+        raise InputError(
+            f"data.root: {name} in {root} is damaged: {', '.join(damaged)} should have the MD5 "
+            f"{', '.join(files[file] for file in damaged)}. Replace it from {url}"
+        )
+    missing = [file for file in files if file not in present]
+    if not missing:
+        return
+    reason = "data.download is false"
+    if download and not present:
+        try:
+            dataset(root, download=True)
+        except (OSError, RuntimeError) as error:
+            reason = f"the download failed: {error}"
+        else:
+            return
+    elif download:
+        reason = "the folder is incomplete and is left as it is"
+    wanted = ", ".join(f"{file} (MD5 {files[file]})" for file in missing)
+    raise InputError(
+        f"data.root: {name} is not in {root.absolute()} and {reason}. Unpack {url} there; missing: {wanted}"
+    )
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()

@@ -1,0 +1,260 @@
+"""LightningCLI as this package uses it: what links what, where a run is kept, which weights are loaded."""
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import lightning as L
+import numpy as np
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import optim
+
+# Imported for their classes: the command line finds by its short name what has been imported.
+from noisy_lightning import backbones, data, losses, methods
+from noisy_lightning.callbacks.checkpoints import AtomicCheckpointIO, LastCheckpoint, RandomState
+from noisy_lightning.callbacks.metrics_table import MetricsTable
+from noisy_lightning.callbacks.progress_bar import RunProgress
+from noisy_lightning.callbacks.run_summary import RunSummary
+from noisy_lightning.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.errors import InputError
+from noisy_lightning.messages import explain
+from noisy_lightning.module import NoisyClassifier
+from noisy_lightning.runs import RunFolder, RunOptions, claim_run, existing_run
+from noisy_lightning.summary import evaluation_table
+
+EVALUATIONS = ("validate", "test", "predict")
+TRAINER_DEFAULTS = {
+    "use_distributed_sampler": False,  # the loaders shard by themselves
+    "num_sanity_val_steps": 0,  # it would draw random numbers that a resumed run does not draw
+    "log_every_n_steps": 0,  # everything is logged once per epoch
+    "enable_model_summary": False,
+}
+UNHELPFUL_WARNINGS = (
+    r"Be aware that when using `ckpt_path`, callbacks used",  # an evaluation needs no training callbacks
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
+)
+# Tells the processes that a run starts on this machine which folder theirs is.
+RUN_VARIABLE = "NOISY_LIGHTNING_RUN"
+
+
+def run_command(args: Sequence[str]) -> None:
+    """Run one of fit, validate, test and predict.
+
+    Args:
+        args: The command, then its options; after an evaluation, a run's folder and a checkpoint may come first.
+
+    Raises:
+        InputError: The input cannot work.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in UNHELPFUL_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+    command, *options = args
+    run: RunFolder | None = None
+    checkpoints: list[Path] = []
+    if command in EVALUATIONS and options and not options[0].startswith("-"):
+        run = existing_run(Path(options.pop(0)))
+        named = options and not options[0].startswith("-")
+        checkpoints = [run.checkpoint(options.pop(0))] if named else _headline_checkpoints(run)
+        options = ["--config", str(run.config), *options]
+    inherited = RUN_VARIABLE in os.environ
+    try:
+        NoisyCLI([command, *options], run, checkpoints)
+    finally:
+        if not inherited:
+            os.environ.pop(RUN_VARIABLE, None)
+
+
+def _headline_checkpoints(run: RunFolder) -> list[Path]:
+    """Return the checkpoint chosen on validation, where there is one, and the last."""
+    best = run.checkpoints / "best.ckpt"
+    return [*([best] if best.exists() else []), run.checkpoint("last")]
+
+
+class Parser(LightningArgumentParser):
+    """Reports what is wrong in one line, and takes no abbreviated options: a misspelt one would pass as one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise an InputError; parsers within this one keep raising their own, which names their place."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        names = [name for package in (backbones, data, losses, methods) for name in package.__all__]
+        names += [name for package in (optim, optim.lr_scheduler) for name in vars(package) if name[0].isupper()]
+        options = [option for action in self._actions for option in action.option_strings if "help" not in option]
+        raise InputError(explain(message, names, options)) from None
+
+
+class NoisyCLI(LightningCLI):
+    """Parses a command line, builds trainer, model and data, and runs the command.
+
+    Args:
+        args: Command and options.
+        run: The run to evaluate, if the command names one.
+        checkpoints: The weights to evaluate, if the command names a run.
+    """
+
+    def __init__(self, args: list[str], run: RunFolder | None = None, checkpoints: Sequence[Path] = ()) -> None:
+        self.run_folder, self.evaluated = run, list(checkpoints)
+        super().__init__(
+            NoisyClassifier,
+            NoisyDataModule,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            parser_class=Parser,
+            subclass_mode_data=True,
+            args=args,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the recorder and the run's place, and link from data to model what both must agree on."""
+        parser.add_class_arguments(SampleRecorder, "recorder")
+        parser.add_class_arguments(RunOptions, "run")
+        for name in ("num_classes", "in_channels", "num_samples"):
+            parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse `args`; unlike Lightning, without a warning that the process has a command line of its own."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as it was given: Lightning would let a checkpoint's values overrule it."""
+
+    def instantiate_classes(self) -> None:
+        """Build data, model and trainer.
+
+        Raises:
+            InputError: A constructor refused its arguments.
+        """
+        try:
+            super().instantiate_classes()
+        except InputError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise InputError(explain(str(error))) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Build the trainer, with everything that keeps a run where it trains."""
+        config = self._get(self.config_init, "trainer")
+        callbacks: list[Callback] = []
+        plugins = [*(config.plugins or []), AtomicCheckpointIO()]
+        if self.subcommand == "fit" and not config.fast_dev_run:
+            run = self._claim_run()
+            kwargs["default_root_dir"] = str(run.path)
+            if config.logger in (None, True):
+                kwargs["logger"] = TensorBoardLogger(run.path, name="", version="", default_hp_metric=False)
+            callbacks += [self.config_init.fit.recorder, RunSummary(run), RandomState()]
+            callbacks += [MetricsTable(run.metrics), *self._checkpoints(run)]
+        elif self.subcommand != "fit":
+            kwargs["logger"] = False
+        if config.enable_progress_bar is not False:
+            callbacks.append(RunProgress())  # after the recorder, whose values it shows
+        kwargs["plugins"] = plugins
+        return self._instantiate_trainer({**config, **kwargs}, callbacks)
+
+    def _checkpoints(self, run: RunFolder) -> list[Callback]:
+        options = self.config_init.fit.run
+        last = LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)
+        if not self.datamodule.val_fraction:
+            return [last]
+        best = ModelCheckpoint(
+            run.checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False, save_weights_only=True
+        )
+        return [best, last]
+
+    def _claim_run(self) -> RunFolder:
+        """Find out where this run is kept; the first process decides for all on its machine."""
+        options: RunOptions = self.config_init.fit.run
+        config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
+        if RUN_VARIABLE in os.environ:
+            self.run_folder = RunFolder(Path(os.environ[RUN_VARIABLE]))
+        elif int(os.environ.get("WORLD_SIZE", "1")) > 1 and options.version is None:
+            raise InputError("run.version: name the run where several processes start by themselves (torchrun, Slurm)")
+        else:
+            self.run_folder = claim_run(options, self._experiment(), config)
+            os.environ[RUN_VARIABLE] = str(self.run_folder.path)
+            if not self.run_folder.config.exists():
+                self.run_folder.config.write_text(yaml.safe_dump({**config, "ckpt_path": None}, sort_keys=False))
+        return self.run_folder
+
+    def _experiment(self) -> str:
+        files = self.config.fit.config
+        return Path(str(files[0])).stem if files else "default"
+
+    def fit(self, **arguments: Any) -> None:
+        """Train, from where an earlier process of this run came to."""
+        run = self.run_folder
+        if run is None:
+            self.trainer.fit(**arguments)
+            return
+        if (last := run.checkpoints / "last.ckpt").exists():
+            arguments["ckpt_path"] = str(last)
+            print(f"continuing {run.path} from its last checkpoint")
+        try:
+            self.trainer.fit(**arguments)
+        except InputError:
+            run.discard_unstarted()
+            raise
+        finally:
+            run.unlock()
+        if run.finished and self.trainer.is_global_zero:
+            print(f"next: noisy-lightning test {run.path}, tensorboard --logdir {run.path.parent.parent}")
+
+    def validate(self, **arguments: Any) -> None:
+        """Validate the chosen weights."""
+        self._evaluate("validate", arguments)
+
+    def test(self, **arguments: Any) -> None:
+        """Test the chosen weights, and add what came out to the run's result."""
+        self._evaluate("test", arguments)
+
+    def predict(self, **arguments: Any) -> None:
+        """Save what the chosen weights make of the whole training set, in its original order."""
+        for path in self._weights(arguments.pop("ckpt_path")):
+            arguments["return_predictions"] = True
+            batches = self.trainer.predict(**arguments, ckpt_path=str(path))
+            assert batches is not None
+            columns = {name: torch.cat([batch[name] for batch in batches]).cpu() for name in batches[0]}
+            order = columns["index"].argsort()
+            folder = self.run_folder.path if self.run_folder else path.parent
+            file = folder / f"predictions_{path.stem}.npz"
+            arrays: dict[str, Any] = {name: column[order].numpy() for name, column in columns.items()}
+            np.savez_compressed(file, **arrays)
+            print(f"{file}: {', '.join(f'{name} {tuple(column.shape)}' for name, column in columns.items())}")
+
+    def _evaluate(self, command: str, arguments: dict[str, Any]) -> None:
+        """Measure each of the chosen weights, print a table and add it to the run's result."""
+        measured = {}
+        for path in self._weights(arguments.pop("ckpt_path")):
+            (metrics,) = getattr(self.trainer, command)(**{**arguments, "verbose": False}, ckpt_path=str(path))
+            measured[path.stem] = {key: value for key, value in metrics.items() if key != "step"}
+        if not self.trainer.is_global_zero:
+            return
+        result: dict[str, Any] = {}
+        if self.run_folder is not None:
+            result = self.run_folder.read_result()
+            result[command] = result.get(command, {}) | measured
+            self.run_folder.write_result(result)
+        print(evaluation_table(command, measured, result, self.run_folder.path if self.run_folder else None))
+
+    def _weights(self, given: str | None) -> list[Path]:
+        """Return the checkpoint files to evaluate; never the random weights that Lightning would take."""
+        if given is not None:
+            return [RunFolder(Path()).checkpoint(given)]
+        if not self.evaluated:
+            raise InputError(f"{self.subcommand} needs weights: name a run's folder first, or give --ckpt_path FILE")
+        return self.evaluated

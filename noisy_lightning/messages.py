@@ -1,0 +1,69 @@
+"""Says in one line what jsonargparse says in fifty, and what was probably meant.
+
+jsonargparse reports a wrong value as a tree of all the types that it tried, and an error in a constructor the same
+way. This reads the tree's text, so its tests guard against a release that words it differently: what it does not
+recognise is passed on as it is.
+"""
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable
+from importlib import import_module
+
+_NOISE = re.compile(
+    r"^(Does not validate against any of the Union subtypes|Subtypes: .*|Errors:|Given value.*|Expected a path but .*"
+    r"|Expected a <class 'NoneType'>|Problem with given class_path .*|Parser key \".*\":|)$"
+)
+
+
+def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str] = ()) -> str:
+    """Return one line that says what is wrong, where, and what is close.
+
+    Args:
+        message: What jsonargparse reported.
+        class_names: Short names that a value may have meant.
+        options: Options, such as `--data.seed`, that an unknown one may have meant.
+    """
+    lines = [re.sub(r"^\s*(- )?", "", line) for line in message.splitlines()]
+    if unknown := re.match(r"unrecognized arguments: (--[\w.]+)", lines[0]):
+        return f"unknown option {unknown[1]}{_close(unknown[1], options)}"
+    key = _key(lines)
+    where = f"{key}: " if key else ""
+    # Outermost first where a type was tried; innermost first where its arguments are shown.
+    tried = re.findall(r"Problem with given class_path '([\w.]+)'", message)
+    shown = re.findall(r"class_path='([\w.]+)'", message)
+    owner = _class(tried[-1]) if tried else _class(shown[0]) if shown else None
+    text = "\n".join(lines)
+    if option := re.search(r"^Option '([\w.]+)' is not accepted", text, re.MULTILINE):
+        taken = inspect.signature(owner).parameters if owner else ()
+        subject = f"{owner.__name__} takes no" if owner else "there is no"
+        return f"{where}{subject} '{option[1]}'{_close(option[1], taken)}"
+    if required := re.search(r"^the following arguments are required: (.*)", text, re.MULTILINE):
+        return f"{where}{owner.__name__ + ' ' if owner else ''}needs {required[1]}"
+    if name := re.search(r"^Expected a dot import path string: (.*)", text, re.MULTILINE):
+        return f"{where}no class is called '{name[1]}'{_close(name[1], class_names)}"
+    reason = "; ".join(re.sub(r'^Parser key ".*?": ', "", line) for line in lines if not _NOISE.match(line))
+    if not key and owner and "." not in reason.split(" ")[0]:
+        where = f"{owner.__name__}: "
+    return where + reason
+
+
+def _key(lines: list[str]) -> str:
+    """Return the dotted key that the nested reports lead to."""
+    keys = [found[1] for line in lines if (found := re.match(r'Parser key "([^"]+)":', line))]
+    return ".".join(dict.fromkeys(keys)).replace("init_args.", "")
+
+
+def _class(class_path: str) -> type:
+    module, _, name = class_path.rpartition(".")
+    found: type = getattr(import_module(module), name)
+    return found
+
+
+def _close(word: str, candidates: Iterable[str]) -> str:
+    candidates = sorted(set(candidates))
+    close = difflib.get_close_matches(word, candidates, n=2, cutoff=0.7)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; there are {', '.join(candidates)}" if 0 < len(candidates) <= 20 else ""

@@ -1,0 +1,196 @@
+"""The folder of a run: where its files lie, which one a command continues, and what came out of it."""
+
+import fcntl
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.files import replacing
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run is kept.
+
+    Args:
+        root: Folder of all runs.
+        experiment: Folder of the runs that belong together; None: the name of the configuration file.
+        version: Folder of this run; None: the next number, or the unfinished run of the same configuration.
+        resume: Whether an unfinished run of the same configuration is continued.
+        checkpoint_every_n_steps: Save the last checkpoint within epochs too, every n steps; 0: once per epoch.
+    """
+
+    root: Path = Path("runs")
+    experiment: str | None = None
+    version: str | None = None
+    resume: bool = True
+    checkpoint_every_n_steps: int = 0
+
+
+@dataclass
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+    _lock: IO[str] | None = field(default=None, repr=False)
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of `last.ckpt` and `best.ckpt`."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """One row per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def result(self) -> Path:
+        """What came out of training and of tests."""
+        return self.path / "result.json"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return "epochs" in self.read_result()
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the file of a checkpoint.
+
+        Args:
+            name: `best`, `last` or the path of a file.
+
+        Raises:
+            InputError: There is no such file.
+        """
+        path = self.checkpoints / f"{name}.ckpt" if name in ("best", "last") else Path(name)
+        if not path.is_file():
+            found = ", ".join(sorted(file.stem for file in self.checkpoints.glob("*.ckpt"))) or "none"
+            raise InputError(f"no checkpoint {name} at {path}; {self.path} has: {found}")
+        return path
+
+    def read_result(self) -> dict[str, Any]:
+        """Return the result, empty for an unfinished run.
+
+        Raises:
+            InputError: The file is no JSON.
+        """
+        if not self.result.exists():
+            return {}
+        try:
+            content: dict[str, Any] = json.loads(self.result.read_text())
+        except json.JSONDecodeError as error:
+            raise InputError(f"{self.result} is damaged: {error}") from error
+        return content
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Replace the result, atomically."""
+        with replacing(self.result) as staged:
+            staged.write_text(json.dumps(result, indent=2) + "\n")
+
+    def lock(self) -> bool:
+        """Claim the folder for as long as this process lives; return whether it was free."""
+        file = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        self._lock = file
+        return True
+
+    def unlock(self) -> None:
+        """Give the folder up."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def discard_unstarted(self) -> None:
+        """Remove the folder if training never began in it, which its noise files would show."""
+        if (self.path / "noise.json").exists():
+            return
+        for file in [self.config, self.path / ".lock", *self.path.glob("events.out.tfevents.*")]:
+            file.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def same_configuration(self, config: dict[str, Any]) -> bool:
+        """Return whether the run was started with this configuration, its place aside."""
+        return self.config.exists() and _identity(yaml.safe_load(self.config.read_text())) == _identity(config)
+
+
+def existing_run(path: Path) -> RunFolder:
+    """Return the run in a folder.
+
+    Raises:
+        InputError: There is none.
+    """
+    run = RunFolder(path)
+    if not run.config.is_file():
+        raise InputError(f"{path} is not the folder of a run: it has no {run.config.name}")
+    return run
+
+
+def claim_run(options: RunOptions, experiment: str, config: dict[str, Any]) -> RunFolder:
+    """Return a locked folder to train in: an unfinished run of the same configuration, or else a new one.
+
+    Args:
+        options: Where runs are kept.
+        experiment: Name of the experiment where the options name none.
+        config: The resolved configuration, as plain data.
+
+    Raises:
+        InputError: The version that the options name is finished, in use, or of another configuration.
+    """
+    folder = options.root / (options.experiment or experiment)
+    if options.version is not None:
+        return _claim_named(RunFolder(folder / options.version), options, config)
+    numbers = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
+    for number in numbers if options.resume else []:
+        run = RunFolder(folder / str(number))
+        if not run.finished and run.same_configuration(config) and run.lock():
+            return run
+    number = numbers[-1] + 1 if numbers else 0
+    while True:
+        run = RunFolder(folder / str(number))
+        try:
+            run.path.mkdir(parents=True)
+        except FileExistsError:  # another process was faster
+            number += 1
+        else:
+            run.lock()
+            return run
+
+
+def _claim_named(run: RunFolder, options: RunOptions, config: dict[str, Any]) -> RunFolder:
+    another = "choose another run.version"
+    if run.finished:
+        raise InputError(
+            f"run.version: {run.path} has finished; {another}, or test it: noisy-lightning test {run.path}"
+        )
+    if run.config.exists() and not run.same_configuration(config):
+        raise InputError(
+            f"run.version: {run.path} was started with another configuration (config.yaml there); {another}"
+        )
+    if run.config.exists() and not options.resume:
+        raise InputError(f"run.version: {run.path} is unfinished and run.resume is false; {another}")
+    run.path.mkdir(parents=True, exist_ok=True)
+    if not run.config.exists() and any(file.name != ".lock" for file in run.path.iterdir()):
+        raise InputError(f"run.version: {run.path} holds files but no run; {another}")
+    if not run.lock():
+        raise InputError(f"run.version: another process is training in {run.path}; {another}")
+    return run
+
+
+def _identity(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the outcome of a run."""
+    return {key: config.get(key) for key in ("seed_everything", "trainer", "model", "data", "recorder")}
