@@ -1,0 +1,185 @@
+"""Pictures of per-sample records: what separates clean from noisy samples, seen at a glance.
+
+Pure functions from arrays to matplotlib figures, which no window system and no global state of pyplot takes part
+in. The colours stay apart for colour-blind readers (Okabe and Ito's palette).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from noisy_lightning.records import Bools, Floats, Records
+
+CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
+_INK, _GRID = "#333333", "#E4E4E4"
+_TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
+
+
+def loss_and_memorisation(records: Records, title: str = "") -> Figure:
+    """Draw the loss of clean and noisy samples over the epochs beside what became of the noisy labels.
+
+    Lines are means over samples, bands run from the first to the third quartile. Without known truth the left
+    panel shows all samples and the right one the accuracy on given labels.
+
+    Args:
+        records: of a run, for its training part.
+        title: what was trained on what.
+    """
+    figure = _figure(8.0, 3.5, title)
+    left, right = figure.subplots(1, 2)
+    groups = _groups(records.is_clean, records.is_noisy)
+    trained = (records.prediction >= 0).any(0)
+    for name, colour, members in groups:
+        band = [_mean_and_quartiles(row[members]) for row in records.loss]
+        mean, low, high = np.array(band).T
+        left.fill_between(records.epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+        left.plot(records.epochs, mean, color=colour, label=f"{name} (n = {(members & trained).sum():,})")
+    _finish(left, "Training loss (mean; band: quartiles)", "epoch")
+    left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
+
+    measures = records.measures()
+    curves = [("memorised", NOISY), ("corrected", CORRECTED), ("neither", OTHER)]
+    heading = f"Noisy samples (n = {(records.is_noisy & trained).sum():,}) predicted as"
+    if "memorised" not in measures:
+        curves, heading = [("acc", OTHER)], "Accuracy on given labels"
+    for name, colour in curves:
+        label = "all samples" if name == "acc" else _MEANING[name]
+        right.plot(records.epochs, measures[name], color=colour, label=label)
+    right.set_ylim(0, 1)
+    right.yaxis.set_major_formatter(PercentFormatter(1))
+    _finish(right, heading, "epoch")
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+_MEANING = {
+    "memorised": "their given label: memorised",
+    "corrected": "their true label: corrected",
+    "neither": "another label",
+}
+
+
+def loss_histograms(loss: Floats, is_clean: Bools, is_noisy: Bools, title: str = "") -> Figure:
+    """Overlay the distributions of the losses of clean and of noisy samples, each as shares of its own group.
+
+    Heights are on a square-root scale: late in a training almost all clean samples share one bin, beside which
+    the others would vanish. The loss axis ends at the 99.5th percentile; its last bin counts what lies beyond.
+
+    Args:
+        loss: (N,) what is not finite does not count.
+        is_clean: (N,) known to be clean.
+        is_noisy: (N,) known to be noisy; with neither anywhere, one histogram shows all samples.
+        title: such as the epoch.
+    """
+    figure = _figure(4.8, 3.2, title)
+    axes = figure.subplots()
+    finite = np.isfinite(loss)
+    top = 0.01
+    if finite.any():
+        low, high = min(0.0, float(loss[finite].min())), float(np.percentile(loss[finite], 99.5))
+        edges = np.linspace(low, max(high, low + 1e-6), 51)
+        for name, colour, members in _groups(is_clean, is_noisy):
+            chosen = np.minimum(loss[finite & members], edges[-1])
+            share = np.histogram(chosen, edges)[0] / max(1, len(chosen))
+            top = max(top, float(share.max()))
+            axes.stairs(share, edges, fill=True, color=colour, alpha=0.3, linewidth=0)
+            axes.stairs(share, edges, color=colour, linewidth=1.5, label=f"{name} (n = {len(chosen):,})")
+    axes.set_yscale("function", functions=(lambda share: np.sqrt(np.maximum(share, 0)), np.square))
+    axes.set_ylim(0, 1.1 * top)
+    axes.set_yticks([tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1) if tick <= 1.1 * top])
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _finish(axes, "Share of samples by loss (√ scale)", "loss")
+    return figure
+
+
+def sample_grid(
+    images: NDArray[np.uint8],
+    given: Sequence[str],
+    true: Sequence[str | None],
+    loss: Floats,
+    title: str = "",
+    columns: int = 8,
+) -> Figure:
+    """Show samples with their given and true names: blue where they agree, vermilion where they do not.
+
+    Args:
+        images: (n, C, H, W), C of 1 or 3.
+        given: n names.
+        true: n names, None where unknown.
+        loss: (n,).
+        title: such as the epoch.
+        columns: pictures in a row, each 100 pixels wide.
+    """
+    rows = max(1, -(-len(images) // columns))
+    step = 1 + _TEXT_ROWS / 8
+    figure = _figure(float(columns), rows * step * 0.97 + 0.35, title)
+    axes = figure.subplots()
+    # One axes for all: one for each sample would take a second to draw.
+    for i, image in enumerate(images):
+        x, y = i % columns * 1.06, i // columns * step
+        picture = image.transpose(1, 2, 0)
+        axes.imshow(
+            picture.repeat(3, 2) if picture.shape[2] == 1 else picture,
+            extent=(x, x + 1, y + 1, y),
+            interpolation="nearest",
+        )
+        colour = OTHER if true[i] is None else CLEAN if true[i] == given[i] else NOISY
+        lines = [given[i], "" if true[i] is None else f"true: {true[i]}", f"loss {loss[i]:.2f}"]
+        text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8}
+        axes.text(x + 0.5, y + 1.02, lines[0], color=colour, weight="bold", **text)
+        axes.text(x + 0.5, y + 1.17, "\n".join(line for line in lines[1:] if line), color=_INK, **text)
+    axes.set(xlim=(0, columns * 1.06 - 0.06), ylim=(rows * step, 0), aspect="equal")
+    axes.axis("off")
+    return figure
+
+
+def as_array(figure: Figure) -> NDArray[np.uint8]:
+    """Draw a figure into an array (H, W, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.array(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
+
+
+def _groups(is_clean: Bools, is_noisy: Bools) -> list[tuple[str, str, Bools]]:
+    """Return name, colour and members (N,) of the groups that exist."""
+    groups = [("clean", CLEAN, is_clean), ("noisy", NOISY, is_noisy)]
+    known = [group for group in groups if group[2].any()]
+    return known or [("all samples", OTHER, np.ones_like(is_clean))]
+
+
+def _mean_and_quartiles(loss: Floats) -> tuple[float, float, float]:
+    finite = loss[np.isfinite(loss)]
+    if not finite.size:
+        return np.nan, np.nan, np.nan
+    low, high = np.percentile(finite, [25, 75])
+    return float(finite.mean()), float(low), float(high)
+
+
+def _figure(width: float, height: float, title: str) -> Figure:
+    """Return an empty figure; 100 pixels an inch."""
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=11, color=_INK)
+    return figure
+
+
+def _finish(axes: Axes, heading: str, x_label: str) -> None:
+    """Give axes their heading, legend and quiet frame."""
+    axes.set_title(heading, loc="left", fontsize=10, color=_INK)
+    axes.set_xlabel(x_label, color=_INK)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#AAAAAA")
+    axes.tick_params(colors=_INK, length=0)
+    axes.margins(x=0.01)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9, labelcolor=_INK)

@@ -1,0 +1,98 @@
+"""The pictures hold what they should, draw without a window system, and degrade with the truth."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from noisy_lightning.figures import CLEAN, NOISY, as_array, loss_and_memorisation, loss_histograms, sample_grid
+from noisy_lightning.records import Records
+
+E, N, K = 5, 40, 4
+
+
+def make_records(known: str = "all") -> Records:
+    rng = np.random.default_rng(0)
+    truth = np.arange(N) % K
+    labels = np.where(np.arange(N) < 16, (truth + 1) % K, truth)
+    true_labels = {"all": truth, "none": np.full(N, -1), "clean": labels}[known]
+    loss = rng.exponential(size=(E, N)).astype(np.float32)
+    prediction = rng.integers(0, K, (E, N))
+    loss[:, -4:], prediction[:, -4:] = np.nan, -1  # validation samples
+    loss[0, 0] = np.inf
+    split = np.array(["train"] * (N - 4) + ["val"] * 4)
+    epochs = np.array([0, 1, 2, 4, 5])
+    return Records(Path(), epochs, loss, loss, prediction, None, labels, true_labels, split)
+
+
+def texts(figure: Figure) -> list[str]:
+    """Return what the legends say."""
+    legends = [axes.get_legend() for axes in figure.axes]
+    return [text.get_text() for legend in legends if legend is not None for text in legend.get_texts()]
+
+
+def test_loss_and_memorisation_states_its_sample_sizes():
+    records = make_records()
+    figure = loss_and_memorisation(records, "a title")
+    left, right = figure.axes
+    assert texts(figure)[:2] == ["clean (n = 20)", "noisy (n = 16)"]
+    assert [line.get_color() for line in left.get_lines()] == [CLEAN, NOISY]
+    assert "n = 16" in right.get_title(loc="left")
+    fractions = np.array([line.get_ydata() for line in right.get_lines()], dtype=float)
+    np.testing.assert_allclose(fractions.sum(0), 1, rtol=1e-6)
+    noisy = np.asarray(left.get_lines()[1].get_ydata(), dtype=float)
+    assert noisy[1] == pytest.approx(records.loss[1, :16].mean(), rel=1e-6)
+    assert as_array(figure).shape == (350, 800, 3)
+
+
+@pytest.mark.parametrize(("known", "legend"), [("none", "all samples (n = 36)"), ("clean", "clean (n = 36)")])
+def test_loss_and_memorisation_without_noise_or_truth(known, legend):
+    figure = loss_and_memorisation(make_records(known))
+    assert texts(figure) == [legend, "all samples"]
+    assert figure.axes[1].get_title(loc="left") == "Accuracy on given labels"
+
+
+@pytest.mark.parametrize("known", ["all", "none", "clean"])
+def test_histograms_count_each_group_whole(known):
+    records = make_records(known)
+    figure = loss_histograms(records.loss[0], records.is_clean, records.is_noisy, "epoch 0")
+    expected = {
+        "all": ["clean (n = 20)", "noisy (n = 15)"],
+        "none": ["all samples (n = 35)"],
+        "clean": ["clean (n = 35)"],
+    }
+    assert texts(figure) == expected[known], "an infinite loss has no place on the axis"
+    for steps in figure.axes[0].patches:
+        assert np.sum(steps.get_data().values) == pytest.approx(1)  # type: ignore[attr-defined]
+    assert as_array(figure).any()
+
+
+@pytest.mark.parametrize("loss", [np.full(6, np.nan, np.float32), np.zeros(6, np.float32), -np.ones(6, np.float32)])
+def test_histograms_of_degenerate_losses_draw(loss):
+    as_array(loss_histograms(loss, np.arange(6) < 3, np.arange(6) >= 3))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grid_names_given_and_true(channels):
+    images = np.random.default_rng(0).integers(0, 256, (10, channels, 8, 8), dtype=np.uint8)
+    true: list[str | None] = ["dog", "cat", None, *["cat"] * 7]
+    figure = sample_grid(images, ["cat"] * 10, true, np.arange(10, dtype=np.float32), columns=4)
+    (axes,) = figure.axes
+    assert len(axes.get_images()) == 10
+    written = [text.get_text() for text in axes.texts]
+    assert written[:6] == ["cat", "true: dog\nloss 0.00", "cat", "true: cat\nloss 1.00", "cat", "loss 2.00"]
+    assert [axes.texts[i].get_color() for i in (0, 2)] == [NOISY, CLEAN]
+    assert as_array(figure).shape[1] == 400
+
+
+def test_grid_of_nothing_draws():
+    as_array(sample_grid(np.zeros((0, 1, 8, 8), np.uint8), [], [], np.zeros(0, np.float32)))
+
+
+def test_pictures_and_records_need_neither_torch_nor_pyplot():
+    code = "import sys, noisy_lightning.figures; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
