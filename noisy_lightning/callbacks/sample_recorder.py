@@ -1,14 +1,17 @@
 """Records what every training sample went through, epoch by epoch, at next to no cost per step."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from noisy_lightning.callbacks.sample_board import LabelledData, SampleBoard
 from noisy_lightning.errors import InputError
 from noisy_lightning.records import FOLDER, EpochRecord, class_accuracy, measure, write_epoch
 from noisy_lightning.types import Batch, Step
@@ -17,34 +20,27 @@ from noisy_lightning.types import Batch, Step
 _LOSS, _CONFIDENCE, _MARK, _KEPT = range(4)
 
 
-class LabelledData(Protocol):
-    """What the recorder asks of a data module after its `setup`."""
-
-    labels: Tensor
-    """(N,) given labels of the whole original training set."""
-    true_labels: Tensor
-    """(N,) true labels, -1 where unknown."""
-    class_names: list[str]
-    """K names."""
-
-    def train_images(self, indices: Tensor) -> Tensor:
-        """Return the pictures (n, C, H, W), uint8, not augmented."""
-
-
 class SampleRecorder(L.Callback):
     """Keeps each training sample's loss, confidence in the given label and prediction, and what they tell.
 
     Every epoch leaves one file in `<run>/records` (see `noisy_lightning.records`) and the measures of
     `noisy_lightning.records.measure` as `train/...` in the loggers and in `trainer.callback_metrics`; the
     loggers' x axis is the epoch. The step's own work stays on the device: one row per sample in one table.
-    It only observes: without it a training ends with the same weights.
+    TensorBoard also gets charts of clean beside noisy samples and, in a few epochs, pictures. It only observes:
+    without it a training ends with the same weights.
 
     Args:
-        folder: where the records go, seen from the run's folder (`trainer.default_root_dir`).
+        folder: Where the records go, seen from the run's folder (`trainer.default_root_dir`).
+        pictures: Whether TensorBoard gets pictures, at about 0.3 s an epoch.
+        picture_epochs: After how many epochs there are pictures; none given: 1, 2, 4, 8, ... and the last.
     """
 
-    def __init__(self, folder: str = FOLDER) -> None:
+    def __init__(
+        self, folder: str = FOLDER, pictures: bool = True, picture_epochs: Sequence[int] | None = None
+    ) -> None:
         self.folder = folder
+        self.pictures, self.picture_epochs = pictures, picture_epochs
+        self._boards: list[SampleBoard] = []
         self._table = torch.zeros(0, 4)
         self._epoch: int | None = None  # the epoch whose samples the table holds; None: it is empty
         self._selects = False
@@ -62,6 +58,8 @@ class SampleRecorder(L.Callback):
         data = _data(trainer)
         self._table = torch.zeros(len(data.labels), 4, device=pl_module.device)
         self._epoch, self._selects = None, False
+        writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        self._boards = [SampleBoard(writer) for writer in writers if trainer.is_global_zero]
         if self._restored is not None:
             self._resume(trainer, self._restored)
             self._restored = None
@@ -141,17 +139,31 @@ class SampleRecorder(L.Callback):
         measures = {f"train/{name}": value for name, value in measure(record, labels, true_labels).items()}
         if trainer.is_global_zero:
             write_epoch(Path(trainer.default_root_dir) / self.folder, epoch, record)
-            reference = np.where(true_labels >= 0, true_labels, labels)
-            by_class = class_accuracy(record.prediction, reference, len(data.class_names))
-            scalars = measures | {
-                f"train/acc_class/{_as_tag(name)}": float(value)
-                for name, value in zip(data.class_names, by_class, strict=True)
-                if not np.isnan(value)
-            }
-            for logger in trainer.loggers:
-                logger.log_metrics(scalars, step=epoch)
-                logger.save()
+            self._show(trainer, epoch, record, measures)
         return measures
+
+    def _show(self, trainer: L.Trainer, epoch: int, record: EpochRecord, measures: dict[str, float]) -> None:
+        """Give the loggers the measures, accuracies of classes, and TensorBoard its charts and pictures."""
+        data = _data(trainer)
+        reference = torch.where(data.true_labels >= 0, data.true_labels, data.labels).numpy()
+        by_class = class_accuracy(record.prediction, reference, len(data.class_names))
+        scalars = measures | {
+            f"train/acc_class/{_as_tag(name)}": float(value)
+            for name, value in zip(data.class_names, by_class, strict=True)
+            if not np.isnan(value)
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, step=epoch)
+            logger.save()
+        for board in self._boards:
+            board.lay_out({*scalars, *trainer.callback_metrics})
+            if self._has_pictures(epoch + 1, last=trainer.should_stop or epoch + 1 == trainer.max_epochs):
+                board.draw(epoch, record, data)
+
+    def _has_pictures(self, done: int, last: bool) -> bool:
+        if self.picture_epochs is not None:
+            return self.pictures and done in self.picture_epochs
+        return self.pictures and (last or done.bit_count() == 1)
 
 
 def _data(trainer: L.Trainer) -> LabelledData:

@@ -4,6 +4,8 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Barrier, Thread
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -14,6 +16,8 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+from tensorboard.plugins.custom_scalar import layout_pb2  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
@@ -215,6 +219,56 @@ def test_measures_reach_callbacks_loggers_and_table(tmp_path):
     assert 0 <= float(rows[-1]["train/acc_class/class_0"]) <= 1
 
 
+def read_board(run: Path) -> EventAccumulator:
+    return EventAccumulator(str(run), size_guidance={"tensors": 0, "images": 0, "scalars": 0}).Reload()
+
+
+def charts(board: EventAccumulator) -> list[str]:
+    (*_, newest) = board.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(newest.tensor_proto.string_val[0])
+    return [chart.title for category in layout.category for chart in category.chart]
+
+
+def test_tensorboard_shows_clean_beside_noisy_over_epochs(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="", version="")
+    fit(tmp_path, Module(selects=True), logger=logger, max_epochs=6, limit_val_batches=1)
+    board, records = read_board(tmp_path), load(tmp_path)
+    for name in ("train/loss_clean", "train/memorised", "train/acc_class/class_3"):
+        assert [event.step for event in board.Scalars(name)] == records.epochs.tolist()
+    values = [event.value for event in board.Scalars("train/loss_noisy")]
+    np.testing.assert_allclose(values, records.measures()["loss_noisy"], rtol=1e-6)
+    titles = " ".join(charts(board))
+    for chart in (
+        "loss of clean and of noisy",
+        "memorised",
+        "accuracy on given",
+        "each class",
+        "validation",
+        "selection",
+    ):
+        assert chart in titles
+    for picture in ("train_samples/loss_histograms", "train_samples/highest_losses"):
+        assert [event.step for event in board.Images(picture)] == [0, 1, 3, 5]
+
+
+def test_tensorboard_without_truth_has_no_empty_charts(tmp_path):
+    fit(tmp_path, data=Data("none"), logger=TensorBoardLogger(tmp_path, name="", version=""))
+    assert charts(read_board(tmp_path)) == [
+        "training accuracy on given and on true labels",
+        "training accuracy of each class",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("recorder", "steps"), [(SampleRecorder(pictures=False), []), (SampleRecorder(picture_epochs=[3]), [2])]
+)
+def test_pictures_are_a_choice(tmp_path, recorder, steps):
+    fit(tmp_path, logger=TensorBoardLogger(tmp_path, name="", version=""), callbacks=[recorder])
+    board = read_board(tmp_path)
+    tags = board.Tags()["images"]
+    assert [event.step for tag in tags for event in board.Images(tag)] == 2 * steps
+
+
 @pytest.mark.parametrize("known", ["none", "clean"])
 def test_without_noise_or_truth_only_what_can_be_known_is_logged(tmp_path, known):
     _, trainer = fit(tmp_path, data=Data(known))
@@ -270,6 +324,46 @@ def test_a_checkpoint_of_another_data_set_is_refused(tmp_path):
 def test_a_run_without_data_module_is_refused(tmp_path):
     with pytest.raises(InputError, match="datamodule="):
         make_trainer(tmp_path).fit(Module(), [torch.zeros(1)], [torch.zeros(1)])
+
+
+def test_a_sample_that_two_ranks_meet_counts_once(tmp_path):
+    """A sampler that pads the last batch gives one sample to two ranks: the record is one rank's, not a mixture."""
+    slots: list[Tensor] = [torch.empty(0), torch.empty(0)]
+    meet = Barrier(2, timeout=60)
+    states: list[dict[str, Any]] = [{}, {}]
+
+    def work(rank: int) -> None:
+        def reduce(value: Tensor, reduce_op: str) -> Tensor:
+            slots[rank] = value.clone()
+            meet.wait()
+            both = torch.stack(slots)
+            meet.wait()
+            return both.amax(0) if reduce_op == "max" else both.sum(0)
+
+        trainer: Any = SimpleNamespace(
+            datamodule=Data(), world_size=2, global_rank=rank, current_epoch=0, loggers=[], is_global_zero=rank == 0
+        )
+        trainer.strategy = SimpleNamespace(reduce=reduce)
+        logits = torch.eye(K)[[rank, 3]]
+        module: Any = SimpleNamespace(device=torch.device("cpu"))
+        module.last_step = Step(logits.sum(), torch.tensor([1.0, 2.0]) + rank, logits)
+        recorder = SampleRecorder()
+        recorder.setup(trainer, module, "fit")
+        recorder.on_train_start(trainer, module)
+        index = torch.tensor([7, 10 + rank])
+        recorder.on_train_batch_end(trainer, module, None, Batch(index, index % K, index, index % K), 0)
+        states[rank] = recorder.state_dict()
+
+    threads = [Thread(target=work, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    table = states[0]["table"]
+    assert torch.equal(table, states[1]["table"])
+    assert table[[7, 10, 11], 0].tolist() == [2.0, 2.0, 3.0]
+    assert table[[7, 10, 11], 2].tolist() == [2.0, 4.0, 4.0]
+    assert (table[:, 2] > 0).sum() == 3
 
 
 def _free_port() -> int:

@@ -1,0 +1,91 @@
+"""What TensorBoard shows of the training samples beside plain curves."""
+
+import re
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from noisy_lightning.figures import as_array, loss_histograms, sample_grid
+from noisy_lightning.records import EpochRecord
+
+# Title and tags, as patterns, of each chart of the tab "custom scalars".
+_CHARTS = (
+    ("loss of clean and of noisy samples", ["train/loss_clean", "train/loss_noisy"]),
+    ("noisy samples memorised, corrected, neither", ["train/memorised", "train/corrected", "train/neither"]),
+    ("AUROC of the loss as noise detector", ["train/auroc"]),
+    ("training accuracy on given and on true labels", ["train/acc", "train/acc_true"]),
+    ("validation accuracy on given and on true labels", ["val/acc", "val/acc_true"]),
+    ("training accuracy of each class", ["train/acc_class/.*"]),
+    ("selection: kept, label precision, label recall", ["train/kept", "train/label_precision", "train/label_recall"]),
+)
+# TensorBoard shrinks a picture to some 300 pixels: more columns would not be readable.
+_GRID_ROWS, _GRID_COLUMNS = 3, 4
+
+
+class LabelledData(Protocol):
+    """What is asked of a data module after its `setup`."""
+
+    labels: Tensor
+    """(N,) given labels of the whole original training set."""
+    true_labels: Tensor
+    """(N,) true labels, -1 where unknown."""
+    class_names: list[str]
+    """K names."""
+
+    def train_images(self, indices: Tensor) -> Tensor:
+        """Return the pictures (n, C, H, W), uint8, not augmented."""
+
+
+class SampleBoard:
+    """Lays out charts that compare clean with noisy samples, and draws pictures.
+
+    Args:
+        writer: of the run.
+    """
+
+    def __init__(self, writer: SummaryWriter) -> None:
+        self.writer = writer
+        self._charts: dict[str, list[object]] = {}
+
+    def lay_out(self, tags: Iterable[str]) -> None:
+        """Put curves that belong together into one chart; a later call adds what has come up since.
+
+        Args:
+            tags: of all curves so far; a chart without any of its curves is left out.
+        """
+        tags = list(tags)
+        charts: dict[str, list[object]] = {}
+        for title, patterns in _CHARTS:
+            shown = [f"^{pattern}$" for pattern in patterns if any(re.fullmatch(pattern, tag) for tag in tags)]
+            if shown:
+                charts[title] = ["Multiline", shown]
+        if charts != self._charts:
+            self._charts = charts
+            self.writer.add_custom_scalars({"Clean and noisy samples": charts})
+
+    def draw(self, epoch: int, record: EpochRecord, data: LabelledData) -> None:
+        """Add the loss histograms and the samples of highest loss; about 0.3 s."""
+        labels, true_labels = data.labels.numpy(), data.true_labels.numpy()
+        known = true_labels >= 0
+        clean, noisy = known & (true_labels == labels), known & (true_labels != labels)
+        histograms = loss_histograms(record.loss, clean, noisy, f"epoch {epoch}")
+
+        ranked = np.where(np.isnan(record.loss), -np.inf, record.loss)
+        worst = np.argsort(-ranked, kind="stable")[: _GRID_ROWS * _GRID_COLUMNS]
+        worst = worst[record.prediction[worst] >= 0]
+        names = np.array(data.class_names, dtype=object)
+        grid = sample_grid(
+            data.train_images(torch.from_numpy(worst)).cpu().numpy(),
+            given=names[labels[worst]],
+            true=[names[k] if k >= 0 else None for k in true_labels[worst]],
+            loss=record.loss[worst],
+            title=f"highest losses of epoch {epoch}",
+            columns=_GRID_COLUMNS,
+        )
+        # add_figure would load pyplot, and with it a window system where there is one.
+        self.writer.add_image("train_samples/loss_histograms", as_array(histograms), epoch, dataformats="HWC")
+        self.writer.add_image("train_samples/highest_losses", as_array(grid), epoch, dataformats="HWC")
