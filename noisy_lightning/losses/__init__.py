@@ -1,20 +1,48 @@
 """What one sample costs: one file per paper."""
 
+from noisy_lightning.losses.active_negative import ActiveNegativeCrossEntropy, ActiveNegativeFocalLoss
 from noisy_lightning.losses.active_passive import ActivePassive
+from noisy_lightning.losses.asymmetric import AEL, AUL, AsymmetricGCE
 from noisy_lightning.losses.base import RobustLoss
+from noisy_lightning.losses.bootstrapping import Bootstrapping
 from noisy_lightning.losses.cross_entropy import CrossEntropy
-from noisy_lightning.losses.generalized_cross_entropy import GeneralizedCrossEntropy
+from noisy_lightning.losses.entropy_normalized import EntropyNormalizedCrossEntropy
+from noisy_lightning.losses.exponential_normalized import ExponentialNormalized
+from noisy_lightning.losses.focal import FocalLoss
+from noisy_lightning.losses.generalized_cross_entropy import GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
+from noisy_lightning.losses.jensen_shannon import JensenShannon
 from noisy_lightning.losses.mean_absolute_error import MeanAbsoluteError
-from noisy_lightning.losses.normalized_cross_entropy import NormalizedCrossEntropy
+from noisy_lightning.losses.normalized import (
+    NormalizedCrossEntropy,
+    NormalizedFocalLoss,
+    NormalizedGeneralizedCrossEntropy,
+)
+from noisy_lightning.losses.partially_huberised import PartiallyHuberised
 from noisy_lightning.losses.symmetric_cross_entropy import ReverseCrossEntropy, SymmetricCrossEntropy
+from noisy_lightning.losses.taylor_cross_entropy import TaylorCrossEntropy
 
 __all__ = [
+    "AEL",
+    "AUL",
+    "ActiveNegativeCrossEntropy",
+    "ActiveNegativeFocalLoss",
     "ActivePassive",
+    "AsymmetricGCE",
+    "Bootstrapping",
     "CrossEntropy",
+    "EntropyNormalizedCrossEntropy",
+    "ExponentialNormalized",
+    "FocalLoss",
     "GeneralizedCrossEntropy",
+    "JensenShannon",
     "MeanAbsoluteError",
     "NormalizedCrossEntropy",
+    "NormalizedFocalLoss",
+    "NormalizedGeneralizedCrossEntropy",
+    "PartiallyHuberised",
     "ReverseCrossEntropy",
     "RobustLoss",
     "SymmetricCrossEntropy",
+    "TaylorCrossEntropy",
+    "TruncatedGeneralizedCrossEntropy",
 ]

@@ -5,14 +5,14 @@ from typing import final
 from torch import Tensor
 
 from noisy_lightning.losses.base import RobustLoss
-from noisy_lightning.losses.normalized_cross_entropy import NormalizedCrossEntropy
+from noisy_lightning.losses.normalized import NormalizedCrossEntropy
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.losses.symmetric_cross_entropy import ReverseCrossEntropy
 
 
 @final
 class ActivePassive(RobustLoss):
-    """Active passive loss α·active + β·passive (eq. 6): one raises p_y, the other lowers the other probabilities.
+    """Active passive loss α·active + β·passive: one raises p_y, the other lowers the other probabilities.
 
     Any two losses will do; soft targets are accepted where both accept them. The paper's tables weight its pairs
     with (α, β) = (1, 1) for CIFAR-10, (10, 0.1) with RCE and (10, 1) with MAE for CIFAR-100, (50, 0.1) and (50, 1)

@@ -22,12 +22,12 @@ def reverse_cross_entropy(log_p: Tensor, target: Tensor, log_zero: float) -> Ten
     if is_hard(log_p, target):
         return -log_zero * complement(at_label(log_p, target))
     # Stopping the logarithm at log_zero extends the definition to probabilities that are small but not 0.
-    return -(log_p.exp() * target.clamp_min(math.exp(log_zero)).log()).sum(1)
+    return -(log_p.exp() * target.to(log_p.dtype).clamp_min(math.exp(log_zero)).log()).sum(1)
 
 
 @final
 class ReverseCrossEntropy(RobustLoss):
-    """Reverse cross-entropy −Σ_k p_k log t_k with log 0 := A (eq. 5), which is −A (1 − p_y) for a hard label y.
+    """Reverse cross-entropy −Σ_k p_k log t_k with log 0 := A, which is −A (1 − p_y) for a hard label y.
 
     A multiple of the mean absolute error, so as robust and as slow to learn. The paper argues with A = −4; the
     code behind its tables, and that of "Normalized Loss Functions" (Ma et al. 2020), clamps the one-hot label at
@@ -56,7 +56,7 @@ class ReverseCrossEntropy(RobustLoss):
 
 @final
 class SymmetricCrossEntropy(RobustLoss):
-    """Symmetric cross-entropy α·CE + β·RCE (eq. 7).
+    """Symmetric cross-entropy α·CE + β·RCE.
 
     Args:
         alpha: weight of the cross-entropy, in [0, inf). The paper has 0.1 for CIFAR-10, 6 for CIFAR-100 and 0.01
