@@ -1,7 +1,25 @@
 """Networks from images (B, C, H, W) to logits (B, K)."""
 
+from noisy_lightning.backbones.active_passive import EightLayerCNN, FourLayerCNN
+from noisy_lightning.backbones.nine_layer import NineLayerCNN
+from noisy_lightning.backbones.plain import PlainCNN
+from noisy_lightning.backbones.preact_resnet import PreActResNet18
 from noisy_lightning.backbones.resnet import ResNet18, ResNet34
+from noisy_lightning.backbones.resnet32 import ResNet32
 from noisy_lightning.backbones.small import SmallCNN
 from noisy_lightning.backbones.timm import Timm
+from noisy_lightning.backbones.wide_resnet import WideResNet
 
-__all__ = ["ResNet18", "ResNet34", "SmallCNN", "Timm"]
+__all__ = [
+    "EightLayerCNN",
+    "FourLayerCNN",
+    "NineLayerCNN",
+    "PlainCNN",
+    "PreActResNet18",
+    "ResNet18",
+    "ResNet32",
+    "ResNet34",
+    "SmallCNN",
+    "Timm",
+    "WideResNet",
+]

@@ -4,34 +4,32 @@ from typing import final
 
 from torch import Tensor, nn
 
-
-def _block(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        # Equal to pooling after the activation, value and gradient, and a quarter of the activation's work.
-        nn.MaxPool2d(2),
-        nn.ReLU(inplace=True),
-    )
+from noisy_lightning.backbones.convolution import conv_block
 
 
 @final
 class SmallCNN(nn.Module):
-    """Three blocks of 3×3 convolution, batch norm, max pooling and ReLU, then global average and a linear layer.
+    """Four blocks of 3×3 convolution, batch norm and ReLU, three of them with max pooling; global average; linear.
+
+    The first block is narrow because it works at full resolution: so the network takes half the time of one with
+    three blocks and as many parameters.
 
     Args:
         num_classes: number of classes K.
         in_channels: number of image channels C; images are 8×8 or larger.
-        width: channels of the first block, at least 1; the next two have twice and four times as many. 32 makes
-            95 thousand parameters for 3 channels and 10 classes.
+        width: channels of the second block, even and at least 2; the first has half, the third twice, the fourth
+            four times as many. 32 makes 99 thousand parameters for 3 channels and 10 classes.
     """
 
     def __init__(self, num_classes: int, in_channels: int, width: int = 32) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width must be in [1, inf), got {width}")
+        if width < 2 or width % 2:
+            raise ValueError(f"width must be even and at least 2, got {width}")
         self.features = nn.Sequential(
-            _block(in_channels, width), _block(width, 2 * width), _block(2 * width, 4 * width)
+            conv_block(in_channels, width // 2, pool=True, bias=False),
+            conv_block(width // 2, width, pool=True, bias=False),
+            conv_block(width, 2 * width, pool=True, bias=False),
+            conv_block(2 * width, 4 * width, bias=False),
         )
         self.classifier = nn.Linear(4 * width, num_classes)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from noisy_lightning import backbones
+from noisy_lightning.backbones.convolution import conv_block
 
 BACKBONES = [getattr(backbones, name) for name in backbones.__all__]
 
@@ -21,6 +22,12 @@ def count_parameters(backbone):
     return sum(parameter.numel() for parameter in backbone.parameters())
 
 
+def image_size(make_backbone):
+    """The size that a backbone is made for, where its constructor names one."""
+    size = inspect.signature(make_backbone).parameters.get("image_size")
+    return (size.default,) * 2 if size and size.default else (32, 32)
+
+
 @each_backbone
 def test_takes_classes_and_channels_first_and_documents_the_rest(make_backbone):
     first, second, *rest = inspect.signature(make_backbone).parameters.values()
@@ -33,10 +40,9 @@ def test_takes_classes_and_channels_first_and_documents_the_rest(make_backbone):
 
 
 @each_backbone
-@pytest.mark.parametrize("in_channels", [1, 3])
-def test_trains_alike_in_both_memory_formats(make_backbone, in_channels):
-    backbone = make_backbone(7, in_channels).double().eval()
-    image = torch.randn(2, in_channels, 32, 32, dtype=torch.double)
+def test_trains_alike_in_both_memory_formats(make_backbone):
+    backbone = make_backbone(7, 2).double().eval()
+    image = torch.randn(2, 2, *image_size(make_backbone), dtype=torch.double)
     logits = backbone(image)
     assert logits.shape == (2, 7)
     contiguous = torch.autograd.grad(logits.logsumexp(1).sum(), list(backbone.parameters()))
@@ -48,17 +54,97 @@ def test_trains_alike_in_both_memory_formats(make_backbone, in_channels):
     torch.testing.assert_close(channels_last, contiguous)
 
 
+@each_backbone
+def test_computes_in_bfloat16(make_backbone):
+    backbone = make_backbone(7, 3).to(memory_format=torch.channels_last)
+    image = torch.randn(4, 3, *image_size(make_backbone)).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = backbone(image)
+    logits.float().logsumexp(1).sum().backward()
+    assert logits.isfinite().all()
+    assert all(parameter.grad.isfinite().all() for parameter in backbone.parameters())
+
+
+@each_backbone
+def test_starts_afresh_from_the_seed(make_backbone):
+    def first_weights(seed):
+        torch.manual_seed(seed)
+        return next(make_backbone(3, 1).parameters())
+
+    assert torch.equal(first_weights(1), first_weights(1))
+    assert not torch.equal(first_weights(1), first_weights(2))
+
+
 @pytest.mark.parametrize(
-    ("backbone", "arguments", "parameters"),
+    ("backbone", "smallest"),
     [
-        (backbones.ResNet18, {"stem": "imagenet"}, 11_181_642),
-        (backbones.ResNet18, {"stem": "cifar"}, 11_173_962),
-        (backbones.ResNet34, {"stem": "cifar"}, 21_282_122),
-        (backbones.SmallCNN, {}, 94_762),
-        (backbones.Timm, {"name": "tf_efficientnet_b3"}, 10_711_602),
+        (backbones.EightLayerCNN, 8),
+        (backbones.FourLayerCNN, 4),
+        (backbones.PlainCNN, 4),
+        (backbones.NineLayerCNN, 28),
+        (backbones.PreActResNet18, 8),
+        (backbones.SmallCNN, 8),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
-def test_parameter_count_equals_the_published_network(backbone, arguments, parameters):
+def test_takes_images_from_the_size_it_states(backbone, smallest):
+    sized = "image_size" in inspect.signature(backbone).parameters
+    for size in (smallest, smallest + 5):
+        network = backbone(10, 1, image_size=size) if sized else backbone(10, 1)
+        assert network(torch.randn(2, 1, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "arguments", "message"),
+    [
+        (backbones.EightLayerCNN, {"image_size": 7}, r"image_size must be in \[8, inf\), got 7"),
+        (backbones.FourLayerCNN, {"image_size": 3}, r"image_size must be in \[4, inf\), got 3"),
+        (backbones.NineLayerCNN, {"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
+        (backbones.NineLayerCNN, {"dropout": float("nan")}, r"dropout must be in \[0, 1\), got nan"),
+        (backbones.PlainCNN, {"image_size": 3}, r"image_size must be in \[4, inf\), got 3"),
+        (backbones.ResNet18, {"stem": "mnist"}, "stem must be 'cifar' or 'imagenet', got 'mnist'"),
+        (backbones.ResNet34, {"stem": ""}, "stem must be 'cifar' or 'imagenet', got ''"),
+        (backbones.SmallCNN, {"width": 5}, "width must be even and at least 2, got 5"),
+        (backbones.SmallCNN, {"width": 0}, "width must be even and at least 2, got 0"),
+        (backbones.WideResNet, {"depth": 4}, r"depth must be 6n \+ 4 and at least 10, got 4"),
+        (backbones.WideResNet, {"depth": 20}, r"depth must be 6n \+ 4 and at least 10, got 20"),
+        (backbones.WideResNet, {"widen_factor": 0}, r"widen_factor must be in \[1, inf\), got 0"),
+    ],
+)
+def test_an_argument_out_of_range_is_named(backbone, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        backbone(10, 3, **arguments)
+
+
+@pytest.mark.parametrize("negative_slope", [0.0, 0.1])
+def test_pooling_before_the_activation_equals_pooling_after_it(negative_slope):
+    convolution, norm, pool, activation = conv_block(3, 8, pool=True, negative_slope=negative_slope).double()
+    image = torch.randn(4, 3, 9, 9, dtype=torch.double)
+    weights = list(convolution.parameters()) + list(norm.parameters())
+    outputs = [order[1](order[0](norm(convolution(image)))) for order in ((pool, activation), (activation, pool))]
+    torch.testing.assert_close(*outputs)
+    torch.testing.assert_close(*(torch.autograd.grad(output.square().sum(), weights) for output in outputs))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "in_channels", "arguments", "parameters"),
+    [
+        (backbones.EightLayerCNN, 3, {}, 1_639_794),
+        (backbones.FourLayerCNN, 1, {}, 422_090),
+        (backbones.NineLayerCNN, 3, {}, 4_434_570),
+        (backbones.PlainCNN, 3, {}, 4_298_330),
+        (backbones.PreActResNet18, 3, {}, 11_171_274),
+        (backbones.ResNet18, 3, {"stem": "imagenet"}, 11_181_642),
+        (backbones.ResNet18, 3, {"stem": "cifar"}, 11_173_962),
+        (backbones.ResNet32, 3, {}, 468_138),
+        (backbones.ResNet34, 3, {"stem": "cifar"}, 21_282_122),
+        (backbones.SmallCNN, 3, {}, 98_970),
+        (backbones.Timm, 3, {"name": "tf_efficientnet_b3"}, 10_711_602),
+        (backbones.WideResNet, 3, {}, 1_469_642),
+        (backbones.WideResNet, 3, {"widen_factor": 10}, 36_489_290),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else None,
+)
+def test_parameter_count_equals_the_published_network(backbone, in_channels, arguments, parameters):
     with torch.device("meta"):
-        assert count_parameters(backbone(10, 3, **arguments)) == parameters
+        assert count_parameters(backbone(10, in_channels, **arguments)) == parameters

@@ -1,0 +1,81 @@
+"""The two networks of Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020.
+
+"Active Negative Loss" and "Asymmetric Loss Functions" use them too.
+"""
+
+from typing import final
+
+from torch import Tensor, nn
+
+from noisy_lightning.backbones.convolution import conv_block
+
+
+def _linear_block(in_features: int, out_features: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(in_features, out_features), nn.BatchNorm1d(out_features), nn.ReLU(inplace=True))
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+    elif isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+
+
+@final
+class EightLayerCNN(nn.Module):
+    """The paper's network for CIFAR-10: six convolutions of 64 to 196 channels, two linear layers; 1.6 million.
+
+    Args:
+        num_classes: number of classes K.
+        in_channels: number of image channels C.
+        image_size: height and width of the images in pixels, at least 8.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, image_size: int = 32) -> None:
+        super().__init__()
+        if image_size < 8:
+            raise ValueError(f"image_size must be in [8, inf), got {image_size}")
+        self.network = nn.Sequential(
+            conv_block(in_channels, 64),
+            conv_block(64, 64, pool=True),
+            conv_block(64, 128),
+            conv_block(128, 128, pool=True),
+            conv_block(128, 196),
+            conv_block(196, 196, pool=True),
+            nn.Flatten(),
+            _linear_block(196 * (image_size // 8) ** 2, 256),
+            nn.Linear(256, num_classes),
+        ).apply(_initialise)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits (B, K) of images (B, C, H, W)."""
+        logits: Tensor = self.network(image)
+        return logits
+
+
+@final
+class FourLayerCNN(nn.Module):
+    """The paper's network for MNIST: convolutions of 32 and 64 channels, two linear layers; 422 thousand parameters.
+
+    Args:
+        num_classes: number of classes K.
+        in_channels: number of image channels C.
+        image_size: height and width of the images in pixels, at least 4.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, image_size: int = 28) -> None:
+        super().__init__()
+        if image_size < 4:
+            raise ValueError(f"image_size must be in [4, inf), got {image_size}")
+        self.network = nn.Sequential(
+            conv_block(in_channels, 32, pool=True),
+            conv_block(32, 64, pool=True),
+            nn.Flatten(),
+            _linear_block(64 * (image_size // 4) ** 2, 128),
+            nn.Linear(128, num_classes),
+        ).apply(_initialise)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits (B, K) of images (B, C, H, W)."""
+        logits: Tensor = self.network(image)
+        return logits

@@ -1,0 +1,51 @@
+"""Study 4's network."""
+
+from typing import final
+
+from torch import Tensor, nn
+
+
+def _xavier(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+
+
+@final
+class PlainCNN(nn.Module):
+    """Study 4's network: five convolutions of 8 to 128 channels without normalisation, two linear layers.
+
+    4.3 million parameters, nearly all in the first linear layer. The linear weights start with Xavier's uniform
+    distribution, everything else with PyTorch's defaults; the last convolution has no activation, as in the study.
+
+    Args:
+        num_classes: number of classes K.
+        in_channels: number of image channels C.
+        image_size: height and width of the images in pixels, at least 4.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, image_size: int = 32) -> None:
+        super().__init__()
+        if image_size < 4:
+            raise ValueError(f"image_size must be in [4, inf), got {image_size}")
+        self.features = nn.Sequential(
+            nn.Conv2d(in_channels, 8, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(8, 16, 3, padding=1),
+            nn.MaxPool2d(2),  # before the activation, which is equal and cheaper
+            nn.ReLU(inplace=True),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 64, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(64, 128, 3, padding=1),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(128 * (image_size // 4) ** 2, 512), nn.ReLU(inplace=True), nn.Linear(512, num_classes)
+        ).apply(_xavier)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits (B, K) of images (B, C, H, W)."""
+        logits: Tensor = self.classifier(self.features(image))
+        return logits
