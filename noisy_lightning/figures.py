@@ -21,7 +21,7 @@ _INK, _GRID = "#333333", "#E4E4E4"
 _TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
 
 
-def loss_and_memorisation(records: Records, title: str = "") -> Figure:
+def loss_and_memorisation(records: Records, title: str = "", stacked: bool = False) -> Figure:
     """Draw the loss of clean and noisy samples over the epochs beside what became of the noisy labels.
 
     Lines are means over samples, bands run from the first to the third quartile. Without known truth the left
@@ -30,9 +30,10 @@ def loss_and_memorisation(records: Records, title: str = "") -> Figure:
     Args:
         records: of a run, for its training part.
         title: what was trained on what.
+        stacked: whether the second panel goes below the first, for narrow places.
     """
-    figure = _figure(8.0, 3.5, title)
-    left, right = figure.subplots(1, 2)
+    figure = _figure(4.8, 6.4, title) if stacked else _figure(8.0, 3.5, title)
+    left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
     groups = _groups(records.is_clean, records.is_noisy)
     trained = (records.prediction >= 0).any(0)
     for name, colour, members in groups:
@@ -107,7 +108,7 @@ def sample_grid(
     title: str = "",
     columns: int = 8,
 ) -> Figure:
-    """Show samples with their given and true names: blue where they agree, vermilion where they do not.
+    """Show samples with their given names in bold, blue where these are true, vermilion where they are not.
 
     Args:
         images: (n, C, H, W), C of 1 or 3.

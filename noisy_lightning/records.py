@@ -5,7 +5,6 @@ measures below, so that a curve seen live and a number computed afterwards agree
 """
 
 import csv
-import os
 import re
 import zipfile
 import zlib
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.files import replacing
 
 FOLDER = "records"
 NOISE_FILE = "noise.csv"
@@ -105,18 +105,19 @@ def write_epoch(folder: Path, epoch: int, record: EpochRecord) -> Path:
     }
     if record.kept is not None:
         rows["kept"] = record.kept.astype(np.float16)
-    # In the same folder, since only a rename within a file system is atomic; by a name that no reader takes.
-    partial = folder / f".{path.name}.{os.getpid()}"
-    try:
-        # An .npz as numpy writes it, but at zlib's fastest level: half the time for 1 % more space.
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            for name, row in rows.items():
-                with archive.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, row)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # An .npz as numpy writes it, but at zlib's fastest level: half the time for 1 % more space.
+    with replacing(path) as staged, zipfile.ZipFile(staged, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, row in rows.items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, row)
     return path
+
+
+def drop_epochs(folder: Path, first: int) -> None:
+    """Remove the records from epoch `first` on: a run that goes on from there would mix them with its own."""
+    for epoch, path in _find_epochs(folder).items():
+        if epoch >= first:
+            path.unlink()
 
 
 def load(run: str | Path) -> Records:
@@ -130,7 +131,7 @@ def load(run: str | Path) -> Records:
     """
     run = Path(run)
     labels, true_labels, split = _read_noise(run / NOISE_FILE)
-    found = {int(match[1]): path for path in (run / FOLDER).glob("*") if (match := _NAME.fullmatch(path.name))}
+    found = _find_epochs(run / FOLDER)
     if not found:
         raise InputError(f"{run / FOLDER} holds no epoch_*.npz: the run has not finished its first epoch")
     epochs = np.array(sorted(found))
@@ -148,6 +149,10 @@ def load(run: str | Path) -> Records:
         elif kept is not None:
             kept[row] = np.where(prediction[row] >= 0, 1.0, np.nan)
     return Records(run, epochs, loss, confidence, prediction, kept, labels, true_labels, split)
+
+
+def _find_epochs(folder: Path) -> dict[int, Path]:
+    return {int(match[1]): path for path in folder.glob("*") if (match := _NAME.fullmatch(path.name))}
 
 
 def _read_noise(path: Path) -> tuple[Ints, Ints, NDArray[np.str_]]:

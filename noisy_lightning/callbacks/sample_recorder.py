@@ -13,7 +13,7 @@ from torch import Tensor
 
 from noisy_lightning.callbacks.sample_board import LabelledData, SampleBoard
 from noisy_lightning.errors import InputError
-from noisy_lightning.records import FOLDER, EpochRecord, class_accuracy, measure, write_epoch
+from noisy_lightning.records import FOLDER, EpochRecord, class_accuracy, drop_epochs, measure, write_epoch
 from noisy_lightning.types import Batch, Step
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
@@ -23,22 +23,18 @@ _LOSS, _CONFIDENCE, _MARK, _KEPT = range(4)
 class SampleRecorder(L.Callback):
     """Keeps each training sample's loss, confidence in the given label and prediction, and what they tell.
 
-    Every epoch leaves one file in `<run>/records` (see `noisy_lightning.records`) and the measures of
-    `noisy_lightning.records.measure` as `train/...` in the loggers and in `trainer.callback_metrics`; the
-    loggers' x axis is the epoch. The step's own work stays on the device: one row per sample in one table.
+    Every epoch leaves one file in `<run>/records` (see `noisy_lightning.records`), the run being
+    `trainer.default_root_dir`, and its measures as `train/...` in the loggers, whose x axis is the epoch, and in
+    `trainer.callback_metrics`. The step's own work stays on the device: one row per sample in one table.
     TensorBoard also gets charts of clean beside noisy samples and, in a few epochs, pictures. It only observes:
     without it a training ends with the same weights.
 
     Args:
-        folder: Where the records go, seen from the run's folder (`trainer.default_root_dir`).
         pictures: Whether TensorBoard gets pictures, at about 0.3 s an epoch.
         picture_epochs: After how many epochs there are pictures; none given: 1, 2, 4, 8, ... and the last.
     """
 
-    def __init__(
-        self, folder: str = FOLDER, pictures: bool = True, picture_epochs: Sequence[int] | None = None
-    ) -> None:
-        self.folder = folder
+    def __init__(self, pictures: bool = True, picture_epochs: Sequence[int] | None = None) -> None:
         self.pictures, self.picture_epochs = pictures, picture_epochs
         self._boards: list[SampleBoard] = []
         self._table = torch.zeros(0, 4)
@@ -59,7 +55,9 @@ class SampleRecorder(L.Callback):
         self._table = torch.zeros(len(data.labels), 4, device=pl_module.device)
         self._epoch, self._selects = None, False
         writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        self._boards = [SampleBoard(writer) for writer in writers if trainer.is_global_zero]
+        if trainer.is_global_zero:
+            self._boards = [SampleBoard(writer) for writer in writers]
+            drop_epochs(Path(trainer.default_root_dir) / FOLDER, first=trainer.current_epoch)
         if self._restored is not None:
             self._resume(trainer, self._restored)
             self._restored = None
@@ -138,7 +136,7 @@ class SampleRecorder(L.Callback):
         record = _as_record(table, selects)
         measures = {f"train/{name}": value for name, value in measure(record, labels, true_labels).items()}
         if trainer.is_global_zero:
-            write_epoch(Path(trainer.default_root_dir) / self.folder, epoch, record)
+            write_epoch(Path(trainer.default_root_dir) / FOLDER, epoch, record)
             self._show(trainer, epoch, record, measures)
         return measures
 
@@ -158,7 +156,7 @@ class SampleRecorder(L.Callback):
         for board in self._boards:
             board.lay_out({*scalars, *trainer.callback_metrics})
             if self._has_pictures(epoch + 1, last=trainer.should_stop or epoch + 1 == trainer.max_epochs):
-                board.draw(epoch, record, data)
+                board.draw(Path(trainer.default_root_dir), epoch, record, data)
 
     def _has_pictures(self, done: int, last: bool) -> bool:
         if self.picture_epochs is not None:
