@@ -56,6 +56,7 @@ def run_command(args: Sequence[str]) -> None:
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning calls
     for message in UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message)
     command, *options = args
@@ -151,6 +152,8 @@ class NoisyCLI(LightningCLI):
         """Build the trainer, with everything that keeps a run where it trains."""
         config = self._get(self.config_init, "trainer")
         callbacks: list[Callback] = []
+        if not self.datamodule.val_fraction:
+            kwargs["limit_val_batches"] = 0  # else Lightning warns of an empty loader
         plugins = [*(config.plugins or []), AtomicCheckpointIO()]
         if self.subcommand == "fit" and not config.fast_dev_run:
             run = self._claim_run()

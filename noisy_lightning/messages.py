@@ -63,7 +63,6 @@ def _class(class_path: str) -> type:
 
 def _close(word: str, candidates: Iterable[str]) -> str:
     candidates = sorted(set(candidates))
-    close = difflib.get_close_matches(word, candidates, n=2, cutoff=0.7)
-    if close:
-        return f"; did you mean {' or '.join(close)}?"
+    if close := difflib.get_close_matches(word, candidates, n=1):
+        return f"; did you mean {close[0]}?"
     return f"; there are {', '.join(candidates)}" if 0 < len(candidates) <= 20 else ""

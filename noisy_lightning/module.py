@@ -108,7 +108,7 @@ class NoisyClassifier(L.LightningModule):
         """Tell the method, and log the learning rate."""
         self.method.on_epoch_end(self._run())
         # Not what the optimizer has now: the scheduler has stepped already.
-        self.log_dict({"lr": self._learning_rate, "step": float(self.current_epoch)})
+        self._log({"lr": self._learning_rate})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer of the method's parameters and its scheduler."""
@@ -149,7 +149,7 @@ class NoisyClassifier(L.LightningModule):
         self._log_means({"test/loss": self.test_loss, "test/acc": self.test_acc})
         per_class = self.test_accuracy_per_class.compute()
         self.test_accuracy_per_class.reset()
-        self.log_dict({f"test/acc_class/{k}": value for k, value in enumerate(per_class)})
+        self._log({f"test/acc_class/{k}": value for k, value in enumerate(per_class)})
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return `index` (B,), `label` (B,), `true_label` (B,) and `probability` (B, K)."""
@@ -168,9 +168,12 @@ class NoisyClassifier(L.LightningModule):
         values = {name: mean.compute() for name, mean in means.items()}
         for mean in means.values():
             mean.reset()
-        known = {name: value for name, value in values.items() if not value.isnan()}
-        # Lightning takes a metric of this name for the x axis: an epoch is what readers count in.
-        self.log_dict({**known, "step": float(self.current_epoch)})
+        self._log({name: value for name, value in values.items() if not value.isnan()})
+
+    def _log(self, values: dict[str, Any]) -> None:
+        """Log values that are the same on all ranks, with the epoch on the x axis."""
+        # Lightning takes a metric named step for the axis, and warns where values are not synchronised.
+        self.log_dict({**values, "step": float(self.current_epoch)}, sync_dist=True, reduce_fx="max")
 
 
 def _mean() -> MeanMetric:

@@ -5,18 +5,18 @@ image is then a window at some offset in that tensor, and a batch of crops is on
 has its own crop and its own flip.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 
-def seeded_generator(*key: int) -> torch.Generator:
-    """Return a CPU generator that depends on all of the non-negative integers `key`, and on nothing else."""
-    state = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-    return torch.Generator().manual_seed(state)
+def seeded_generator(purpose: str, *key: int) -> torch.Generator:
+    """Return a CPU generator that depends on the purpose and all integers of the key, and on nothing else."""
+    digest = hashlib.sha256(repr((purpose, key)).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little"))
 
 
 @dataclass(frozen=True)

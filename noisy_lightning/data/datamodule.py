@@ -125,11 +125,11 @@ class NoisyDataModule(L.LightningDataModule, ABC):
                 self.true_labels,
                 self.source.images.permute(0, 3, 1, 2),
                 self.num_classes,
-                seeded_generator(self.seed, 0),
+                seeded_generator("noise", self.seed),
             )
             self.is_clean = self.labels == self.true_labels
             self.noise_hash = label_hash(self.labels)
-            self.train_indices, self.val_indices = self._split(seeded_generator(self.seed, 1))
+            self.train_indices, self.val_indices = self._split(seeded_generator("split", self.seed))
         if stage in ("test", None) and self._test is None:
             self._test = self.load(train=False)
 

@@ -29,12 +29,13 @@ class Schedule:
     """Which samples make up which batch on which rank.
 
     A batch of `batch_size` samples is split over the ranks, so that the optimizer sees the same batches on any
-    number of devices. Every sample is served exactly once per epoch, and all ranks have equally many batches. A
+    number of devices (a last batch that does not divide evenly aside: the ranks' means are averaged, whatever their
+    sizes). Every sample is served exactly once per epoch, and all ranks have equally many batches. A
     last batch with fewer than two samples per rank joins the one before it: batch normalisation cannot train on
     one sample.
 
     Raises:
-        InputError: `batch_size` is not positive, or there are fewer samples than ranks.
+        InputError: `batch_size` is not positive, or a batch has fewer samples than there are ranks.
     """
 
     index: Tensor
@@ -50,8 +51,11 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"data.batch_size must be at least 1, got {self.batch_size}")
-        if len(self.index) < self.world_size:
-            raise InputError(f"{len(self.index)} samples cannot be split over {self.world_size} devices")
+        if min(len(self.index), self.batch_size) < self.world_size:
+            raise InputError(
+                f"data.batch_size {self.batch_size} of {len(self.index)} samples cannot be split over "
+                f"{self.world_size} devices"
+            )
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.index), self.batch_size)
@@ -106,7 +110,7 @@ class Batches(Dataset[Batch]):
         index, count = self.schedule.index, len(self.data.labels)
         if self.schedule.shuffle:
             # Offsets are drawn for the whole data set, so that a sample's augmentation does not hang on the split.
-            generator = seeded_generator(self.schedule.seed, number)
+            generator = seeded_generator("epoch", self.schedule.seed, number)
             index = index[torch.randperm(len(index), generator=generator)]
             offset = self.augmentation.random_offsets(count, generator)[index]
         else:
@@ -151,8 +155,7 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         # A generator does nothing until its first batch is asked for: Lightning makes iterators that it never uses.
         self._next, self._start = self._start, 0
-        source = self._pool or (self.batches[key] for key in self.remaining())
-        for batch in source:
+        for batch in (self.batches[key] for key in self.remaining()) if self._pool is None else self._pool:
             self._next += 1
             yield batch
 

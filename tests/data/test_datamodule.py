@@ -1,0 +1,126 @@
+import warnings
+from typing import Any
+
+import pytest
+import torch
+
+from noisy_lightning.data import CIFAR10, MNIST, Asymmetric, Digits, LabelNoise, NoNoise, PairFlip, Symmetric
+from noisy_lightning.data.labels import realised_rate
+from noisy_lightning.errors import InputError
+
+
+def _digits(**arguments: Any) -> Digits:
+    data = Digits(**{"noise": Symmetric(0.4), **arguments})
+    data.setup()
+    return data
+
+
+def test_masks_and_split_are_public() -> None:
+    data = _digits()
+    assert data.labels.shape == data.true_labels.shape == data.is_clean.shape == (1437,)
+    assert data.is_clean.equal(data.labels == data.true_labels)
+    assert torch.cat((data.train_indices, data.val_indices)).sort()[0].equal(torch.arange(1437))
+    assert realised_rate(data.true_labels, data.labels) == pytest.approx(0.4, abs=0.05)
+    assert data.label_table().val_indices.equal(data.val_indices)
+
+
+def test_validation_is_stratified_by_given_labels_and_keeps_them() -> None:
+    data = _digits(val_fraction=0.2)
+    given = data.labels.bincount(minlength=10)
+    assert (data.labels[data.val_indices].bincount(minlength=10) - 0.2 * given).abs().max() <= 0.5
+    (loader,) = data.val_dataloader()
+    batches = list(loader)
+    index = torch.cat([batch.index for batch in batches])
+    assert index.equal(data.val_indices)
+    assert torch.cat([batch.label for batch in batches]).equal(data.labels[index])
+    assert torch.cat([batch.true_label for batch in batches]).equal(data.true_labels[index])
+    assert not data.is_clean[index].all()
+
+
+def test_the_seed_alone_decides_noise_and_split() -> None:
+    torch.manual_seed(1)
+    first = _digits()
+    torch.manual_seed(2)
+    again, other = _digits(), _digits(seed=1)
+    assert first.noise_hash == again.noise_hash != other.noise_hash
+    assert first.val_indices.equal(again.val_indices)
+    assert not first.val_indices.equal(other.val_indices)
+    assert _digits(val_fraction=0.3).noise_hash == first.noise_hash  # drawn before the split
+
+
+def test_test_images_have_true_labels() -> None:
+    data = _digits()
+    batches = list(data.test_dataloader())
+    assert sum(len(batch.label) for batch in batches) == 360
+    assert all(batch.label.equal(batch.true_label) for batch in batches)
+
+
+def test_prediction_serves_the_whole_training_set_in_order() -> None:
+    data = _digits(crop_padding=2, horizontal_flip=True)
+    batches = list(data.predict_dataloader())
+    assert torch.cat([batch.index for batch in batches]).equal(torch.arange(1437))
+    images = torch.cat([batch.image for batch in batches])
+    expected = (data.train_images(torch.arange(1437)) / 255 - 0.305) / 0.376
+    torch.testing.assert_close(images, expected, atol=1e-5, rtol=0)
+
+
+def test_without_a_validation_part_everything_is_trained_on() -> None:
+    data = _digits(val_fraction=0)
+    assert len(data.train_indices) == 1437
+    assert data.val_dataloader() == []
+
+
+def test_training_is_augmented_as_asked() -> None:
+    plain, shifted = _digits(seed=3), _digits(seed=3, crop_padding=2, horizontal_flip=True)
+    assert not all(
+        a.image.equal(b.image) for a, b in zip(plain.train_dataloader(), shifted.train_dataloader(), strict=True)
+    )
+    loader = _digits(mean=[0.0], std=[1.0]).train_dataloader()
+    batch = next(iter(loader))
+    assert batch.image.min() == 0
+    assert batch.image.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "data.batch_size must be at least 1, got 0"),
+        ({"eval_batch_size": -1}, "data.eval_batch_size must be at least 1, got -1"),
+        ({"val_fraction": 1.0}, r"data.val_fraction must be in \[0, 1\), got 1.0"),
+        ({"val_fraction": float("nan")}, "data.val_fraction"),
+        ({"val_fraction": 1e-6}, "leaves no sample to validate on"),
+        ({"val_fraction": 0.999999}, "leaves no sample to train on"),
+        ({"seed": -1}, "data.seed must be at least 0"),
+        ({"workers": -1}, "data.workers must be at least 0"),
+        ({"crop_padding": -1}, "data.crop_padding must be at least 0"),
+        ({"mean": [0.1, 0.2, 0.3]}, "data.mean needs 1 number"),
+        ({"std": [0.0]}, "data.std needs 1 number"),
+        ({"noise": Asymmetric(0.4, {3: 11})}, "11"),
+    ],
+)
+def test_bad_arguments_end_in_one_clear_line(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _digits(**arguments)
+
+
+@pytest.mark.parametrize("noise", [NoNoise(), PairFlip(0.4), Symmetric(0.4, include_true=True)])
+def test_a_checkpoint_of_other_labels_is_refused(noise: LabelNoise) -> None:
+    state = _digits().state_dict()
+    _digits().load_state_dict(state)
+    other = _digits(noise=noise)
+    with pytest.raises(InputError, match=f"{state['noise_hash'][:16]}.*{other.noise_hash[:16]}"):
+        other.load_state_dict(state)
+
+
+def test_what_a_model_needs_is_known_before_any_file_is_read() -> None:
+    assert [(data.num_classes, data.in_channels, data.num_samples) for data in (CIFAR10(), MNIST(), Digits())] == [
+        (10, 3, 50_000),
+        (10, 1, 60_000),
+        (10, 1, 1437),
+    ]
+
+
+def test_setup_makes_no_warnings() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _digits(val_fraction=0)

@@ -1,0 +1,169 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from noisy_lightning.data.manifest import read_manifest
+from noisy_lightning.records import load
+from tests.conftest import SMALL
+
+Run = Callable[..., int]
+
+
+def test_a_run_leaves_everything_and_is_tested_from_its_folder(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL) == 0
+    folder = tmp_path / "runs/default/0"
+    kept = {path.name for path in folder.iterdir() if not path.name.startswith("events")}
+    assert kept >= {"config.yaml", "checkpoints", "metrics.csv", "noise.csv", "noise.json", "records", "result.json"}
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    summary, labels = read_manifest(folder)
+    records = load(folder)
+    assert records.loss.shape == (2, 1437)
+    np.testing.assert_array_equal(records.labels, labels.given_labels.numpy())
+    result = json.loads((folder / "result.json").read_text())
+    assert result["noise"]["label_hash"] == summary.label_hash
+    assert result["epochs"] == 2
+    before = {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != "result.json"
+    }
+
+    assert run("test", "runs/default/0") == 0
+    printed = capsys.readouterr().out
+    assert "chosen on noisy validation: best" in printed
+    assert "last epoch: last" in printed
+    tested = json.loads((folder / "result.json").read_text())
+    assert set(tested["test"]) == {"best", "last"}
+    assert tested["epochs"] == 2
+    assert 0 < tested["test"]["last"]["test/acc"] < 1
+    per_class = [value for name, value in tested["test"]["last"].items() if name.startswith("test/acc_class/")]
+    assert len(per_class) == 10
+    assert before == {name: (folder / name).read_bytes() for name in before}  # a test overwrites nothing
+
+    assert run("validate", "runs/default/0", "last") == 0
+    assert "on given labels" in capsys.readouterr().out
+    validated = json.loads((folder / "result.json").read_text())
+    assert validated["validate"]["last"]["val/acc"] == pytest.approx(tested["last_epoch"]["val/acc"])
+    assert run("predict", "runs/default/0", "last") == 0
+    predictions = np.load(folder / "predictions_last.npz")
+    assert predictions["probability"].shape == (1437, 10)
+    np.testing.assert_array_equal(predictions["index"], np.arange(1437))
+    np.testing.assert_array_equal(predictions["label"], records.labels)
+    np.testing.assert_allclose(predictions["probability"].sum(1), 1, atol=1e-5)
+
+
+def test_running_again_neither_overwrites_nor_fails(run: Run, tmp_path: Path) -> None:
+    for expected in range(3):
+        assert run("fit", *SMALL) == 0
+        assert (tmp_path / f"runs/default/{expected}/result.json").exists()
+    assert run("fit", *SMALL, "--run.version", "1") == 2
+
+
+def test_the_experiment_is_named_after_its_configuration(run: Run, tmp_path: Path) -> None:
+    assert run("fit", *SMALL) == 0
+    config = yaml.safe_load((tmp_path / "runs/default/0/config.yaml").read_text())
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({key: config[key] for key in ("trainer", "model", "data")}))
+    assert run("fit", "--config", "mine.yaml", "--data.seed", "3") == 0
+    assert yaml.safe_load((tmp_path / "runs/mine/0/config.yaml").read_text())["data"]["init_args"]["seed"] == 3
+    assert run("fit", "--config", "mine.yaml", "--run.experiment", "other", "--run.version", "a") == 0
+    assert (tmp_path / "runs/other/a/result.json").exists()
+
+
+def test_the_plain_form_loads_the_weights_that_it_is_given(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL) == 0
+    assert run("test", "runs/default/0", "last") == 0
+    expected = json.loads((tmp_path / "runs/default/0/result.json").read_text())["test"]["last"]["test/acc"]
+    capsys.readouterr()
+    checkpoint = "runs/default/0/checkpoints/last.ckpt"
+    assert run("test", "--config", "runs/default/0/config.yaml", "--ckpt_path", checkpoint) == 0
+    assert f"{100 * expected:.2f} %" in capsys.readouterr().out
+    assert run("test", "runs/default/0", checkpoint) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["test", *SMALL], "test needs weights"),
+        (["test", *SMALL, "--ckpt_path", "last"], "no checkpoint last"),
+        (["test", "nowhere"], "nowhere is not the folder of a run"),
+        (["test", "runs/default/0", "middle"], "no checkpoint middle"),
+        (["test", "runs/default/0", "last", "--data.seed", "1"], "the checkpoint was trained on labels"),
+        (["test", "runs/default/0", "last", "--data.noise.rate", "0.1"], "the checkpoint was trained on labels"),
+        (["fit", *SMALL, "--run.version", "0"], "has finished; choose another run.version"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_weights_and_labels_must_be_the_right_ones(
+    command: list[str], message: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert run(*command) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert message in error
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_training_that_cannot_start_leaves_no_folder(run: Run, tmp_path: Path) -> None:
+    assert run("fit", *SMALL, "--model.optimizer.lr", "-1") == 2
+    assert not list(tmp_path.glob("runs/default/*"))
+
+
+def test_training_goes_without_a_validation_part(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fit", *SMALL, "--data.val_fraction", "0") == 0
+    assert [path.name for path in (tmp_path / "runs/default/0/checkpoints").iterdir()] == ["last.ckpt"]
+    assert run("test", "runs/default/0") == 0
+    assert "last epoch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.limit_train_batches", "2"],
+        ["--trainer.limit_train_batches", "0.5"],
+        ["--trainer.overfit_batches", "2"],
+        ["--trainer.accumulate_grad_batches", "2"],
+        ["--trainer.precision", "bf16-mixed"],
+        ["--trainer.fast_dev_run", "true"],
+        ["--trainer.logger", "false"],
+        ["--data.workers", "1"],
+        ["--model.channels_last", "false"],
+        ["--trainer.gradient_clip_val", "1.0"],
+        ["--trainer.check_val_every_n_epoch", "2"],
+        ["--model.lr_scheduler", "lightning.pytorch.cli.ReduceLROnPlateau", "--model.lr_scheduler.monitor", "val/acc"],
+    ],
+)
+def test_trainer_options_work(options: list[str], run: Run, tmp_path: Path) -> None:
+    assert run("fit", *SMALL, "--data.batch_size", "128", *options) == 0
+    assert (tmp_path / "runs/default/0/result.json").exists() == ("--trainer.fast_dev_run" not in options)
+
+
+def test_overfitting_repeats_its_batches(run: Run, tmp_path: Path) -> None:
+    assert run("fit", *SMALL, "--trainer.overfit_batches", "1", "--data.crop_padding", "2") == 0
+    seen = ~np.isnan(load(tmp_path / "runs/default/0").loss)
+    assert seen[0].sum() == 256
+    np.testing.assert_array_equal(seen[0], seen[1])
+
+
+def test_what_is_printed_helps(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    assert "noisy-lightning fit --config" in capsys.readouterr().out
+    for option, expected in {
+        "--help": "--model.optimizer",
+        "--model.loss.help=SymmetricCrossEntropy": "--model.loss.alpha",
+        "--data.help=Digits": "over all devices together",
+        "--print_config": "class_path: noisy_lightning.data.Digits",
+    }.items():
+        with pytest.raises(SystemExit) as stop:
+            run("fit", *(SMALL if option == "--print_config" else ()), option)
+        assert stop.value.code == 0
+        assert expected in capsys.readouterr().out

@@ -1,0 +1,45 @@
+"""Two gloo processes train as one does."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from noisy_lightning.records import load
+from tests.processes import noisy_lightning
+
+# No batch normalisation, whose statistics are a process's own; a batch that does not divide the data, of which an
+# even number of samples is left over: of an odd one the two processes' means would weigh differently.
+COMMAND = (
+    *("--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "150"),
+    *("--data.val_fraction", "0.105"),
+    *("--data.crop_padding", "1", "--model.backbone", "tests.networks.Plain"),
+    *("--model.optimizer", "SGD", "--model.optimizer.lr", "0.1", "--trainer.max_epochs", "2"),
+    *("--trainer.accelerator", "cpu", "--run.version", "run"),
+)
+TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    for folder, options in {"one": ("--trainer.devices", "1"), "two": TWO}.items():
+        (tmp_path / folder).mkdir()
+        done = noisy_lightning("fit", *COMMAND, *options, cwd=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+    one, two = (tmp_path / folder / "runs/default/run" for folder in ("one", "two"))
+    assert not (two.parent / "0").exists()
+    first, second = (torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in (one, two))
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=1e-5, atol=1e-6)
+    assert (one / "noise.csv").read_text() == (two / "noise.csv").read_text()
+    alone, together = load(one), load(two)
+    assert not np.isnan(together.loss[:, together.split == "train"]).any()
+    np.testing.assert_allclose(alone.loss, together.loss, rtol=1e-5, atol=1e-5)
+    assert (alone.prediction == together.prediction).mean() > 0.999
+    rows = [(run / "metrics.csv").read_text().splitlines() for run in (one, two)]
+    for row, other in zip(*rows, strict=True):
+        if not row.startswith("epoch"):
+            assert [float(x) for x in other.split(",")] == pytest.approx([float(x) for x in row.split(",")], abs=1e-5)
+    tested = noisy_lightning("test", str(two), "last", *TWO, cwd=tmp_path)
+    assert tested.returncode == 0, tested.stderr
+    assert "test accuracy" in tested.stdout

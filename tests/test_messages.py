@@ -1,0 +1,53 @@
+"""One line for each kind of wrong input, through the real parser: these texts depend on jsonargparse's wording."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import SMALL
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--data.noise", "Symetric"], "data.noise: no class is called 'Symetric'; did you mean Symmetric"),
+        (["--data", "CIFAR11"], "data: no class is called 'CIFAR11'; did you mean CIFAR10?"),
+        (["--data.nois", "Symmetric"], "data: Digits takes no 'nois'; did you mean noise?"),
+        (["--data.noise.rat", "0.4"], "data.noise: Symmetric takes no 'rat'; did you mean rate?"),
+        (["--data.noise.rate", "abc"], "data.noise.rate: Expected a <class 'float'>. Got value: abc"),
+        (["--data.noise.rate", "1.5"], "Symmetric: rate must be in [0, 1], got 1.5"),
+        (["--data.noise.rate", ".nan"], "Symmetric: rate must be in [0, 1], got nan"),
+        (["--data.noise", "TransitionMatrix"], "data.noise: TransitionMatrix needs matrix"),
+        (["--data.batch_size", "0"], "data.batch_size must be at least 1, got 0"),
+        (["--data.batch_size", "many"], "data.batch_size: Expected a <class 'int'>. Got value: many"),
+        (["--data.val_fraction", "1"], "data.val_fraction must be in [0, 1), got 1.0"),
+        (["--model.loss", "CrossEntrop"], "model.loss: no class is called 'CrossEntrop'; did you mean CrossEntropy"),
+        (
+            ["--model.loss", "SymmetricCrossEntropy", "--model.loss.alph", "1"],
+            "model.loss: SymmetricCrossEntropy takes no 'alph'; did you mean alpha?",
+        ),
+        (
+            ["--model.loss", "GeneralizedCrossEntropy", "--model.loss.q", "1.5"],
+            "GeneralizedCrossEntropy: q must be in (0, 1], got 1.5",
+        ),
+        (["--model.backbone", "SmalCNN"], "model.backbone: no class is called 'SmalCNN'; did you mean SmallCNN?"),
+        (["--model.backbone", "tests.networks.Plan"], "module 'tests.networks' has no attribute 'Plan'"),
+        (["--model.method", "Standrd"], "model.method: no class is called 'Standrd'; did you mean Standard?"),
+        (["--model.optimizer", "SDG"], "model.optimizer: no class is called 'SDG'; did you mean SGD?"),
+        (["--model.optimizer.lr", "-1"], "model.optimizer: Invalid learning rate: -1.0"),
+        (["--model.optimiser", "SGD"], "unknown option --model.optimiser; did you mean --model.optimizer"),
+        (["--trainer.max_epoch", "3"], "unknown option --trainer.max_epoch; did you mean --trainer.max_epochs"),
+        (["--config", "nowhere.yaml"], "config: File does not exist"),
+        (["--data", "CIFAR10", "--data.root", "nowhere", "--data.download", "false"], "data.root: CIFAR-10 is not in"),
+        (["--data.noise", "Asymmetric", "--data.noise.rate", "0.4", "--data.noise.flips", "{3: 12}"], "12"),
+    ],
+)
+def test_wrong_input_ends_in_one_line(
+    options: list[str], message: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, *options) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.strip().splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert len(line) < 300 or "MD5" in line

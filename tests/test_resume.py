@@ -1,0 +1,76 @@
+"""A run killed with SIGKILL and continued by the same command ends as if nothing had happened, bit for bit."""
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from noisy_lightning.records import load
+from tests.processes import noisy_lightning
+
+# Dropout, batch normalisation, momentum, a schedule and augmentation: all that a resume can get wrong.
+COMMAND = (
+    *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
+    *("--data.crop_padding", "1", "--data.horizontal_flip", "true"),
+    *("--model.backbone", "tests.networks.Random", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"),
+    *(
+        "--model.optimizer.momentum",
+        "0.9",
+        "--model.lr_scheduler",
+        "CosineAnnealingLR",
+        "--model.lr_scheduler.T_max",
+        "0",
+    ),
+    *("--trainer.max_epochs", "4", "--trainer.accelerator", "cpu", "--trainer.devices", "1"),
+    *("--trainer.callbacks+=tests.kill.KillOnce",),
+)
+
+
+def _outcome(run: Path) -> tuple[dict[str, torch.Tensor], str, dict[str, object]]:
+    state = torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    result = json.loads((run / "result.json").read_text())
+    return (
+        state,
+        (run / "metrics.csv").read_text(),
+        {key: result[key] for key in ("last_epoch", "best_epoch", "epochs")},
+    )
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    done = noisy_lightning(*COMMAND, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs/default/0"
+
+
+@pytest.mark.parametrize(
+    ("kill_at", "options"),
+    [
+        ("2,3", ()),  # back to the end of the epoch before
+        pytest.param("2,0", (), marks=pytest.mark.slow),
+        ("2,4", ("--run.checkpoint_every_n_steps", "2")),  # on from within the epoch
+        ("0,2", ()),  # before the first checkpoint: from the start, in the same folder
+        pytest.param("1,3", ("--data.workers", "1", "--run.checkpoint_every_n_steps", "3"), marks=pytest.mark.slow),
+    ],
+)
+def test_a_killed_run_ends_as_if_nothing_had_happened(
+    kill_at: str, options: tuple[str, ...], uninterrupted: Path, tmp_path: Path
+) -> None:
+    kill = {"KILL_AT": kill_at, "KILL_MARK": str(tmp_path / "killed")}
+    assert noisy_lightning(*COMMAND, *options, cwd=tmp_path, **kill).returncode == -signal.SIGKILL
+    again = noisy_lightning(*COMMAND, *options, cwd=tmp_path, **kill)
+    assert again.returncode == 0, again.stderr
+    assert ("continuing" in again.stdout) == (not kill_at.startswith("0"))
+    run = tmp_path / "runs/default/0"
+    assert not (tmp_path / "runs/default/1").exists()
+    expected, got = _outcome(uninterrupted), _outcome(run)
+    assert expected[1:] == got[1:]
+    assert all(torch.equal(value, got[0][name]) for name, value in expected[0].items())
+    one, other = load(uninterrupted), load(run)
+    for name in ("loss", "confidence", "prediction"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert len(one.epochs) == 4
