@@ -28,8 +28,8 @@ class ResNet18(nn.Module):
         num_classes: number of classes K.
         in_channels: number of image channels C.
         stem: "cifar" keeps the resolution at first (3×3 convolution), as is usual for 32×32 images; "imagenet"
-            divides it by 4 (7×7 with stride 2, then max pooling), which makes 32×32 training 15 times as fast and
-            several points worse. Study 0 has "imagenet".
+            divides it by 4 (7×7 with stride 2, then max pooling), a fifteenth of the arithmetic, and is meant for
+            images of 224×224. Study 0 fed it 32×32.
     """
 
     def __init__(self, num_classes: int, in_channels: int, stem: Stem = "cifar") -> None:
@@ -50,7 +50,8 @@ class ResNet34(nn.Module):
         num_classes: number of classes K.
         in_channels: number of image channels C.
         stem: "cifar" keeps the resolution at first (3×3 convolution), as is usual for 32×32 images; "imagenet"
-            divides it by 4 (7×7 with stride 2, then max pooling).
+            divides it by 4 (7×7 with stride 2, then max pooling), a fifteenth of the arithmetic, and is meant for
+            images of 224×224.
     """
 
     def __init__(self, num_classes: int, in_channels: int, stem: Stem = "cifar") -> None:

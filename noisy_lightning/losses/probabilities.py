@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # PyTorch's default of -100 would let that label pass as a loss of 0; no real label can be this one.
-NO_IGNORED_LABEL = -(2**63)
+NO_IGNORED_LABEL = -(2**31)
 
 
 def log_probabilities(logits: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from sklearn.datasets import load_digits
 from torch import nn
 
 from noisy_lightning.backbones import Timm
@@ -157,3 +158,37 @@ def test_dropout_reaches_the_network():
 def test_an_argument_out_of_range_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         Timm(10, 3, NAME, **arguments)
+
+
+def fit(backbone, image, label, epochs):
+    torch.manual_seed(0)
+    optimizer = torch.optim.AdamW(backbone.parameters(), 2e-3)
+    for _ in range(epochs):
+        for batch in torch.randperm(len(image)).split(50):
+            nn.functional.cross_entropy(backbone(image[batch]), label[batch]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return backbone
+
+
+def test_weights_trained_on_half_of_the_digits_help_to_learn_the_others_from_few_noisy_labels(tmp_path):
+    digits = load_digits()
+    image, label = torch.tensor(digits.images).float().unsqueeze(1) / 8 - 1, torch.tensor(digits.target)
+    first_half = label < 5
+    image_to_pretrain, label_to_pretrain = image[first_half][:900], label[first_half][:900]
+    image, label = image[~first_half], label[~first_half] - 5
+    noisy = label[:100].clone()
+    flipped = torch.rand(100, generator=torch.Generator().manual_seed(0)) < 0.3
+    noisy[flipped] = (noisy[flipped] + 1) % 5
+
+    torch.manual_seed(0)
+    pretrained = fit(Timm(5, 1, NAME, image_size=16), image_to_pretrain, label_to_pretrain, epochs=4)
+    path = str(save_torch(pretrained, tmp_path))
+    accuracy = []
+    for checkpoint_path in (None, path):
+        torch.manual_seed(1)
+        backbone = Timm(5, 1, NAME, checkpoint_path=checkpoint_path, image_size=16)
+        fit(backbone, image[:100], noisy, epochs=6).eval()
+        with torch.no_grad():
+            accuracy.append((backbone(image[100:]).argmax(1) == label[100:]).float().mean())
+    assert accuracy[1] > accuracy[0] + 0.2
