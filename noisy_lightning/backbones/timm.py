@@ -79,8 +79,9 @@ def _create(name: str, pretrained: bool, **arguments: Any) -> nn.Module:
         hub_id = getattr(timm.models.get_pretrained_cfg(name), "hf_hub_id", None)
         if not hub_id:
             raise InputError(f"timm has no pretrained weights for {name!r}: set pretrained to false") from error
+        reason = str(error).partition("\n")[0]
         raise InputError(
-            f"the pretrained weights of {name!r} cannot be downloaded ({type(error).__name__}). On a machine with "
+            f"the pretrained weights of {name!r} cannot be loaded from the hub ({reason}). On a machine with "
             f"network, download https://huggingface.co/{hub_id}/resolve/main/model.safetensors, put the file "
             "anywhere on this machine and set the backbone's checkpoint_path to it"
         ) from error

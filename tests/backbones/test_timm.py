@@ -118,6 +118,7 @@ def test_without_network_the_error_says_what_to_download_and_where_to_name_it(mo
     assert "https://huggingface.co/timm/tf_efficientnet_b3.ns_jft_in1k/resolve/main/model.safetensors" in str(
         error.value
     )
+    assert "no network" in str(error.value)
     assert "checkpoint_path" in str(error.value)
 
 
