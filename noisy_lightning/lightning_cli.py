@@ -11,14 +11,14 @@ import lightning as L
 import numpy as np
 import torch
 import yaml
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import optim
 
 # Imported for their classes: the command line finds by its short name what has been imported.
 from noisy_lightning import backbones, data, losses, methods
-from noisy_lightning.callbacks.checkpoints import AtomicCheckpointIO, LastCheckpoint, RandomState
+from noisy_lightning.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, RandomState
 from noisy_lightning.callbacks.metrics_table import MetricsTable
 from noisy_lightning.callbacks.progress_bar import RunProgress
 from noisy_lightning.callbacks.run_summary import RunSummary
@@ -170,14 +170,8 @@ class NoisyCLI(LightningCLI):
         return self._instantiate_trainer({**config, **kwargs}, callbacks)
 
     def _checkpoints(self, run: RunFolder) -> list[Callback]:
-        options = self.config_init.fit.run
-        last = LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)
-        if not self.datamodule.val_fraction:
-            return [last]
-        best = ModelCheckpoint(
-            run.checkpoints, "best", monitor="val/acc", mode="max", enable_version_counter=False, save_weights_only=True
-        )
-        return [best, last]
+        last = LastCheckpoint(run.checkpoints, self.config_init.fit.run.checkpoint_every_n_steps)
+        return [BestCheckpoint(run.checkpoints), last] if self.datamodule.val_fraction else [last]
 
     def _claim_run(self) -> RunFolder:
         """Find out where this run is kept; the first process decides for all on its machine."""

@@ -1,5 +1,6 @@
 """What makes a killed and resumed run equal to an uninterrupted one."""
 
+import math
 import random
 from pathlib import Path
 from typing import Any, final
@@ -9,12 +10,48 @@ import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed
 
+from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.files import replacing
 
 
 @final
+@without_idle_step_hooks
+class BestCheckpoint(Checkpoint):
+    """Saves the weights of the epoch with the highest validation accuracy on given labels, as `best.ckpt`.
+
+    Args:
+        folder: Where the file goes.
+        monitor: What is compared; the first epoch wins among equals.
+    """
+
+    def __init__(self, folder: Path, monitor: str = "val/acc") -> None:
+        self.path = folder / "best.ckpt"
+        self.monitor = monitor
+        self.score, self.epoch = -math.inf, -1
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save if this is the best epoch so far."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        score = trainer.callback_metrics[self.monitor].item()
+        if score > self.score:
+            self.score, self.epoch = score, trainer.current_epoch
+            trainer.save_checkpoint(self.path, weights_only=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score and its epoch."""
+        return {"score": self.score, "epoch": self.epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Compare with what an earlier process reached."""
+        self.score, self.epoch = state_dict["score"], state_dict["epoch"]
+
+
+@final
+@without_idle_step_hooks
 class LastCheckpoint(Checkpoint):
     """Saves `last.ckpt` after every epoch, and within epochs if asked.
 
@@ -43,6 +80,7 @@ class LastCheckpoint(Checkpoint):
 
 
 @final
+@without_idle_step_hooks
 class RandomState(L.Callback):
     """Carries the states of all random number generators, of every rank, in the checkpoint.
 

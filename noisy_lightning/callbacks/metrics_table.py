@@ -7,10 +7,12 @@ from typing import Any, final
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
+from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.files import replacing
 
 
 @final
+@without_idle_step_hooks
 class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been logged by then
     """Keeps `metrics.csv`: one row per finished epoch with all that was logged in it.
 

@@ -8,8 +8,11 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
+from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
+
 
 @final
+@without_idle_step_hooks
 class RunProgress(ProgressBar):
     """One bar for the whole run: epoch, loss, validation accuracy, time left.
 

@@ -7,8 +7,9 @@ from typing import Any, cast, final
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 
+from noisy_lightning.callbacks.checkpoints import BestCheckpoint
+from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.runs import RunFolder
@@ -17,6 +18,7 @@ VERSIONS = ("noisy_lightning", "torch", "torchvision", "lightning", "timm", "tor
 
 
 @final
+@without_idle_step_hooks
 class RunSummary(L.Callback):
     """Writes the noise files when a run starts and `result.json` when it has come to its end.
 
@@ -93,9 +95,9 @@ def _data(trainer: L.Trainer) -> NoisyDataModule:
 
 def _best(trainer: L.Trainer) -> dict[str, Any] | None:
     """Return the epoch chosen on noisy validation, where there was one."""
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.best_model_score is not None:
-            return {str(callback.monitor): callback.best_model_score.item()}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, BestCheckpoint) and callback.epoch >= 0:
+            return {"epoch": callback.epoch, callback.monitor: callback.score}
     return None
 
 

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from noisy_lightning.callbacks.sample_board import LabelledData, SampleBoard
+from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.errors import InputError
 from noisy_lightning.records import FOLDER, EpochRecord, class_accuracy, drop_epochs, measure, write_epoch
 from noisy_lightning.types import Batch, Step
@@ -20,6 +21,7 @@ from noisy_lightning.types import Batch, Step
 _LOSS, _CONFIDENCE, _MARK, _KEPT = range(4)
 
 
+@without_idle_step_hooks
 class SampleRecorder(L.Callback):
     """Keeps each training sample's loss, confidence in the given label and prediction, and what they tell.
 

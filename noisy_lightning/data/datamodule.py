@@ -24,6 +24,7 @@ from noisy_lightning.data.sources import (
 )
 from noisy_lightning.data.transition import choose_exactly
 from noisy_lightning.errors import InputError
+from noisy_lightning.types import Batch
 
 
 class NoisyDataModule(L.LightningDataModule, ABC):
@@ -171,6 +172,13 @@ class NoisyDataModule(L.LightningDataModule, ABC):
     def predict_dataloader(self) -> BatchLoader:
         """Serve the whole training set in its original order, as it is, to see what a network makes of it."""
         return self._loader("train", torch.arange(len(self.labels)), self.eval_batch_size)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Return the batch on the device, where the in-memory loader has made it."""
+        if batch.image.device == device:
+            return batch
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved
 
     def teardown(self, stage: str) -> None:
         """Free the images that were made ready."""
