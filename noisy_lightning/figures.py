@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from noisy_lightning.records import Bools, Floats, Records
+from noisy_lightning.measures import Bools, Floats
+from noisy_lightning.records import Records
 
 CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
 _INK, _GRID = "#333333", "#E4E4E4"
@@ -183,4 +184,4 @@ def _finish(axes: Axes, heading: str, x_label: str) -> None:
     axes.tick_params(colors=_INK, length=0)
     axes.margins(x=0.01)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9, labelcolor=_INK)
+        axes.legend(loc="best", frameon=False, fontsize=9, labelcolor=_INK)

@@ -14,7 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.figures import as_array, loss_and_memorisation, loss_histograms, sample_grid
-from noisy_lightning.records import EpochRecord, load
+from noisy_lightning.measures import EpochRecord
+from noisy_lightning.records import load
 
 # Title and tags, as patterns, of each chart of the tab "custom scalars".
 _CHARTS = (
@@ -23,7 +24,7 @@ _CHARTS = (
     ("AUROC of the loss as noise detector", ["train/auroc"]),
     ("training accuracy on given and on true labels", ["train/acc", "train/acc_true"]),
     ("validation accuracy on given and on true labels", ["val/acc", "val/acc_true"]),
-    ("training accuracy of each class", ["train/acc_class/.*"]),
+    ("training accuracy of each class", ["train_class/.*"]),
     ("selection: kept, label precision, label recall", ["train/kept", "train/label_precision", "train/label_recall"]),
 )
 # TensorBoard shrinks a picture to some 300 pixels: more columns would not be readable.

@@ -14,7 +14,8 @@ from torch import Tensor
 from noisy_lightning.callbacks.sample_board import LabelledData, SampleBoard
 from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.errors import InputError
-from noisy_lightning.records import FOLDER, EpochRecord, class_accuracy, drop_epochs, measure, write_epoch
+from noisy_lightning.measures import EpochRecord, class_accuracy, measure
+from noisy_lightning.records import FOLDER, drop_epochs, write_epoch
 from noisy_lightning.types import Batch, Step
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
@@ -148,7 +149,7 @@ class SampleRecorder(L.Callback):
         reference = torch.where(data.true_labels >= 0, data.true_labels, data.labels).numpy()
         by_class = class_accuracy(record.prediction, reference, len(data.class_names))
         scalars = measures | {
-            f"train/acc_class/{_as_tag(name)}": float(value)
+            f"train_class/{_as_tag(name)}": float(value)
             for name, value in zip(data.class_names, by_class, strict=True)
             if not np.isnan(value)
         }

@@ -24,7 +24,8 @@ from torch.nn import functional as F
 
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.errors import InputError
-from noisy_lightning.records import EpochRecord, Records, load, measure
+from noisy_lightning.measures import EpochRecord, measure
+from noisy_lightning.records import Records, load
 from noisy_lightning.types import Batch, Step
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
@@ -216,7 +217,7 @@ def test_measures_reach_callbacks_loggers_and_table(tmp_path):
     rows = [dict(zip(table[0].split(","), line.split(","), strict=True)) for line in table[1:]]
     assert [int(row["step"]) for row in rows] == [0, 1, 2]
     assert float(rows[-1]["train/auroc"]) == pytest.approx(expected["auroc"])
-    assert 0 <= float(rows[-1]["train/acc_class/class_0"]) <= 1
+    assert 0 <= float(rows[-1]["train_class/class_0"]) <= 1
 
 
 def read_board(run: Path) -> EventAccumulator:
@@ -233,7 +234,7 @@ def test_tensorboard_shows_clean_beside_noisy_over_epochs(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="", version="")
     fit(tmp_path, Module(selects=True), logger=logger, max_epochs=6, limit_val_batches=1)
     board, records = read_board(tmp_path), load(tmp_path)
-    for name in ("train/loss_clean", "train/memorised", "train/acc_class/class_3"):
+    for name in ("train/loss_clean", "train/memorised", "train_class/class_3"):
         assert [event.step for event in board.Scalars(name)] == records.epochs.tolist()
     values = [event.value for event in board.Scalars("train/loss_noisy")]
     np.testing.assert_allclose(values, records.measures()["loss_noisy"], rtol=1e-6)

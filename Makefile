@@ -1,0 +1,48 @@
+# Needs Python 3.11 or newer; uv is used where it is installed, else pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all bench format clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+
+install: $(READY) ## Set up .venv with the tested versions of everything
+
+$(READY): pyproject.toml .constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12"; exit 1; }
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python --constraint .constraints.txt --editable '.[dev]'; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet --constraint .constraints.txt --editable '.[dev]'; \
+	fi
+	@touch $@
+
+demo: $(READY) ## Train and test on embedded digits with 40 % wrong labels, in under two minutes
+	$(BIN)/noisy-lightning fit --config configs/demo.yaml
+	@$(BIN)/noisy-lightning test runs/demo/$$(ls runs/demo | sort -n | tail -n 1)
+
+test: $(READY) ## Lint, check types and run the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-all: $(READY) ## The same with the slow tests, some of which want real data sets
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m ''
+
+bench: $(READY) ## Measure speed against a bare loop and the usual pipeline
+	$(BIN)/python -m tests.benchmark
+
+format: $(READY) ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove caches; runs, data and .venv stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

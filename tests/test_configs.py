@@ -1,0 +1,29 @@
+"""Every configuration trains and is tested, on fabricated images of the right shape."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.fabricated import QUICK, fabricate
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    fabricate(monkeypatch)
+    assert run("fit", "--config", str(config), *QUICK) == 0
+    assert run("test", f"runs/{config.stem}/0") == 0
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_a_configuration_explains_itself(config: Path) -> None:
+    text = config.read_text()
+    assert text.startswith("# ")
+    assert f"noisy-lightning fit --config configs/{config.name}" in text
+    content = yaml.safe_load(text)
+    assert isinstance(content["seed_everything"], int)
+    assert isinstance(content["data"]["init_args"]["seed"], int)
+    assert not str(content["data"]["init_args"].get("root", "data")).startswith("/")
