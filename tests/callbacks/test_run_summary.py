@@ -1,0 +1,125 @@
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any, final
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+import noisy_lightning
+from noisy_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from noisy_lightning.callbacks.run_summary import RunSummary
+from noisy_lightning.data import Digits, Symmetric
+from noisy_lightning.data.labels import realised_rate
+from noisy_lightning.data.manifest import read_manifest
+from noisy_lightning.module import NoisyClassifier
+from noisy_lightning.runs import RunFolder
+from tests.callbacks.scripted import scripted_trainer
+from tests.networks import Plain
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
+
+
+@final
+class Stop(L.Callback):
+    """Raises an error in an epoch, and notes what the run's folder held when training had begun."""
+
+    def __init__(self, folder: Path, epoch: int, error: BaseException) -> None:
+        self.folder, self.epoch, self.error = folder, epoch, error
+        self.found: set[str] = set()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.found = {path.name for path in self.folder.iterdir()}
+        if trainer.current_epoch == self.epoch:
+            raise self.error
+
+
+def _fit(
+    folder: Path, *others: Callback, epochs: int = 2, val_fraction: float = 0.1, ckpt_path: str | None = None
+) -> tuple[dict[str, Any], Digits, NoisyClassifier]:
+    """Train on digits; return the result that the run has, its data and its model."""
+    folder.mkdir(exist_ok=True)
+    data = Digits(noise=Symmetric(0.4), batch_size=256, val_fraction=val_fraction)
+    model = NoisyClassifier(10, 1, 1437, backbone=Plain, optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1))
+    options = {} if val_fraction else {"limit_val_batches": 0}
+    trainer = scripted_trainer(folder, RunSummary(RunFolder(folder)), *others, epochs=epochs, **options)
+    trainer.fit(model, data, ckpt_path=ckpt_path)
+    return RunFolder(folder).read_result(), data, model
+
+
+def test_the_result_says_what_the_run_was_given_and_what_came_out(tmp_path: Path) -> None:
+    best = BestCheckpoint(tmp_path / "checkpoints")
+    start = time.monotonic()
+    result, data, model = _fit(tmp_path, best)
+    elapsed = time.monotonic() - start
+    assert result["run"] == str(tmp_path)
+    assert (result["dataset"], result["epochs"]) == ("Digits", 2)
+    assert result["noise"] == {
+        "kind": "Symmetric",
+        "arguments": data.noise_summary().arguments,
+        "nominal_rate": 0.4,
+        "realised_rate": pytest.approx(realised_rate(data.true_labels, data.labels)),
+        "label_hash": data.noise_hash,
+    }
+    assert result["last_epoch"].keys() >= {"val/acc", "val/loss", "val/acc_true", "lr"}
+    assert result["best_epoch"] == {"epoch": best.epoch, "val/acc": best.score}
+    assert result["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+    assert 0 < result["seconds"] <= elapsed
+    assert result["images_per_second"] == pytest.approx(2 * len(data.train_indices) / result["seconds"], rel=0.2)
+    assert result["hardware"]["device"] == "cpu"
+    assert result["hardware"]["devices"] == 1
+    assert result["hardware"]["precision"] == "32-true"
+    assert result["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert result["versions"]["noisy_lightning"] == noisy_lightning.__version__
+    summary, table = read_manifest(tmp_path)
+    assert summary.label_hash == data.noise_hash
+    assert table.given_labels.equal(data.labels)
+
+
+def test_without_a_validation_part_no_epoch_is_best(tmp_path: Path) -> None:
+    result, _, _ = _fit(tmp_path, LastCheckpoint(tmp_path), val_fraction=0)
+    assert result["best_epoch"] is None
+    assert not [name for name in result["last_epoch"] if name.startswith("val/")]
+
+
+def test_the_result_can_be_read_by_anything(tmp_path: Path) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    _fit(tmp_path, epochs=1)
+    json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse)
+
+
+def test_a_run_that_fails_has_its_noise_but_no_result(tmp_path: Path) -> None:
+    stop = Stop(tmp_path, 1, RuntimeError("out of luck"))
+    with pytest.raises(RuntimeError, match="out of luck"):
+        _fit(tmp_path, stop)
+    assert stop.found >= {"noise.json", "noise.csv"}  # from the start, for whoever looks on
+    assert not (tmp_path / "result.json").exists()
+
+
+def test_a_run_that_is_interrupted_is_not_finished(tmp_path: Path) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit):
+            _fit(tmp_path, Stop(tmp_path, 1, KeyboardInterrupt()))
+    finally:
+        signal.signal(signal.SIGINT, handler)  # Lightning ignores the next ones
+    assert not RunFolder(tmp_path).finished
+
+
+def test_a_resumed_run_counts_time_and_images_of_all_its_parts(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    first, data, _ = _fit(folder, LastCheckpoint(folder), epochs=1)
+    state = torch.load(folder / "last.ckpt", weights_only=True)
+    (saved,) = (value for name, value in state["callbacks"].items() if name.startswith("RunSummary"))
+    assert saved["images"] == len(data.train_indices)
+    saved["seconds"] = 1000.0
+    torch.save(state, folder / "last.ckpt")
+    result, _, _ = _fit(folder, epochs=3, ckpt_path=str(folder / "last.ckpt"))
+    assert (first["epochs"], result["epochs"]) == (1, 3)
+    assert 1000 < result["seconds"] < 1100
+    assert result["images_per_second"] == pytest.approx(3 * len(data.train_indices) / result["seconds"], abs=0.1)
