@@ -1,0 +1,409 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import lightning as L
+import pytest
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from noisy_lightning.backbones import SmallCNN
+from noisy_lightning.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.data import Digits, Symmetric
+from noisy_lightning.lightning_cli import TRAINER_DEFAULTS
+from noisy_lightning.losses import SymmetricCrossEntropy
+from noisy_lightning.methods import Method, Problem, Run
+from noisy_lightning.module import NoisyClassifier
+from noisy_lightning.records import FOLDER
+from noisy_lightning.types import Step
+from tests.networks import Plain, Random
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
+
+
+def _data(**arguments: Any) -> Digits:
+    data = Digits(**{"noise": Symmetric(0.4), "batch_size": 256, "val_fraction": 0.2, "crop_padding": 1, **arguments})
+    data.setup()
+    return data
+
+
+def _model(**arguments: Any) -> NoisyClassifier:
+    torch.manual_seed(0)
+    return NoisyClassifier(
+        10,
+        1,
+        1437,
+        **{"backbone": Plain, "optimizer": lambda weights: torch.optim.SGD(weights, lr=0.1), **arguments},
+    )
+
+
+@final
+class Logged(Checkpoint):
+    """Keeps what each epoch logged; Lightning runs checkpoints last."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epochs.append({name: value.item() for name, value in trainer.callback_metrics.items()})
+
+
+@final
+class Losses(L.Callback):
+    """Keeps each step's per-sample losses, and the types of its logits."""
+
+    def __init__(self) -> None:
+        self.losses: list[Tensor] = []
+        self.logits: set[torch.dtype] = set()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, NoisyClassifier)
+        assert pl_module.last_step is not None
+        self.losses.append(pl_module.last_step.losses.detach())
+        self.logits.add(pl_module.last_step.logits.dtype)
+
+
+def _trainer(folder: Path, *callbacks: L.Callback, **options: Any) -> L.Trainer:
+    defaults = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False, "max_epochs": 2}
+    checkpoints = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    return L.Trainer(
+        **{
+            **TRAINER_DEFAULTS,
+            **defaults,
+            "default_root_dir": folder,
+            "callbacks": list(callbacks),
+            "enable_checkpointing": checkpoints,
+            **options,
+        }
+    )
+
+
+def _fit(
+    folder: Path, model: NoisyClassifier, data: Digits, *callbacks: L.Callback, **options: Any
+) -> list[dict[str, float]]:
+    """Train from one seed; return what each epoch logged."""
+    logged = Logged()
+    torch.manual_seed(1)
+    _trainer(folder, *callbacks, logged, **options).fit(model, data)
+    return logged.epochs
+
+
+def _assert_same_weights(one: nn.Module, other: nn.Module) -> None:
+    assert one.state_dict().keys() == other.state_dict().keys()
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def _first_weight(model: NoisyClassifier) -> Tensor:
+    weight: Tensor = model.state_dict()["method.backbone.layers.2.weight"]
+    return weight
+
+
+def _normalised(data: Digits, index: Tensor) -> Tensor:
+    return (data.train_images(index) / 255 - 0.305) / 0.376
+
+
+# Training
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        lambda true_labels: true_labels[torch.randperm(len(true_labels), generator=torch.Generator().manual_seed(2))],
+        lambda true_labels: torch.full_like(true_labels, -1),
+        lambda true_labels: (true_labels + 1) % 10,
+    ],
+    ids=["permuted", "unknown", "shifted"],
+)
+def test_true_labels_leave_no_trace_in_the_weights(replace: Callable[[Tensor], Tensor], tmp_path: Path) -> None:
+    outcomes = []
+    for name, change in {"as they are": lambda labels: labels, "replaced": replace}.items():
+        data, model = _data(), _model(backbone=Random, lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, 0))
+        data.true_labels = change(data.true_labels)
+        data.is_clean = data.labels == data.true_labels
+        logged = _fit(tmp_path / name, model, data, SampleRecorder(pictures=False))
+        outcomes.append((model, logged))
+    (one, logged_one), (other, logged_other) = outcomes
+    _assert_same_weights(one, other)
+    given = ("val/acc", "val/loss", "train/loss", "train/acc", "lr")
+    assert [[epoch[name] for name in given] for epoch in logged_one] == [
+        [epoch[name] for name in given] for epoch in logged_other
+    ]
+    assert logged_one[-1]["val/acc_true"] != logged_other[-1].get("val/acc_true")  # the other truth did arrive
+
+
+def test_the_recorder_only_observes(tmp_path: Path) -> None:
+    recorded, bare = _model(backbone=Random), _model(backbone=Random)
+    _fit(tmp_path / "recorded", recorded, _data(), SampleRecorder(picture_epochs=[1]))
+    _fit(tmp_path / "bare", bare, _data())
+    assert len(list((tmp_path / "recorded" / FOLDER).iterdir())) == 2
+    _assert_same_weights(recorded, bare)
+
+
+def test_training_changes_the_weights_and_depends_on_the_given_labels(tmp_path: Path) -> None:
+    trained, other = _model(), _model()
+    _fit(tmp_path, trained, _data())
+    _fit(tmp_path, other, _data(noise=Symmetric(0.1)))
+    for model in (trained, other):
+        assert not torch.equal(_first_weight(model), _first_weight(_model()))
+    assert not torch.equal(_first_weight(trained), _first_weight(other))
+
+
+def test_bfloat16_trains_with_finite_losses(tmp_path: Path) -> None:
+    data, model = _data(), _model(backbone=SmallCNN, loss=SymmetricCrossEntropy(0.1, 1.0))
+    _trainer(tmp_path, losses := Losses(), max_epochs=1, precision="bf16-mixed").fit(model, data)
+    assert losses.logits == {torch.bfloat16}
+    assert all(torch.isfinite(batch).all() for batch in losses.losses)
+    assert sum(map(len, losses.losses)) == len(data.train_indices)
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+# What a method is told
+
+
+@final
+class Told(Method):
+    """Keeps what it is told, with its weight at that moment."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.backbone, self.loss = problem.make_backbone(), problem.loss
+        self.told: list[tuple[str, Any, float]] = []
+
+    def _tell(self, name: str, value: Any = None) -> None:
+        self.told.append((name, value, sum(weight.detach().double().sum().item() for weight in self.parameters())))
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.backbone(image)
+        return logits
+
+    def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
+        self._tell("step", (image, label, index))
+        logits = self.backbone(image)
+        losses = self.loss(logits, label)
+        return Step(losses.mean(), losses, logits)
+
+    def on_epoch_start(self, run: Run) -> None:
+        self._tell("start", run)
+
+    def on_step_end(self) -> None:
+        self._tell("stepped")
+
+    def on_epoch_end(self, run: Run) -> None:
+        self._tell("end", run)
+
+
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (3, [3, 5])])
+def test_a_method_follows_up_on_each_step_of_the_optimizer(accumulate: int, steps: list[int], tmp_path: Path) -> None:
+    model = _model(method=Told)
+    trainer = _trainer(tmp_path, accumulate_grad_batches=accumulate)
+    trainer.fit(model, _data())
+    assert isinstance(model.method, Told)
+    told = model.method.told
+    assert len(list(_data().train_dataloader())) == 5
+    epoch: list[str] = []
+    for batch in range(1, 6):
+        epoch += ["step", "stepped"] if batch in steps else ["step"]
+    assert [name for name, _, _ in told] == [*(["start", *epoch, "end"] * 2)]
+    assert sum(name == "stepped" for name, _, _ in told) == trainer.global_step
+    before = {i: weight for i, (name, _, weight) in enumerate(told) if name == "step"}
+    for i, (name, _, weight) in enumerate(told):
+        assert (name != "stepped") or weight != before[i - 1]  # the optimizer has stepped already
+
+
+def test_a_method_knows_where_the_training_stands(tmp_path: Path) -> None:
+    model = _model(method=Told)
+    _trainer(tmp_path, max_epochs=3).fit(model, _data())
+    assert isinstance(model.method, Told)
+    for name in ("start", "end"):
+        assert [value for told, value, _ in model.method.told if told == name] == [Run(epoch, 3) for epoch in range(3)]
+
+
+def test_a_method_gets_images_given_labels_and_lifelong_positions(tmp_path: Path) -> None:
+    data, model = _data(crop_padding=0), _model(method=Told)
+    _trainer(tmp_path, max_epochs=1).fit(model, data)
+    assert isinstance(model.method, Told)
+    seen = []
+    for name, value, _ in model.method.told:
+        if name == "step":
+            image, label, index = value
+            torch.testing.assert_close(image, _normalised(data, index), atol=1e-5, rtol=0)
+            assert label.equal(data.labels[index])
+            seen.append(index)
+    assert torch.cat(seen).sort()[0].equal(data.train_indices)
+
+
+# Evaluation
+
+
+# torchmetrics ignores the weights of a mean whose nan_strategy is "disable".
+weights_ignored = pytest.mark.xfail(strict=True, reason="unknown true labels count as missed")
+
+
+@pytest.mark.parametrize(
+    "known", ["all", pytest.param("half", marks=weights_ignored), pytest.param("none", marks=weights_ignored)]
+)
+def test_validation_equals_a_computation_by_hand(known: str, tmp_path: Path) -> None:
+    data, model = _data(eval_batch_size=100), _model(backbone=Random)  # 287 images: the last batch is smaller
+    unknown = {"all": data.val_indices[:0], "half": data.val_indices[::2], "none": data.val_indices}[known]
+    data.true_labels[unknown] = -1
+    logged = _fit(tmp_path, model, data, max_epochs=1)[0]
+
+    model.eval()
+    index = data.val_indices
+    with torch.no_grad():
+        logits = model(_normalised(data, index))
+    predicted, given, true = logits.argmax(1), data.labels[index], data.true_labels[index]
+    assert logged["val/loss"] == pytest.approx(F.cross_entropy(logits, given).item(), rel=1e-4)
+    assert logged["val/acc"] == pytest.approx((predicted == given).double().mean().item(), abs=1e-6)
+    if known == "none":
+        assert not [name for name in logged if "acc_true" in name]
+    else:
+        among = true >= 0
+        assert among.sum() == (len(index) if known == "all" else len(index) // 2)
+        expected = (predicted == true)[among].double().mean().item()
+        assert logged["val/acc_true"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_each_epoch_is_measured_afresh(tmp_path: Path) -> None:
+    data, model = _data(), _model(optimizer=lambda weights: torch.optim.SGD(weights, lr=0.0))
+    first, second = _fit(tmp_path, model, data)
+    assert {**first, "step": 0.0} == {**second, "step": 0.0}
+    trainer = _trainer(tmp_path)
+    measured = [trainer.test(model, data, verbose=False)[0] for _ in range(2)]
+    assert measured[0] == measured[1]
+
+
+def test_a_test_equals_a_computation_by_hand(tmp_path: Path) -> None:
+    data, model = _data(eval_batch_size=100), _model(backbone=Random)
+    _fit(tmp_path, model, data, max_epochs=1)
+    (measured,) = _trainer(tmp_path).test(model, data, verbose=False)
+    model.eval()
+    source = data.load(train=False)
+    with torch.no_grad():
+        logits = model((source.images.permute(0, 3, 1, 2) / 255 - 0.305) / 0.376)
+    predicted, true = logits.argmax(1), source.labels
+    assert measured["test/acc"] == pytest.approx((predicted == true).double().mean().item(), abs=1e-6)
+    assert measured["test/loss"] == pytest.approx(F.cross_entropy(logits, true).item(), rel=1e-4)
+    for k in range(10):
+        expected = (predicted == true)[true == k].double().mean().item()
+        assert measured[f"test/acc_class/{k}"] == pytest.approx(expected, abs=1e-6)
+    assert not [name for name in measured if name.startswith("val/")]
+
+
+def test_a_prediction_is_a_distribution_for_each_training_image(tmp_path: Path) -> None:
+    data, model = _data(), _model()
+    batches = _trainer(tmp_path).predict(model, data)
+    assert batches is not None
+    columns: dict[str, Tensor] = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    assert columns["index"].equal(torch.arange(1437))
+    assert columns["label"].equal(data.labels)
+    assert columns["true_label"].equal(data.true_labels)
+    with torch.no_grad():
+        expected = model.eval()(_normalised(data, torch.arange(1437))).softmax(1)
+    torch.testing.assert_close(columns["probability"], expected, atol=1e-5, rtol=0)
+
+
+# The learning rate
+
+
+def test_a_cosine_without_a_length_spans_the_training(tmp_path: Path) -> None:
+    model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=0, eta_min=0.01))
+    logged = [epoch["lr"] for epoch in _fit(tmp_path, model, _data(), max_epochs=5)]
+    assert logged == pytest.approx([0.01 + 0.09 * (1 + math.cos(math.pi * epoch / 5)) / 2 for epoch in range(5)])
+
+
+def test_a_given_length_is_kept(tmp_path: Path) -> None:
+    model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=2))
+    logged = [epoch["lr"] for epoch in _fit(tmp_path, model, _data(), max_epochs=4)]
+    assert logged == pytest.approx([0.1, 0.05, 0.0, 0.05], abs=1e-7)
+
+
+def test_without_a_schedule_the_learning_rate_stays(tmp_path: Path) -> None:
+    assert [epoch["lr"] for epoch in _fit(tmp_path, _model(), _data())] == pytest.approx([0.1, 0.1])
+
+
+# Memory format and compilation
+
+
+def test_the_memory_format_changes_no_logit(tmp_path: Path) -> None:
+    data = _data()
+    image = next(iter(data.val_dataloader()[0])).image
+    outcomes = {}
+    for channels_last in (True, False):
+        model = _model(backbone=SmallCNN, channels_last=channels_last)
+        seen: list[Tensor] = []
+        model.method.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
+        _trainer(tmp_path, max_epochs=1, limit_train_batches=2).fit(model, data)
+        with torch.no_grad():
+            outcomes[channels_last] = model.eval()(image)
+        weights = [weight for weight in model.parameters() if weight.ndim == 4 and min(weight.shape[1:]) > 1]
+        expected = torch.channels_last if channels_last else torch.contiguous_format
+        assert weights
+        assert all(weight.is_contiguous(memory_format=expected) for weight in weights)
+        assert seen
+        assert all(given.is_contiguous(memory_format=expected) for given in seen)
+    torch.testing.assert_close(outcomes[True], outcomes[False], atol=1e-4, rtol=1e-4)
+
+
+def test_a_colour_image_arrives_in_the_memory_format_of_the_network() -> None:
+    image = torch.randn(4, 8, 8, 3).permute(0, 3, 1, 2)  # as the loader has it: the channel last
+    logits = []
+    for channels_last, expected in {True: torch.channels_last, False: torch.contiguous_format}.items():
+        torch.manual_seed(0)
+        model = NoisyClassifier(10, 3, 100, backbone=SmallCNN, channels_last=channels_last).eval()
+        seen: list[Tensor] = []
+        model.method.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0]))
+        with torch.no_grad():
+            logits.append(model(image))
+        assert seen[0].is_contiguous(memory_format=expected)
+    torch.testing.assert_close(logits[0], logits[1], atol=1e-5, rtol=1e-5)
+
+
+def test_a_compiled_network_keeps_the_names_of_its_weights() -> None:
+    plain, compiled = _model(backbone=SmallCNN), _model(backbone=SmallCNN, compile=True)
+    _assert_same_weights(plain, compiled)
+    plain.load_state_dict(compiled.state_dict())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of its own parts
+def test_a_compiled_network_trains_as_a_plain_one(tmp_path: Path) -> None:
+    plain, compiled = _model(), _model(compile=True)
+    for model in (plain, compiled):
+        _fit(tmp_path, model, _data(), max_epochs=1)
+    assert compiled.method.backbone._compiled_call_impl is not None  # type: ignore[union-attr]
+    assert plain.state_dict().keys() == compiled.state_dict().keys()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(value, compiled.state_dict()[name], atol=1e-4, rtol=1e-4)
+
+
+# Attributes, some of which bypass torch's bookkeeping
+
+
+def test_modules_weights_and_buffers_are_still_registered() -> None:
+    model = _model()
+    model.head = nn.Linear(2, 3)
+    model.scale = nn.Parameter(torch.ones(1))
+    model.register_buffer("memory", torch.zeros(4))
+    model.memory = torch.ones(4)
+    assert {"head.weight", "head.bias", "scale", "memory"} <= model.state_dict().keys()
+    assert dict(model.named_modules())["head"] is model.head
+    assert "scale" in dict(model.named_parameters())
+    assert model.state_dict()["memory"].equal(torch.ones(4))
+
+
+def test_the_last_step_is_no_part_of_the_state() -> None:
+    model = _model()
+    names = set(model.state_dict())
+    step = Step(torch.zeros(()), torch.zeros(2), torch.zeros(2, 10))
+    model.last_step = step
+    assert model.last_step is step
+    assert set(model.state_dict()) == names
