@@ -1,0 +1,150 @@
+"""The published CIFAR-10 and MNIST, byte for byte, where they lie beside the repository."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision import datasets
+
+from noisy_lightning.data import CIFAR10, MNIST, NoisyDataModule, Symmetric
+from noisy_lightning.data.labels import realised_rate
+from noisy_lightning.data.sources import cifar10_files
+from noisy_lightning.errors import InputError
+from tests.conftest import SHARED_DATA, SMALL
+from tests.processes import ROOT
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SHARED_DATA.is_dir(), reason="there is no ../shared/data with the real data sets"),
+]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return a folder with the real files; those that are there already are left alone."""
+    folder = ROOT / ".cache" / "data"
+    subprocess.run([sys.executable, SHARED_DATA / "unpack.py", "--root", folder], check=True, timeout=240)
+    return folder
+
+
+def _load(kind: type[NoisyDataModule], root: Path) -> NoisyDataModule:
+    data = kind(root, noise=Symmetric(0.4), download=False)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_cifar10_has_its_published_sizes_and_balance(root: Path) -> None:
+    data = _load(CIFAR10, root)
+    assert data.source.images.shape == (50_000, 32, 32, 3)
+    assert data.true_labels.bincount().tolist() == [5_000] * 10
+    test = data.load(train=False)
+    assert test.images.shape == (10_000, 32, 32, 3)
+    assert test.labels.bincount().tolist() == [1_000] * 10
+    assert data.num_samples == 50_000
+    assert list(data.class_names) == datasets.CIFAR10(root).classes
+
+
+def test_mnist_has_its_published_sizes_and_balance(root: Path) -> None:
+    data = _load(MNIST, root)
+    assert data.source.images.shape == (60_000, 28, 28, 1)
+    # The counts of LeCun's table.
+    assert data.true_labels.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    test = data.load(train=False)
+    assert test.images.shape == (10_000, 28, 28, 1)
+    assert test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.num_samples == 60_000
+
+
+def test_the_constants_that_normalise_are_those_of_the_images(root: Path) -> None:
+    """The deviations of CIFAR-10 are means of single images', as the field uses them."""
+    for kind in (CIFAR10, MNIST):
+        data = _load(kind, root)
+        pixels = data.source.images.float() / 255
+        torch.testing.assert_close(pixels.mean((0, 1, 2)), torch.tensor(data.default_mean), atol=1e-3, rtol=0)
+        within, over = pixels.std((1, 2)).mean(0), pixels.std((0, 1, 2))
+        deviation = within if kind is CIFAR10 else over
+        torch.testing.assert_close(deviation, torch.tensor(data.default_std), atol=2e-3, rtol=0)
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["train", "test"])
+def test_every_pixel_is_that_of_torchvision(train: bool, root: Path) -> None:
+    published, source = datasets.CIFAR10(root, train=train), _load(CIFAR10, root).load(train)
+    for index in np.random.default_rng(0).choice(len(published), 20, replace=False):
+        picture, label = published[index]
+        np.testing.assert_array_equal(source.images[index].numpy(), np.asarray(picture))
+        assert source.labels[index] == label
+
+
+def test_what_is_trained_on_is_the_picture_normalised(root: Path) -> None:
+    data = CIFAR10(root, noise=Symmetric(0.4), crop_padding=0, horizontal_flip=False, batch_size=50_000, val_fraction=0)
+    data.setup()
+    (batch,) = list(data.train_dataloader())
+    published = datasets.CIFAR10(root)
+    mean, std = (np.array(values)[:, None, None] for values in (data.default_mean, data.default_std))
+    for place in np.random.default_rng(1).choice(50_000, 20, replace=False):
+        index = int(batch.index[place])
+        picture, label = published[index]
+        pixels = np.asarray(picture).transpose(2, 0, 1) / 255
+        np.testing.assert_allclose(batch.image[place].numpy(), (pixels - mean) / std, atol=1e-5)
+        assert batch.true_label[place] == label
+        assert batch.label[place] == data.labels[index]
+
+
+@pytest.mark.parametrize("kind", [CIFAR10, MNIST])
+def test_the_noise_comes_to_what_was_asked_for(kind: type[NoisyDataModule], root: Path) -> None:
+    data = _load(kind, root)
+    count = len(data.labels)
+    sigma = math.sqrt(0.4 * 0.6 / count)
+    rate = realised_rate(data.true_labels, data.labels)
+    assert rate is not None
+    assert abs(rate - 0.4) < 5 * sigma
+    assert abs((data.labels != data.true_labels).double().mean().item() - 0.4) < 5 * sigma
+    # Each of the nine others gets its share of each class.
+    moved = torch.zeros(10, 10).index_put((data.true_labels, data.labels), torch.ones(count), accumulate=True)
+    per_class = data.true_labels.bincount().unsqueeze(1)
+    share = moved / per_class
+    wrong = share[~torch.eye(10, dtype=torch.bool)].view(10, 9)
+    assert ((wrong - 0.4 / 9).abs() < 5 * (0.4 / 9 * (1 - 0.4 / 9) / per_class).sqrt()).all()
+
+
+def test_an_epoch_of_mnist_teaches_digits_though_half_of_the_labels_are_wrong(
+    root: Path, run: Callable[..., int], tmp_path: Path
+) -> None:
+    options = (
+        *("--data.root", str(root), "--data.download", "false", "--trainer.precision", "32-true"),
+        *("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
+    )
+    assert run("fit", "--config", str(ROOT / "configs/sce_mnist.yaml"), *options) == 0
+    assert run("test", "runs/sce_mnist/0", "last") == 0
+    result = json.loads((tmp_path / "runs/sce_mnist/0/result.json").read_text())
+    assert result["noise"]["realised_rate"] == pytest.approx(0.5, abs=0.011)  # 5 sigma
+    assert result["test"]["last"]["test/acc"] > 0.9
+
+
+def test_a_truncated_file_is_refused_with_its_checksum(
+    root: Path, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, name = tmp_path / "data", "cifar-10-batches-py/data_batch_3"
+    shutil.copytree(root / "cifar-10-batches-py", copy / "cifar-10-batches-py", copy_function=os.symlink)
+    content = (root / name).read_bytes()[:-1]
+    (copy / name).unlink()
+    (copy / name).write_bytes(content)
+    for download in (True, False):
+        with pytest.raises(InputError, match=f"{name}.*{cifar10_files()[name]}"):
+            CIFAR10(copy, download=download).prepare_data()
+    assert run("fit", *SMALL, "--data", "CIFAR10", "--data.root", str(copy)) == 2
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    assert cifar10_files()[name] in error
+    assert name in error
+    assert (copy / name).read_bytes() == content
+    assert not list(tmp_path.glob("runs/*/*"))
