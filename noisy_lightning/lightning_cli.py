@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import lightning as L
 import numpy as np
 import torch
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -23,6 +25,7 @@ from noisy_lightning.callbacks.metrics_table import MetricsTable
 from noisy_lightning.callbacks.progress_bar import RunProgress
 from noisy_lightning.callbacks.run_summary import RunSummary
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.callbacks.step_hooks import NoProfiler
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.messages import explain
@@ -70,6 +73,8 @@ def run_command(args: Sequence[str]) -> None:
     inherited = RUN_VARIABLE in os.environ
     try:
         NoisyCLI([command, *options], run, checkpoints)
+    except MisconfigurationException as error:
+        raise InputError(str(error)) from error
     finally:
         if not inherited:
             os.environ.pop(RUN_VARIABLE, None)
@@ -79,6 +84,14 @@ def _headline_checkpoints(run: RunFolder) -> list[Path]:
     """Return the checkpoint chosen on validation, where there is one, and the last."""
     best = run.checkpoints / "best.ckpt"
     return [*([best] if best.exists() else []), run.checkpoint("last")]
+
+
+def _started_by_others() -> tuple[int, int]:
+    """Return rank and number of the processes that torchrun or Slurm has started; (0, 1) where it has not."""
+    for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if int(os.environ.get(size, "1")) > 1:
+            return int(os.environ.get(rank, "0")), int(os.environ[size])
+    return 0, 1
 
 
 class Parser(LightningArgumentParser):
@@ -154,6 +167,8 @@ class NoisyCLI(LightningCLI):
         callbacks: list[Callback] = []
         if not self.datamodule.val_fraction:
             kwargs["limit_val_batches"] = 0  # else Lightning warns of an empty loader
+        if config.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         plugins = [*(config.plugins or []), AtomicCheckpointIO()]
         if self.subcommand == "fit" and not config.fast_dev_run:
             run = self._claim_run()
@@ -176,21 +191,23 @@ class NoisyCLI(LightningCLI):
     def _claim_run(self) -> RunFolder:
         """Find out where this run is kept; the first process decides for all on its machine."""
         options: RunOptions = self.config_init.fit.run
-        config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
+        files = self.config.fit.config
+        folder = options.root / (options.experiment or (Path(str(files[0])).stem if files else "default"))
         if RUN_VARIABLE in os.environ:
             self.run_folder = RunFolder(Path(os.environ[RUN_VARIABLE]))
-        elif int(os.environ.get("WORLD_SIZE", "1")) > 1 and options.version is None:
+            return self.run_folder
+        rank, processes = _started_by_others()
+        if processes > 1 and options.version is None:
             raise InputError("run.version: name the run where several processes start by themselves (torchrun, Slurm)")
-        else:
-            self.run_folder = claim_run(options, self._experiment(), config)
-            os.environ[RUN_VARIABLE] = str(self.run_folder.path)
-            if not self.run_folder.config.exists():
-                self.run_folder.config.write_text(yaml.safe_dump({**config, "ckpt_path": None}, sort_keys=False))
+        if rank > 0:
+            self.run_folder = RunFolder(folder / str(options.version))
+            return self.run_folder
+        config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
+        self.run_folder = claim_run(folder, options.version, options.resume, config)
+        os.environ[RUN_VARIABLE] = str(self.run_folder.path)
+        if not self.run_folder.config.exists():
+            self.run_folder.config.write_text(yaml.safe_dump({**config, "ckpt_path": None}, sort_keys=False))
         return self.run_folder
-
-    def _experiment(self) -> str:
-        files = self.config.fit.config
-        return Path(str(files[0])).stem if files else "default"
 
     def fit(self, **arguments: Any) -> None:
         """Train, from where an earlier process of this run came to."""
@@ -198,14 +215,19 @@ class NoisyCLI(LightningCLI):
         if run is None:
             self.trainer.fit(**arguments)
             return
-        if (last := run.checkpoints / "last.ckpt").exists():
-            arguments["ckpt_path"] = str(last)
-            print(f"continuing {run.path} from its last checkpoint")
         try:
+            if (last := run.checkpoints / "last.ckpt").exists():
+                arguments["ckpt_path"] = str(last)
+                print(f"continuing {run.path} from its last checkpoint")
+            elif arguments["ckpt_path"] is not None:
+                arguments["ckpt_path"] = str(run.checkpoint(arguments["ckpt_path"]))
             self.trainer.fit(**arguments)
         except InputError:
             run.discard_unstarted()
             raise
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
+            raise SystemExit(130) from None
         finally:
             run.unlock()
         if run.finished and self.trainer.is_global_zero:
@@ -213,6 +235,8 @@ class NoisyCLI(LightningCLI):
 
     def validate(self, **arguments: Any) -> None:
         """Validate the chosen weights."""
+        if not self.datamodule.val_fraction:
+            raise InputError("data.val_fraction is 0: there is no validation part")
         self._evaluate("validate", arguments)
 
     def test(self, **arguments: Any) -> None:
@@ -221,6 +245,8 @@ class NoisyCLI(LightningCLI):
 
     def predict(self, **arguments: Any) -> None:
         """Save what the chosen weights make of the whole training set, in its original order."""
+        if self.trainer.world_size > 1:
+            raise InputError("predict runs in one process: --trainer.devices 1 --trainer.strategy auto")
         for path in self._weights(arguments.pop("ckpt_path")):
             arguments["return_predictions"] = True
             batches = self.trainer.predict(**arguments, ckpt_path=str(path))

@@ -140,22 +140,22 @@ def existing_run(path: Path) -> RunFolder:
     return run
 
 
-def claim_run(options: RunOptions, experiment: str, config: dict[str, Any]) -> RunFolder:
+def claim_run(folder: Path, version: str | None, resume: bool, config: dict[str, Any]) -> RunFolder:
     """Return a locked folder to train in: an unfinished run of the same configuration, or else a new one.
 
     Args:
-        options: Where runs are kept.
-        experiment: Name of the experiment where the options name none.
+        folder: Of the experiment.
+        version: Which run is wanted; None: whichever fits.
+        resume: Whether an unfinished run may be continued.
         config: The resolved configuration, as plain data.
 
     Raises:
-        InputError: The version that the options name is finished, in use, or of another configuration.
+        InputError: The version is finished, in use, or of another configuration.
     """
-    folder = options.root / (options.experiment or experiment)
-    if options.version is not None:
-        return _claim_named(RunFolder(folder / options.version), options, config)
+    if version is not None:
+        return _claim_named(RunFolder(folder / version), resume, config)
     numbers = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
-    for number in numbers if options.resume else []:
+    for number in numbers if resume else []:
         run = RunFolder(folder / str(number))
         if not run.finished and run.same_configuration(config) and run.lock():
             return run
@@ -171,7 +171,7 @@ def claim_run(options: RunOptions, experiment: str, config: dict[str, Any]) -> R
             return run
 
 
-def _claim_named(run: RunFolder, options: RunOptions, config: dict[str, Any]) -> RunFolder:
+def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFolder:
     another = "choose another run.version"
     if run.finished:
         raise InputError(
@@ -181,7 +181,7 @@ def _claim_named(run: RunFolder, options: RunOptions, config: dict[str, Any]) ->
         raise InputError(
             f"run.version: {run.path} was started with another configuration (config.yaml there); {another}"
         )
-    if run.config.exists() and not options.resume:
+    if run.config.exists() and not resume:
         raise InputError(f"run.version: {run.path} is unfinished and run.resume is false; {another}")
     run.path.mkdir(parents=True, exist_ok=True)
     if not run.config.exists() and any(file.name != ".lock" for file in run.path.iterdir()):

@@ -96,6 +96,8 @@ def test_the_plain_form_loads_the_weights_that_it_is_given(
         (["test", "runs/default/0", "last", "--data.seed", "1"], "the checkpoint was trained on labels"),
         (["test", "runs/default/0", "last", "--data.noise.rate", "0.1"], "the checkpoint was trained on labels"),
         (["fit", *SMALL, "--run.version", "0"], "has finished; choose another run.version"),
+        (["fit", *SMALL, "--data.seed", "1", "--ckpt_path", "nowhere.ckpt"], "no checkpoint nowhere.ckpt"),
+        (["validate", "runs/default/0", "--data.val_fraction", "0"], "there is no validation part"),
         (["frobnicate"], "frobnicate"),
     ],
 )

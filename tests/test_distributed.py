@@ -43,3 +43,19 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     tested = noisy_lightning("test", str(two), "last", *TWO, cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
     assert "test accuracy" in tested.stdout
+
+
+@pytest.mark.slow
+def test_torchrun_trains_and_continues_a_named_run(tmp_path: Path) -> None:
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", "--master-port=29612"]
+    command = ("fit", *COMMAND, *TWO)
+    unnamed = noisy_lightning(*command[:-8], "--trainer.accelerator", "cpu", *TWO, cwd=tmp_path, launcher=launcher)
+    assert unnamed.returncode != 0
+    assert "run.version: name the run" in unnamed.stderr
+    kill = {"KILL_AT": "1,2", "KILL_MARK": str(tmp_path / "killed")}
+    doomed = (*command, "--trainer.callbacks+=tests.kill.KillOnce")
+    assert noisy_lightning(*doomed, cwd=tmp_path, launcher=launcher, **kill).returncode != 0
+    again = noisy_lightning(*doomed, cwd=tmp_path, launcher=launcher, **kill)
+    assert again.returncode == 0, again.stderr
+    assert "continuing" in again.stdout
+    assert len(load(tmp_path / "runs/default/run").epochs) == 2

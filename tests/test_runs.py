@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.runs import RunFolder, RunOptions, claim_run, existing_run
+from noisy_lightning.runs import RunFolder, claim_run, existing_run
 
 CONFIG = {"trainer": {"max_epochs": 2}, "data": {"seed": 0}}
 
@@ -21,8 +21,10 @@ def _unlock() -> Iterator[None]:
         _claimed.pop().unlock()
 
 
-def _claim(root: Path, config: dict[str, object] | None = None, **options: object) -> RunFolder:
-    run = claim_run(RunOptions(root=root, **options), "e", config or CONFIG)  # type: ignore[arg-type]
+def _claim(
+    root: Path, config: dict[str, object] | None = None, version: str | None = None, resume: bool = True
+) -> RunFolder:
+    run = claim_run(root / "e", version, resume, config or CONFIG)
     _claimed.append(run)
     if not run.config.exists():
         run.config.write_text(yaml.safe_dump(config or CONFIG))

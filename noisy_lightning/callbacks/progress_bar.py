@@ -44,7 +44,8 @@ class RunProgress(ProgressBar):
         if self._enabled and sys.stderr.isatty() and isinstance(trainer.num_training_batches, int):
             total = trainer.num_training_batches * (trainer.max_epochs or 0)
             done = trainer.num_training_batches * trainer.current_epoch
-            self._bar = tqdm(total=total if total > 0 else None, initial=done, unit="batch", mininterval=0)
+            layout = "{desc}  {percentage:3.0f} % |{bar:10}| {remaining} left"
+            self._bar = tqdm(total=max(total, 1), initial=done, mininterval=0, bar_format=layout)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -76,8 +77,8 @@ class RunProgress(ProgressBar):
     def _refresh(self, trainer: L.Trainer, batches: int, text: str) -> None:
         assert self._bar is not None
         self._bar.n = trainer.num_training_batches * trainer.current_epoch + batches
-        self._bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}", refresh=False)
-        self._bar.set_postfix_str(text + self._accuracy(trainer), refresh=True)
+        epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self._bar.set_description_str(f"{epoch}  {text}{self._accuracy(trainer)}")
 
     def _accuracy(self, trainer: L.Trainer) -> str:
         accuracy = trainer.callback_metrics.get("val/acc")
