@@ -38,16 +38,29 @@ class Stop(L.Callback):
 
 
 def _fit(
-    folder: Path, *others: Callback, epochs: int = 2, val_fraction: float = 0.1, ckpt_path: str | None = None
+    folder: Path,
+    *others: Callback,
+    epochs: int = 2,
+    val_fraction: float = 0.1,
+    ckpt_path: str | None = None,
+    **options: Any,
 ) -> tuple[dict[str, Any], Digits, NoisyClassifier]:
     """Train on digits; return the result that the run has, its data and its model."""
     folder.mkdir(exist_ok=True)
     data = Digits(noise=Symmetric(0.4), batch_size=256, val_fraction=val_fraction)
     model = NoisyClassifier(10, 1, 1437, backbone=Plain, optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1))
-    options = {} if val_fraction else {"limit_val_batches": 0}
+    if not val_fraction:
+        options["limit_val_batches"] = 0
     trainer = scripted_trainer(folder, RunSummary(RunFolder(folder)), *others, epochs=epochs, **options)
     trainer.fit(model, data, ckpt_path=ckpt_path)
     return RunFolder(folder).read_result(), data, model
+
+
+def _saved(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return what the summary keeps in a checkpoint."""
+    (saved,) = (value for name, value in checkpoint["callbacks"].items() if name.startswith("RunSummary"))
+    state: dict[str, Any] = saved
+    return state
 
 
 def test_the_result_says_what_the_run_was_given_and_what_came_out(tmp_path: Path) -> None:
@@ -68,7 +81,8 @@ def test_the_result_says_what_the_run_was_given_and_what_came_out(tmp_path: Path
     assert result["best_epoch"] == {"epoch": best.epoch, "val/acc": best.score}
     assert result["parameters"] == sum(parameter.numel() for parameter in model.parameters())
     assert 0 < result["seconds"] <= elapsed
-    assert result["images_per_second"] == pytest.approx(2 * len(data.train_indices) / result["seconds"], rel=0.2)
+    # Seconds are rounded to hundredths.
+    assert result["seconds"] == pytest.approx(2 * len(data.train_indices) / result["images_per_second"], abs=0.006)
     assert result["hardware"]["device"] == "cpu"
     assert result["hardware"]["devices"] == 1
     assert result["hardware"]["precision"] == "32-true"
@@ -115,7 +129,7 @@ def test_a_resumed_run_counts_time_and_images_of_all_its_parts(tmp_path: Path) -
     folder = tmp_path / "run"
     first, data, _ = _fit(folder, LastCheckpoint(folder), epochs=1)
     state = torch.load(folder / "last.ckpt", weights_only=True)
-    (saved,) = (value for name, value in state["callbacks"].items() if name.startswith("RunSummary"))
+    saved = _saved(state)
     assert saved["images"] == len(data.train_indices)
     saved["seconds"] = 1000.0
     torch.save(state, folder / "last.ckpt")
@@ -123,3 +137,9 @@ def test_a_resumed_run_counts_time_and_images_of_all_its_parts(tmp_path: Path) -
     assert (first["epochs"], result["epochs"]) == (1, 3)
     assert 1000 < result["seconds"] < 1100
     assert result["images_per_second"] == pytest.approx(3 * len(data.train_indices) / result["seconds"], abs=0.1)
+
+
+@pytest.mark.xfail(strict=True, reason="counts the whole training part, whatever was trained on")
+def test_the_speed_counts_only_images_that_were_trained_on(tmp_path: Path) -> None:
+    _fit(tmp_path, LastCheckpoint(tmp_path), limit_train_batches=1)
+    assert _saved(torch.load(tmp_path / "last.ckpt", weights_only=True))["images"] == 2 * 256
