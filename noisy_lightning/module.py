@@ -11,13 +11,13 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from noisy_lightning.backbones import ResNet18
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Run, Standard
+from noisy_lightning.metrics import SampleMean
 from noisy_lightning.types import Batch, Step
 
 
@@ -72,9 +72,8 @@ class NoisyClassifier(L.LightningModule):
         self.last_step: Step | None = None
         self._learning_rate = 0.0
 
-        # A mean over hits with weight 0 where the truth is unknown: NaN, and so not logged, where nothing is known.
-        self.val_loss, self.val_acc, self.val_acc_true = _mean(), _mean(), _mean()
-        self.test_loss, self.test_acc = _mean(), _mean()
+        self.val_loss, self.val_acc, self.val_acc_true = SampleMean(), SampleMean(), SampleMean()
+        self.test_loss, self.test_acc = SampleMean(), SampleMean()
         self.test_accuracy_per_class = MulticlassAccuracy(num_classes, average=None)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -137,8 +136,8 @@ class NoisyClassifier(L.LightningModule):
         logits = self(batch.image)
         predicted = logits.argmax(1)
         self.val_loss.update(self.loss(logits, batch.label))
-        self.val_acc.update((predicted == batch.label).float())
-        self.val_acc_true.update((predicted == batch.true_label).float(), (batch.true_label >= 0).float())
+        self.val_acc.update(predicted == batch.label)
+        self.val_acc_true.update(predicted == batch.true_label, counted=batch.true_label >= 0)
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured."""
@@ -148,7 +147,7 @@ class NoisyClassifier(L.LightningModule):
         """Measure a batch of test images against their true labels."""
         logits = self(batch.image)
         self.test_loss.update(self.loss(logits, batch.true_label))
-        self.test_acc.update((logits.argmax(1) == batch.true_label).float())
+        self.test_acc.update(logits.argmax(1) == batch.true_label)
         self.test_accuracy_per_class.update(logits, batch.true_label)
 
     def on_test_epoch_end(self) -> None:
@@ -171,17 +170,13 @@ class NoisyClassifier(L.LightningModule):
     def _run(self) -> Run:
         return Run(self.current_epoch, self.trainer.max_epochs or 0)
 
-    def _log_means(self, means: dict[str, MeanMetric]) -> None:
+    def _log_means(self, means: dict[str, SampleMean]) -> None:
         values = {name: mean.compute() for name, mean in means.items()}
         for mean in means.values():
             mean.reset()
-        self._log({name: value for name, value in values.items() if not value.isnan()})
+        self._log({name: mean for name, (mean, count) in values.items() if count})
 
     def _log(self, values: dict[str, Any]) -> None:
         """Log values that are the same on all ranks, with the epoch on the x axis."""
         # Lightning takes a metric named step for the axis, and warns where values are not synchronised.
         self.log_dict({**values, "step": float(self.current_epoch)}, sync_dist=True, reduce_fx="max")
-
-
-def _mean() -> MeanMetric:
-    return MeanMetric(nan_strategy="disable")

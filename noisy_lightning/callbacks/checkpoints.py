@@ -59,7 +59,7 @@ class LastCheckpoint(Checkpoint):
 
     Args:
         folder: Where the file goes.
-        every_n_steps: Save within an epoch too, after every n batches; 0: at the ends of epochs only.
+        every_n_steps: Save within an epoch too, after every n steps of the optimizer; 0: at the ends of epochs only.
     """
 
     def __init__(self, folder: Path, every_n_steps: int = 0) -> None:
@@ -70,8 +70,8 @@ class LastCheckpoint(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save in mid-epoch; never at the last batch, from where a resume would skip the validation."""
-        done = batch_idx + 1
-        if self.every_n_steps and done % self.every_n_steps == 0 and done < trainer.num_training_batches:
+        done, every = batch_idx + 1, self.every_n_steps * trainer.accumulate_grad_batches
+        if every and done % every == 0 and done < trainer.num_training_batches:
             trainer.save_checkpoint(self.path)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

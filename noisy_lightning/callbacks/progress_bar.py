@@ -54,7 +54,8 @@ class RunProgress(ProgressBar):
         now = time.monotonic()
         if self._bar is not None and now >= self._next:
             self._next = now + self.interval
-            self._refresh(trainer, batch_idx + 1, f"loss {outputs['loss'].item():.3f}")
+            loss = outputs["loss"].item() * trainer.accumulate_grad_batches  # which Lightning divides it by
+            self._refresh(trainer, batch_idx + 1, f"loss {loss:.3f}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the epoch's means."""

@@ -11,6 +11,7 @@ import torch
 from noisy_lightning.callbacks.checkpoints import BestCheckpoint
 from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.data.loader import BatchLoader
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.runs import RunFolder
 
@@ -44,7 +45,7 @@ class RunSummary(L.Callback):
         now = time.monotonic()
         self._seconds += now - self._started
         self._started = now
-        self._images += len(_data(trainer).train_indices)
+        self._images += self._served(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the result, unless the run was interrupted."""
@@ -58,6 +59,13 @@ class RunSummary(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Count on."""
         self._seconds, self._images = state_dict["seconds"], state_dict["images"]
+
+    def _served(self, trainer: L.Trainer) -> int:
+        """Return how many images an epoch has, which Trainer options may cut short."""
+        data = _data(trainer)
+        whole = len(data.train_indices)
+        batches = int(trainer.num_training_batches)
+        return whole if batches == len(cast(BatchLoader, trainer.train_dataloader)) else batches * data.batch_size
 
     def _result(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         noise = _data(trainer).noise_summary()

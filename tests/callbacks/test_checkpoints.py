@@ -103,7 +103,6 @@ def test_the_last_checkpoint_comes_after_n_steps_and_after_validation(
     assert _epoch_in(tmp_path / "last.ckpt") == 1
 
 
-@pytest.mark.xfail(strict=True, reason="saves between batches whose gradients are in no checkpoint")
 def test_no_accumulated_gradient_is_lost_in_a_checkpoint(tmp_path: Path) -> None:
     trainer = scripted_trainer(tmp_path, LastCheckpoint(tmp_path, 1), epochs=1, accumulate_grad_batches=4)
     pending: list[bool] = []

@@ -92,7 +92,6 @@ def test_the_bar_is_seldom_refreshed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert _percentages(terminal)[-1] == 100
 
 
-@pytest.mark.xfail(strict=True, reason="Lightning divides the loss that it hands to callbacks by the batches of a step")
 def test_accumulated_batches_show_their_loss_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, bar = _terminal(monkeypatch), RunProgress(interval=0)
     trainer = scripted_trainer(tmp_path, bar, epochs=1, enable_progress_bar=True, accumulate_grad_batches=2)

@@ -139,7 +139,6 @@ def test_a_resumed_run_counts_time_and_images_of_all_its_parts(tmp_path: Path) -
     assert result["images_per_second"] == pytest.approx(3 * len(data.train_indices) / result["seconds"], abs=0.1)
 
 
-@pytest.mark.xfail(strict=True, reason="counts the whole training part, whatever was trained on")
 def test_the_speed_counts_only_images_that_were_trained_on(tmp_path: Path) -> None:
     _fit(tmp_path, LastCheckpoint(tmp_path), limit_train_batches=1)
     assert _saved(torch.load(tmp_path / "last.ckpt", weights_only=True))["images"] == 2 * 256
