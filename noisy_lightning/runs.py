@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -95,7 +96,7 @@ class RunFolder:
     def write_result(self, result: dict[str, Any]) -> None:
         """Replace the result, atomically."""
         with replacing(self.result) as staged:
-            staged.write_text(json.dumps(result, indent=2) + "\n")
+            staged.write_text(json.dumps(_without_nan(result), indent=2, allow_nan=False) + "\n")
 
     def lock(self) -> bool:
         """Claim the folder for as long as this process lives; return whether it was free."""
@@ -194,3 +195,12 @@ def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFol
 def _identity(config: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the outcome of a run."""
     return {key: config.get(key) for key in ("seed_everything", "trainer", "model", "data", "recorder")}
+
+
+def _without_nan(value: Any) -> Any:
+    """Return plain data with null for what is not finite, which JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -109,6 +109,13 @@ def test_a_folder_is_discarded_only_before_training(tmp_path: Path) -> None:
     assert not run.path.exists()
 
 
+def test_a_result_is_json_even_where_a_run_diverged(tmp_path: Path) -> None:
+    run = _claim(tmp_path)
+    run.write_result({"epochs": 1, "last_epoch": {"val/loss": float("nan"), "val/acc": 0.1}, "rows": [float("inf")]})
+    assert "NaN" not in run.result.read_text()
+    assert run.read_result() == {"epochs": 1, "last_epoch": {"val/loss": None, "val/acc": 0.1}, "rows": [None]}
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not the folder of a run"):
         existing_run(tmp_path)

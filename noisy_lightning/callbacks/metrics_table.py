@@ -42,11 +42,12 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
         if not trainer.is_global_zero:
             return
         # Lightning keeps the values of earlier epochs until they are logged again.
-        stale = ("step",) if self._validated else ("step", "val/")
-        self._validated = False
         values = {
-            name: repr(value.item()) for name, value in trainer.callback_metrics.items() if not name.startswith(stale)
+            name: repr(value.item())
+            for name, value in trainer.callback_metrics.items()
+            if name != "step" and (self._validated or not name.startswith("val/"))
         }
+        self._validated = False
         self.rows.append({"epoch": trainer.current_epoch, **values})
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         with replacing(self.path) as staged, staged.open("w", newline="") as file:

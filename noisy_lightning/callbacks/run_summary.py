@@ -48,8 +48,8 @@ class RunSummary(L.Callback):
         self._images += self._served(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the result, unless the run was interrupted."""
-        if trainer.is_global_zero and not trainer.interrupted:
+        """Write the result; an interrupted run does not come here."""
+        if trainer.is_global_zero:
             self.run.write_result(self._result(trainer, pl_module))
 
     def state_dict(self) -> dict[str, Any]:
