@@ -218,7 +218,8 @@ class NoisyCLI(LightningCLI):
         try:
             if (last := run.checkpoints / "last.ckpt").exists():
                 arguments["ckpt_path"] = str(last)
-                print(f"continuing {run.path} from its last checkpoint")
+                if self.trainer.is_global_zero:
+                    print(f"continuing {run.path} from its last checkpoint")
             elif arguments["ckpt_path"] is not None:
                 arguments["ckpt_path"] = str(run.checkpoint(arguments["ckpt_path"]))
             self.trainer.fit(**arguments)

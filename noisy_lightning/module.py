@@ -178,5 +178,6 @@ class NoisyClassifier(L.LightningModule):
 
     def _log(self, values: dict[str, Any]) -> None:
         """Log values that are the same on all ranks, with the epoch on the x axis."""
-        # Lightning takes a metric named step for the axis, and warns where values are not synchronised.
-        self.log_dict({**values, "step": float(self.current_epoch)}, sync_dist=True, reduce_fx="max")
+        # Lightning takes a metric named step for the axis. The two switches together mean: neither synchronise nor
+        # warn. A synchronised metric would wait for the other ranks wherever one reads trainer.callback_metrics.
+        self.log_dict({**values, "step": float(self.current_epoch)}, sync_dist=True, rank_zero_only=True)

@@ -89,9 +89,8 @@ class SampleRecorder(L.Callback):
         """
         if self._epoch is not None:
             measures = self._close(trainer, self._epoch, self._gather(), self._selects)
-            # All ranks hold the same numbers. The maximum keeps them as they are, and as they are synchronised
-            # Lightning does not warn.
-            pl_module.log_dict(measures, logger=False, reduce_fx="max", sync_dist=True)
+            # All ranks hold the same numbers. The two switches together mean: neither synchronise nor warn.
+            pl_module.log_dict(measures, logger=False, sync_dist=True, rank_zero_only=True)
             self._table.zero_()
             self._epoch, self._selects = None, False
 
