@@ -75,21 +75,24 @@ class WindowStore:
     def __init__(self, images: Tensor, augmentation: Augmentation, device: torch.device | str = "cpu") -> None:
         self.augmentation = a = augmentation
         count, _, _, self.channels = images.shape
-        padded = torch.zeros(count, a.area // (a.rows * a.columns), a.rows, a.columns, self.channels, dtype=torch.uint8)
+        pixels = torch.zeros(self.nbytes(images, a), dtype=torch.uint8)
+        padded = pixels[: count * a.area * self.channels].view(count, -1, a.rows, a.columns, self.channels)
         inner = padded[:, :, a.padding : a.padding + a.height, a.padding : a.padding + a.width]
         inner[:, 0] = images
         if a.flip:
             inner[:, 1] = images.flip(2)
-        self._pixels = padded.view(-1).to(device)
+        self._pixels = pixels.to(device)
         self.device = self._pixels.device
         # One factor per value and not per channel: broadcasting over an innermost axis of 3 is four times slower.
-        mean, std = (torch.tensor(list(values)).repeat(a.height * a.width) for values in (a.mean, a.std))
+        mean, std = (torch.tensor(list(values)).repeat(a.width) for values in (a.mean, a.std))
         self._scale, self._shift = (1 / (255 * std)).to(device), (-mean / std).to(device)
 
     @staticmethod
     def nbytes(images: Tensor, augmentation: Augmentation) -> int:
         """Return the memory, in bytes, that a store of `images` (N, H, W, C) takes."""
-        return len(images) * augmentation.area * images.shape[-1]
+        # Windows are read as whole rows of padded images: the very last one ends beyond the last image.
+        beyond = augmentation.columns - augmentation.width
+        return (len(images) * augmentation.area + beyond) * images.shape[-1]
 
     def read(self, slot: Tensor, offset: Tensor) -> Tensor:
         """Return one window of each of the images `slot`.
@@ -102,12 +105,13 @@ class WindowStore:
             (B, C, H, W) float32, normalised, channels last in memory.
         """
         a = self.augmentation
-        window = ((a.height - 1) * a.columns + a.width) * self.channels
+        row = a.columns * self.channels
+        window = a.height * row
         # The view has far more elements than the memory behind it: it is made anew here (2 µs) and never copied.
-        windows = self._pixels.as_strided(
-            ((len(self._pixels) - window) // self.channels + 1, a.height, a.width * self.channels),
-            (self.channels, a.columns * self.channels, 1),
-        )
-        pixels = windows.index_select(0, slot * a.area + offset).view(len(slot), -1).float()
-        torch.addcmul(self._shift, pixels, self._scale, out=pixels)
-        return pixels.view(-1, a.height, a.width, self.channels).permute(0, 3, 1, 2)
+        count = (len(self._pixels) - window) // self.channels + 1
+        windows = self._pixels.as_strided((count, window), (self.channels, 1))
+        # One piece of memory per image, cut to the width afterwards, is faster to read than one per row.
+        pixels = windows.index_select(0, slot * a.area + offset).view(-1, a.height, row)
+        values = pixels[:, :, : a.width * self.channels].float()
+        torch.addcmul(self._shift, values, self._scale, out=values)
+        return values.view(-1, a.height, a.width, self.channels).permute(0, 3, 1, 2)
