@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import optim
+from torch.utils.tensorboard import SummaryWriter
 
 # Imported for their classes: the command line finds by its short name what has been imported.
 from noisy_lightning import backbones, data, losses, methods
@@ -145,6 +146,12 @@ class NoisyCLI(LightningCLI):
         """Parse `args`; unlike Lightning, without a warning that the process has a command line of its own."""
         self.config = parser.parse_args(args)
 
+    def before_instantiate_classes(self) -> None:
+        """Spare an evaluation the pretrained weights that its checkpoint replaces."""
+        backbone = self._get(self.config, "model.backbone")
+        if self.subcommand in EVALUATIONS and backbone.class_path == f"{backbones.__name__}.Timm":
+            backbone.init_args["pretrained"], backbone.init_args["checkpoint_path"] = False, None
+
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration as it was given: Lightning would let a checkpoint's values overrule it."""
 
@@ -264,16 +271,29 @@ class NoisyCLI(LightningCLI):
         """Measure each of the chosen weights, print a table and add it to the run's result."""
         measured = {}
         for path in self._weights(arguments.pop("ckpt_path")):
-            (metrics,) = getattr(self.trainer, command)(**{**arguments, "verbose": False}, ckpt_path=str(path))
-            measured[path.stem] = {key: value for key, value in metrics.items() if key != "step"}
+            measured[path.stem] = getattr(self.trainer, command)(
+                **{**arguments, "verbose": False}, ckpt_path=str(path)
+            )[0]
         if not self.trainer.is_global_zero:
             return
+        if command == "test" and self.run_folder is not None:
+            self._draw(self.run_folder, measured.values())
+        for metrics in measured.values():
+            del metrics["step"]
         result: dict[str, Any] = {}
         if self.run_folder is not None:
             result = self.run_folder.read_result()
             result[command] = result.get(command, {}) | measured
             self.run_folder.write_result(result)
         print(evaluation_table(command, measured, result, self.run_folder.path if self.run_folder else None))
+
+    def _draw(self, run: RunFolder, measured: Iterable[Mapping[str, float]]) -> None:
+        """Put what a test measured on the run's board, at the epochs that the weights come from."""
+        with SummaryWriter(run.path) as board:
+            for metrics in measured:
+                for name, value in metrics.items():
+                    if name != "step":
+                        board.add_scalar(name, value, int(metrics["step"]))
 
     def _weights(self, given: str | None) -> list[Path]:
         """Return the checkpoint files to evaluate; never the random weights that Lightning would take."""

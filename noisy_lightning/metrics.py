@@ -1,10 +1,11 @@
-"""Means over the samples of an evaluation."""
+"""What an evaluation measures, over all samples and ranks."""
 
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
 
 
 @final
@@ -28,3 +29,31 @@ class SampleMean(Metric):
     def compute(self) -> tuple[Tensor, int]:
         """Return the mean () and how many values it is of."""
         return self.total / self.count, int(self.count)
+
+
+@final
+class TestMetrics(nn.Module):
+    """Loss and accuracy on one test set.
+
+    Args:
+        num_classes: K.
+    """
+
+    __test__ = False  # not for pytest
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.loss, self.accuracy = SampleMean(), SampleMean()
+        self.accuracy_per_class = MulticlassAccuracy(num_classes, average=None)
+
+    def update(self, losses: Tensor, logits: Tensor, label: Tensor) -> None:
+        """Take in a batch: losses (B,), logits (B, K) and true labels (B,)."""
+        self.loss.update(losses)
+        self.accuracy.update(logits.argmax(1) == label)
+        self.accuracy_per_class.update(logits, label)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `loss`, `acc` and, for each class k, `acc_class/<k>`."""
+        per_class = self.accuracy_per_class.compute()
+        means = {"loss": self.loss.compute()[0], "acc": self.accuracy.compute()[0]}
+        return means | {f"acc_class/{k}": value for k, value in enumerate(per_class)}

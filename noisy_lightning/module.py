@@ -1,23 +1,27 @@
 """The LightningModule of all methods that train within one fit."""
 
+import math
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, cast, final
 
 import lightning as L
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torchmetrics.classification import MulticlassAccuracy
 
 from noisy_lightning.backbones import ResNet18
+from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
+from noisy_lightning.fine_tuning import Body
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Run, Standard
-from noisy_lightning.metrics import SampleMean
+from noisy_lightning.methods.ranks import gather
+from noisy_lightning.metrics import SampleMean, TestMetrics
 from noisy_lightning.types import Batch, Step
 
 
@@ -26,7 +30,8 @@ class NoisyClassifier(L.LightningModule):
     """Trains a method on given labels; evaluates it against given and true ones.
 
     Logs, per epoch, `val/loss` and `val/acc` against the given labels of the validation part, and `val/acc_true`
-    where true labels are known, for display only. In a test, `test/loss`, `test/acc` and `test/acc_class/<k>`.
+    where true labels are known, for display only. In a test, `test/loss`, `test/acc` and `test/acc_class/<k>`, and the
+    same under `test_<name>` for each further test set of the data.
 
     Args:
         num_classes: K; the command line takes it from the data.
@@ -38,8 +43,17 @@ class NoisyClassifier(L.LightningModule):
         optimizer: Class of the optimizer, called with the method's parameters.
         lr_scheduler: Class of a scheduler that steps once per epoch, called with the optimizer. CosineAnnealingLR with
             T_max 0 spans the whole training.
+        frozen_epochs: Epochs, >= 0, in which all of a network but its classifier stays as it is, batch statistics
+            included: a warm-up for pretrained weights. Several devices need the strategy
+            ddp_find_unused_parameters_true.
+        body_lr: Learning rate of all but the classifier, > 0, as a factor of the optimizer's.
+        l1_decay: δ >= 0 of a penalty δ·Σ|θ| on all weights, as active negative losses ask for; its gradient counts in
+            gradient clipping.
         channels_last: Whether images and weights lie in memory with the channel last: faster for convolutions.
         compile: Whether torch.compile compiles the network; worth its minutes on a GPU, slower on a CPU.
+
+    Raises:
+        InputError: A value is out of its range.
     """
 
     def __init__(
@@ -52,11 +66,21 @@ class NoisyClassifier(L.LightningModule):
         method: Callable[[Problem], Method] = Standard,
         optimizer: OptimizerCallable = torch.optim.SGD,
         lr_scheduler: LRSchedulerCallable | None = None,
+        frozen_epochs: int = 0,
+        body_lr: float = 1.0,
+        l1_decay: float = 0.0,
         channels_last: bool = True,
         compile: bool = False,
     ) -> None:
         super().__init__()
-        self.channels_last = channels_last
+        for name, value in {"frozen_epochs": frozen_epochs, "l1_decay": l1_decay}.items():
+            if not value >= 0:
+                raise InputError(f"model.{name} must be at least 0, got {value}")
+        if not body_lr > 0:
+            raise InputError(f"model.body_lr must be above 0, got {body_lr} (model.frozen_epochs keeps the body fixed)")
+        self.frozen_epochs, self.body_lr, self.l1_decay = frozen_epochs, body_lr, l1_decay
+        self.num_classes, self.num_samples, self.channels_last = num_classes, num_samples, channels_last
+        networks: list[nn.Module] = []
 
         def make_backbone() -> nn.Module:
             network = backbone(num_classes, in_channels)
@@ -64,17 +88,18 @@ class NoisyClassifier(L.LightningModule):
                 network = network.to(memory_format=torch.channels_last)
             if compile:
                 network.compile()
+            networks.append(network)
             return network
 
         self.loss = loss or CrossEntropy()
         self.method = method(Problem(make_backbone, self.loss, num_classes, num_samples))
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self._bodies = [body for network in networks if (body := Body(network)).parameters]  # not an average of others
         self.last_step: Step | None = None
-        self._learning_rate = 0.0
+        self._learning_rate, self._loaded_epoch = 0.0, 0
 
         self.val_loss, self.val_acc, self.val_acc_true = SampleMean(), SampleMean(), SampleMean()
-        self.test_loss, self.test_acc = SampleMean(), SampleMean()
-        self.test_accuracy_per_class = MulticlassAccuracy(num_classes, average=None)
+        self._tests: dict[str, TestMetrics] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; past torch's search for parameters where Lightning does so 46 times a step."""
@@ -94,6 +119,13 @@ class NoisyClassifier(L.LightningModule):
         self.last_step = self.method.step(image, batch.label, batch.index)
         return self.last_step.loss
 
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Add the gradient of the L1 penalty."""
+        if self.l1_decay:
+            for weight in self.method.parameters():
+                if weight.grad is not None:
+                    weight.grad.add_(weight.detach().sign(), alpha=self.l1_decay)
+
     def optimizer_step(
         self,
         epoch: int,
@@ -106,8 +138,17 @@ class NoisyClassifier(L.LightningModule):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.method.on_step_end()
 
+    def on_train_start(self) -> None:
+        """Freeze where the training starts frozen, be it in the middle of an epoch."""
+        if self.current_epoch < self.frozen_epochs:
+            for body in self._bodies:
+                body.freeze()
+
     def on_train_epoch_start(self) -> None:
-        """Tell the method."""
+        """Thaw when it is time, and tell the method."""
+        if 0 < self.frozen_epochs == self.current_epoch:
+            for body in self._bodies:
+                body.thaw()
         self.method.on_epoch_start(self._run())
 
     def on_train_epoch_end(self) -> None:
@@ -118,10 +159,13 @@ class NoisyClassifier(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer of the method's parameters and its scheduler."""
+        self._check_strategy()
         try:
-            optimizer = self.optimizer(self.method.parameters())
+            optimizer = self.optimizer(self._parameter_groups())
         except ValueError as error:
             raise InputError(f"model.optimizer: {error}") from error
+        for group in optimizer.param_groups[1:]:
+            group["lr"] *= self.body_lr
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
@@ -130,6 +174,10 @@ class NoisyClassifier(L.LightningModule):
         if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max == 0:
             scheduler.T_max = self._run().max_epochs
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the epoch that the weights come from: a test belongs there."""
+        self._loaded_epoch = checkpoint["epoch"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the validation part."""
@@ -143,19 +191,21 @@ class NoisyClassifier(L.LightningModule):
         """Log what was measured."""
         self._log_means({"val/loss": self.val_loss, "val/acc": self.val_acc, "val/acc_true": self.val_acc_true})
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def on_test_start(self) -> None:
+        """Make room for each test set."""
+        names = ["test", *(f"test_{name}" for name in self._data().test_sets)]
+        self._tests = {name: TestMetrics(self.num_classes).to(self.device) for name in names}
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Measure a batch of test images against their true labels."""
         logits = self(batch.image)
-        self.test_loss.update(self.loss(logits, batch.true_label))
-        self.test_acc.update(logits.argmax(1) == batch.true_label)
-        self.test_accuracy_per_class.update(logits, batch.true_label)
+        metrics = list(self._tests.values())[dataloader_idx]
+        metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label)
 
     def on_test_epoch_end(self) -> None:
         """Log what was measured."""
-        self._log_means({"test/loss": self.test_loss, "test/acc": self.test_acc})
-        per_class = self.test_accuracy_per_class.compute()
-        self.test_accuracy_per_class.reset()
-        self._log({f"test/acc_class/{k}": value for k, value in enumerate(per_class)})
+        for name, metrics in self._tests.items():
+            self._log({f"{name}/{key}": value for key, value in metrics.compute().items()}, self._loaded_epoch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return `index` (B,), `label` (B,), `true_label` (B,) and `probability` (B, K)."""
@@ -167,8 +217,49 @@ class NoisyClassifier(L.LightningModule):
             "probability": probability,
         }
 
+    def _check_strategy(self) -> None:
+        """Refuse to freeze where DistributedDataParallel would wait for gradients that never come."""
+        strategy = self.trainer.strategy
+        waits = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
+        if self.frozen_epochs and waits:
+            raise InputError("model.frozen_epochs needs --trainer.strategy ddp_find_unused_parameters_true here")
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """Return all weights as one group, or the classifiers' before the bodies' where these learn at another rate."""
+        weights = list(self.method.parameters())
+        if self.body_lr == 1:
+            return [{"params": weights}]
+        bodies = {weight for body in self._bodies for weight in body.parameters}
+        return [{"params": [weight for weight in weights if (weight in bodies) == slow]} for slow in (False, True)]
+
     def _run(self) -> Run:
-        return Run(self.current_epoch, self.trainer.max_epochs or 0)
+        data = self._data()
+        labels = torch.full_like(data.labels, -1)
+        labels[data.train_indices] = data.labels[data.train_indices]
+        return Run(self.current_epoch, self.trainer.max_epochs or 0, labels, self._predict)
+
+    def _data(self) -> NoisyDataModule:
+        return cast(NoisyDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def _predict(self, network: nn.Module, augmented: bool = False) -> Tensor:
+        """Pass the training part through a network; see `Predict`."""
+        training = [layer for layer in network.modules() if layer.training]
+        network.eval()
+        index, output = [], []
+        # Epochs beyond the last: the draws are not those of any epoch of the training.
+        for served in self._data().training_part(self.current_epoch + (self.trainer.max_epochs or 0), augmented):
+            batch: Batch = self.trainer.strategy.batch_to_device(served)
+            image = batch.image if self.channels_last else batch.image.contiguous()
+            with self.trainer.precision_plugin.forward_context():
+                output.append(network(image).float())
+            index.append(batch.index)
+        for layer in training:
+            layer.training = True
+        positions, outputs = gather(torch.cat(index)).cpu(), gather(torch.cat(output)).cpu()
+        everything = outputs.new_full((self.num_samples, *outputs.shape[1:]), math.nan)
+        everything[positions] = outputs
+        return everything
 
     def _log_means(self, means: dict[str, SampleMean]) -> None:
         values = {name: mean.compute() for name, mean in means.items()}
@@ -176,8 +267,9 @@ class NoisyClassifier(L.LightningModule):
             mean.reset()
         self._log({name: mean for name, (mean, count) in values.items() if count})
 
-    def _log(self, values: dict[str, Any]) -> None:
-        """Log values that are the same on all ranks, with the epoch on the x axis."""
+    def _log(self, values: dict[str, Any], epoch: int | None = None) -> None:
+        """Log values that are the same on all ranks, with an epoch on the x axis: the current one by default."""
+        step = float(self.current_epoch if epoch is None else epoch)
         # Lightning takes a metric named step for the axis. The two switches together mean: neither synchronise nor
         # warn. A synchronised metric would wait for the other ranks wherever one reads trainer.callback_metrics.
-        self.log_dict({**values, "step": float(self.current_epoch)}, sync_dist=True, rank_zero_only=True)
+        self.log_dict({**values, "step": step}, sync_dist=True, rank_zero_only=True)

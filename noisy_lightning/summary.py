@@ -24,9 +24,9 @@ def evaluation_table(
             ("data", f"{result['dataset']}, {noise['kind']}, {_percent(noise['realised_rate'])} of labels wrong")
         )
     for name, values in measured.items():
-        parts = [f"{_percent(values[key])} {text}" for key, text in _accuracies(command) if key in values]
         epoch = {"best": "chosen on noisy validation", "last": "last epoch"}.get(name, "this checkpoint")
-        rows.append((f"{command} accuracy", f"{', '.join(parts)} ({epoch}: {name})"))
+        for measure, shares in _accuracies(command, values).items():
+            rows.append((f"{measure} accuracy", f"{', '.join(shares)} ({epoch}: {name})"))
     last = result.get("last_epoch", {})
     if "train/auroc" in last:
         rows.append(("noise detection", f"AUROC of the loss {last['train/auroc']:.4f} in the last epoch"))
@@ -38,10 +38,13 @@ def evaluation_table(
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def _accuracies(command: str) -> list[tuple[str, str]]:
+def _accuracies(command: str, values: Mapping[str, float]) -> dict[str, list[str]]:
+    """Return what to tell of accuracies, by what was measured: a test set each, or the validation part."""
     if command == "test":
-        return [("test/acc", "on clean labels")]
-    return [("val/acc", "on given labels"), ("val/acc_true", "on true labels")]
+        sets = [key.removesuffix("/acc") for key in values if key.endswith("/acc")]
+        return {name.replace("_", " ", 1): [f"{_percent(values[f'{name}/acc'])} on clean labels"] for name in sets}
+    kinds = {"val/acc": "on given labels", "val/acc_true": "on true labels"}
+    return {command: [f"{_percent(values[key])} {text}" for key, text in kinds.items() if key in values]}
 
 
 def _percent(value: float | None) -> str:

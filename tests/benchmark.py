@@ -1,20 +1,20 @@
 """Measures speed on this machine: make bench.
 
-Everything that is compared alternates within one process, and medians are reported, since machines are shared and
-noisy: trust the ratios. Images are random, of CIFAR-10's shape. A training epoch of ours is a whole one of
-`noisy-lightning fit`, with recorder, TensorBoard, metrics table, checkpoint and progress bar; the bare loops do nothing
-but train. The epochs that draw pictures, a handful in a run, are not among those timed.
+Everything that is compared alternates within one process every few seconds, and medians are reported, since machines
+are shared and noisy: trust the ratios. Images are random, of CIFAR-10's shape. A training epoch of ours is a whole one
+of `noisy-lightning fit`, with recorder, TensorBoard, metrics table, checkpoint and progress bar; the bare loops do
+nothing but train. The epochs that draw pictures, a handful in a run, are not among those timed.
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, final
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -93,28 +93,69 @@ def seconds(batches: Iterable[Sequence[Any]], step: Step | None = None) -> float
 
 
 class Alternate(L.Callback):
-    """Times each epoch of `fit`, and between two of them an epoch of each bare loop."""
+    """Times `fit` epoch by epoch, stopping its clock every few seconds to give each bare loop as many batches.
 
+    So the loops share whatever else the machine does at the time.
+    """
+
+    block_seconds = 4.0
     make: Callable[[], nn.Module]
-    times: dict[str, list[float]]
+    times: list[dict[str, float]]
+    """For each timed epoch and loop, the seconds of an epoch."""
 
     def __init__(self) -> None:
-        Alternate.times = {"ours": [], "bare": [], "usual": [], "usual fp32": []}
-        self.fast, self.slow = bare_step(Alternate.make, True), bare_step(Alternate.make, False)
-        self.mark = 0.0
+        Alternate.times = []
+        fast, slow = bare_step(Alternate.make, True), bare_step(Alternate.make, False)
+        self.steps = {"bare": fast, "usual": fast, "usual fp32": slow}
+        self.started, self.batches = 0.0, 0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if trainer.current_epoch > 1:  # the first epoch warms up, imports what the recorder needs, and draws
-            self.times["ours"].append(time.perf_counter() - self.mark)
+        self._pause(trainer)  # what follows the last batch of an epoch, recorder and checkpoint, counts for the epoch
+        if not trainer.current_epoch:
+            self._prepare(trainer)
+        if trainer.current_epoch < 2:  # the first epoch warms up, imports what the recorder needs, and draws
+            Alternate.times.clear()
+        Alternate.times.append(dict.fromkeys(("ours", *self.steps), 0.0))
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.batches += 1
+        last = batch_idx + 1 == trainer.num_training_batches
+        if last or time.perf_counter() - self.started > self.block_seconds:
+            self._pause(trainer)
+            for name, step in self.steps.items():
+                Alternate.times[-1][name] += seconds(itertools.islice(self.endless[name], self.batches), step)
+                time.sleep(0.2)  # the workers fill up their queue
+            self.batches = 0
+            self.started = time.perf_counter()
+
+    def _pause(self, trainer: L.Trainer) -> None:
+        if Alternate.times:
+            Alternate.times[-1]["ours"] += time.perf_counter() - self.started
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        Alternate.times.pop()  # the last epoch draws too
+
+    def _prepare(self, trainer: L.Trainer) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if not hasattr(self, "memory"):
-            self.memory, self.usual = data.train_dataloader(), usual_pipeline(data, 2)
-            seconds(list(self.usual)[:4], self.slow)
-        self.memory.set_epoch(trainer.current_epoch)
-        self.times["bare"].append(seconds(self.memory, self.fast))
-        self.times["usual"].append(seconds(self.usual, self.fast))
-        self.times["usual fp32"].append(seconds(self.usual, self.slow))
-        self.mark = time.perf_counter()
+        usual = usual_pipeline(data, 2)
+        self.endless = {
+            "bare": endless(data.train_dataloader()),
+            "usual": endless(usual),
+            "usual fp32": endless(usual_pipeline(data, 2)),
+        }
+        for name, step in self.steps.items():
+            seconds(itertools.islice(self.endless[name], 4), step)
+
+
+def endless(loader: Any) -> Iterator[Sequence[Any]]:
+    """Yield batches, epoch after epoch."""
+    for epoch in itertools.count():
+        if hasattr(loader, "set_epoch"):
+            loader.set_epoch(epoch)
+        yield from loader
 
 
 def measure_data(repetitions: int) -> None:
@@ -129,9 +170,13 @@ def measure_data(repetitions: int) -> None:
     times: dict[str, list[float]] = {name: [] for name in loaders}
     for repetition in range(repetitions + 1):
         for name, loader in loaders.items():
-            if hasattr(loader, "set_epoch"):
-                loader.set_epoch(repetition)
-            times[name].append(seconds(loader))
+            passes = 10 if name == "noisy_lightning" else 1  # a pass of a tenth of a second says little
+            total = 0.0
+            for number in range(passes):
+                if hasattr(loader, "set_epoch"):
+                    loader.set_epoch(repetition * passes + number)
+                total += seconds(loader)
+            times[name].append(total / passes)
     ours = statistics.median(times["noisy_lightning"][1:])
     print(f"\n| data alone, {data.count:,} images, batch {BATCH} | images/s | ours is |\n| --- | ---: | ---: |")
     for name, measured in times.items():
@@ -155,11 +200,13 @@ def measure_training(name: str, make: Callable[[], nn.Module], backbone: list[st
                 *(f"--trainer.callbacks+={__name__}.Alternate", "--recorder.picture_epochs", "[0]"),
             ]
         )
-    medians = {loop: statistics.median(values) for loop, values in Alternate.times.items()}
-    paired = np.array(Alternate.times["bare"][1 : 1 + len(Alternate.times["ours"])]) / Alternate.times["ours"]
-    cells = " | ".join(f"{count / medians[loop]:,.0f}" for loop in ("ours", "bare", "usual", "usual fp32"))
-    slower = " | ".join(f"{medians[loop] / medians['ours']:.2f} ×" for loop in ("usual", "usual fp32"))
-    print(f"| {name}, {count:,} images | {cells} | {np.median(paired):.3f} | {slower} |", flush=True)
+    loops = ("ours", "bare", "usual", "usual fp32")
+    speeds = " | ".join(f"{count / statistics.median(epoch[loop] for epoch in Alternate.times):,.0f}" for loop in loops)
+    bare, usual, fp32 = (
+        statistics.median(epoch[loop] / epoch["ours"] for epoch in Alternate.times) for loop in loops[1:]
+    )
+    row = f"| {name}, {count:,} images | {speeds} | {bare:.3f} | {usual:.2f} × | {fp32:.2f} × |"
+    print(row, f"<!-- n = {len(Alternate.times)} epochs -->", flush=True)
 
 
 def main() -> None:
@@ -180,8 +227,8 @@ def main() -> None:
         measure_training("SmallCNN", lambda: SmallCNN(10, 3), ["SmallCNN"], 50_000, args.epochs)
     if args.only in (None, "resnet"):
         resnet = ["ResNet18", "--model.backbone.stem", "imagenet"]
-        measure_training("ResNet-18, ImageNet stem", lambda: ResNet18(10, 3, "imagenet"), resnet, 10_000, 3)
-        measure_training("ResNet-18, CIFAR stem", lambda: ResNet18(10, 3, "cifar"), ["ResNet18"], 2_560, 3)
+        measure_training("ResNet-18, ImageNet stem", lambda: ResNet18(10, 3, "imagenet"), resnet, 5_000, 3)
+        measure_training("ResNet-18, CIFAR stem", lambda: ResNet18(10, 3, "cifar"), ["ResNet18"], 1_280, 3)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.records import load
@@ -54,6 +55,50 @@ def test_a_run_leaves_everything_and_is_tested_from_its_folder(
     np.testing.assert_array_equal(predictions["index"], np.arange(1437))
     np.testing.assert_array_equal(predictions["label"], records.labels)
     np.testing.assert_allclose(predictions["probability"].sum(1), 1, atol=1e-5)
+
+
+def test_further_test_sets_have_rows_and_points_of_their_own(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL) == 0
+    assert run("test", "runs/default/0", "--data.test_sets", "{again: Digits}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("best", "last"):
+        (own,) = [line for line in lines if line.startswith("test accuracy") and name in line]
+        (other,) = [line for line in lines if line.startswith("test again accuracy") and name in line]
+        assert own.split()[2:] == other.split()[3:]
+    result = json.loads((tmp_path / "runs/default/0/result.json").read_text())
+    tested = result["test"]["last"]
+    assert tested["test_again/acc"] == tested["test/acc"]
+    assert len([name for name in tested if name.startswith("test_again/acc_class/")]) == 10
+    events = EventAccumulator(str(tmp_path / "runs/default/0")).Reload()
+    for name in ("test/acc", "test_again/acc", "test/acc_class/3"):
+        points = {event.step: event.value for event in events.Scalars(name)}
+        assert points[1] == pytest.approx(tested[name])
+        assert set(points) == {result["best_epoch"]["epoch"], 1}
+
+
+def test_a_test_set_must_exist(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fit", *SMALL) == 0
+    capsys.readouterr()
+    assert run("test", "runs/default/0", "--data.test_sets", "{again: Digit}") == 2
+    assert "Digit" in capsys.readouterr().err
+    assert run("test", "runs/default/0", "--data.test_sets", "{'a b': Digits}") == 2
+    assert "data.test_sets" in capsys.readouterr().err
+
+
+def test_a_test_asks_for_no_pretrained_weights(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    timm = ["--model.backbone", "Timm", "--model.backbone.name", "mobilenetv3_small_050"]
+    quick = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
+    assert run("fit", *SMALL, *timm, *quick, "--run.version", "first") == 0
+    first = tmp_path / "runs/default/first/checkpoints/last.ckpt"
+    assert run("fit", *SMALL, *timm, *quick, "--model.backbone.checkpoint_path", str(first), "--run.version", "b") == 0
+    config = tmp_path / "runs/default/b/config.yaml"
+    text = config.read_text()
+    first.unlink()
+    config.write_text(text.replace("pretrained: false", "pretrained: true"))
+    assert text != config.read_text()
+    assert run("test", "runs/default/b") == 0
 
 
 def test_running_again_neither_overwrites_nor_fails(run: Run, tmp_path: Path) -> None:

@@ -46,6 +46,24 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_freeze_and_thaw_as_one_does(tmp_path: Path) -> None:
+    frozen = ("--model.frozen_epochs", "1", "--model.body_lr", "0.5", "--model.l1_decay", "0.001")
+    unused = ("--trainer.strategy", "ddp_find_unused_parameters_true")
+    refused = noisy_lightning("fit", *COMMAND, *frozen, *TWO, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "model.frozen_epochs needs --trainer.strategy ddp_find_unused_parameters_true" in refused.stderr
+    weights = []
+    for folder, options in {"one": ("--trainer.devices", "1"), "two": (*TWO, *unused)}.items():
+        (tmp_path / folder).mkdir()
+        done = noisy_lightning("fit", *COMMAND, *frozen, *options, cwd=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+        run = tmp_path / folder / "runs/default/run"
+        weights.append(torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_torchrun_trains_and_continues_a_named_run(tmp_path: Path) -> None:
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1", "--master-port=29612"]
     command = ("fit", *COMMAND, *TWO)

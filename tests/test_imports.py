@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "files", "messages", "summary", "types"}),
-    frozenset({"backbones", "losses", "measures", "metrics", "runs"}),
+    frozenset({"backbones", "fine_tuning", "losses", "measures", "metrics", "runs"}),
     frozenset({"data", "methods", "records"}),
     frozenset({"figures", "module"}),
     frozenset({"callbacks"}),

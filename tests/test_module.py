@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning.backbones import SmallCNN
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
-from noisy_lightning.data import Digits, Symmetric
+from noisy_lightning.data import Digits, NoisyDataModule, Symmetric
+from noisy_lightning.data.sources import Source
 from noisy_lightning.lightning_cli import TRAINER_DEFAULTS
 from noisy_lightning.losses import SymmetricCrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
@@ -224,7 +225,65 @@ def test_a_method_knows_where_the_training_stands(tmp_path: Path) -> None:
     _trainer(tmp_path, max_epochs=3).fit(model, _data())
     assert isinstance(model.method, Told)
     for name in ("start", "end"):
-        assert [value for told, value, _ in model.method.told if told == name] == [Run(epoch, 3) for epoch in range(3)]
+        runs = [value for told, value, _ in model.method.told if told == name]
+        assert [(run.epoch, run.max_epochs) for run in runs] == [(epoch, 3) for epoch in range(3)]
+
+
+@final
+class Sweeps(Method):
+    """Passes the training part through its network before the first epoch, as it is and augmented."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.backbone, self.loss = problem.make_backbone(), problem.loss
+        self.labels, self.passes = torch.empty(0), [torch.empty(0)]
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.backbone(image)
+        return logits
+
+    def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
+        logits = self.backbone(image)
+        losses = self.loss(logits, label)
+        return Step(losses.mean(), losses, logits)
+
+    def on_epoch_start(self, run: Run) -> None:
+        if run.epoch == 0:
+            self.backbone[3].eval()  # type: ignore[index]  # as if it were frozen
+            before = [layer.training for layer in self.backbone.modules()]
+            self.labels, self.passes = (
+                run.labels,
+                [run.predict(self.backbone, augmented) for augmented in (False, True)],
+            )
+            self.passes.append(run.predict(self.backbone, True))
+            assert [layer.training for layer in self.backbone.modules()] == before
+
+
+@pytest.mark.parametrize("options", [{}, {"precision": "bf16-mixed"}], ids=["float32", "bfloat16"])
+def test_a_method_can_look_at_the_whole_training_part(options: dict[str, Any], tmp_path: Path) -> None:
+    def network(num_classes: int, in_channels: int) -> nn.Module:
+        return Random(num_classes, in_channels).layers
+
+    data, model = _data(), _model(backbone=network, method=Sweeps)
+    assert isinstance(model.method, Sweeps)
+    expected = copy.deepcopy(model.method.backbone)
+    _trainer(tmp_path, max_epochs=1, **options).fit(model, data)
+    plain, augmented, again = model.method.passes
+    trained = data.train_indices
+    for output in (plain, augmented):
+        assert output.shape == (1437, 10)
+        assert output.dtype == torch.float32
+        assert not output.requires_grad
+        assert output[trained].isfinite().all()
+        assert output[data.val_indices].isnan().all()
+    assert augmented[trained].equal(again[trained])
+    assert not augmented[trained].equal(plain[trained])
+    with torch.no_grad():
+        logits = expected.eval()(_normalised(data, trained))
+    tolerance = 0.05 if options else 1e-5
+    torch.testing.assert_close(plain[trained], logits, atol=tolerance, rtol=tolerance)
+    assert model.method.labels[trained].equal(data.labels[trained])
+    assert (model.method.labels[data.val_indices] == -1).all()
 
 
 def test_a_method_gets_images_given_labels_and_lifelong_positions(tmp_path: Path) -> None:
@@ -309,6 +368,38 @@ def test_a_test_equals_a_computation_by_hand(tmp_path: Path) -> None:
         expected = (predicted == true)[true == k].double().mean().item()
         assert measured[f"test/acc_class/{k}"] == pytest.approx(expected, abs=1e-6)
     assert not [name for name in measured if name.startswith("val/")]
+
+
+def test_each_test_set_is_measured_by_itself(tmp_path: Path) -> None:
+    data, model = _data(eval_batch_size=100), _model(backbone=Random)
+    _fit(tmp_path, model, data, max_epochs=1)
+    (alone,) = _trainer(tmp_path).test(model, data, verbose=False)
+    several = _data(eval_batch_size=100, test_sets={"first": _data(), "mirrored": Mirrored()})
+    trainer = _trainer(tmp_path)
+    trainer.test(model, several, verbose=False)
+    measured = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    model.eval()
+    source = Digits().load(train=False)
+    with torch.no_grad():
+        logits = model((source.images.permute(0, 3, 1, 2).flip(3) / 255 - 0.305) / 0.376)
+    for key, value in alone.items():
+        if key.startswith("test/"):
+            assert measured[key] == measured[key.replace("test/", "test_first/")] == pytest.approx(value)
+    assert measured["test_mirrored/acc"] == pytest.approx((logits.argmax(1) == source.labels).double().mean().item())
+    assert measured["test_mirrored/acc"] != measured["test/acc"]
+    assert len(measured) == 3 * 12 + 1  # loss, acc, ten classes for each; and the step
+
+
+@final
+class Mirrored(NoisyDataModule):
+    """Digits, mirrored."""
+
+    class_names, num_samples, image_shape = Digits.class_names, Digits.num_samples, Digits.image_shape
+    default_mean, default_std = Digits.default_mean, Digits.default_std
+
+    def load(self, train: bool) -> Source:
+        source = Digits().load(train)
+        return Source(source.images.flip(2), source.labels)
 
 
 def test_a_prediction_is_a_distribution_for_each_training_image(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import torch
 from noisy_lightning.records import load
 from tests.processes import noisy_lightning
 
-# Dropout, batch normalisation, momentum, a schedule and augmentation: all that a resume can get wrong.
+# Dropout, batch normalisation, momentum, a schedule, augmentation, a body that is frozen at first: all that a resume
+# can get wrong.
 COMMAND = (
     *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
     *("--data.crop_padding", "1", "--data.horizontal_flip", "true"),
@@ -24,6 +25,7 @@ COMMAND = (
         "--model.lr_scheduler.T_max",
         "0",
     ),
+    *("--model.frozen_epochs", "2", "--model.body_lr", "0.5"),
     *("--trainer.max_epochs", "4", "--trainer.accelerator", "cpu", "--trainer.devices", "1"),
     *("--trainer.callbacks+=tests.kill.KillOnce",),
 )
@@ -52,7 +54,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("2,3", ()),  # back to the end of the epoch before
         pytest.param("2,0", (), marks=pytest.mark.slow),
-        ("2,4", ("--run.checkpoint_every_n_steps", "2")),  # on from within the epoch
+        ("2,4", ("--run.checkpoint_every_n_steps", "2")),  # on from within the epoch, the first without a frozen body
+        ("1,4", ("--run.checkpoint_every_n_steps", "2")),  # and from within the last with one
         ("0,2", ()),  # before the first checkpoint: from the start, in the same folder
         pytest.param("1,3", ("--data.workers", "1", "--run.checkpoint_every_n_steps", "3"), marks=pytest.mark.slow),
     ],

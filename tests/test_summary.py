@@ -22,6 +22,14 @@ def test_a_tested_run_is_told_in_a_few_lines() -> None:
     ]
 
 
+def test_further_test_sets_are_told_by_their_names() -> None:
+    measured = {"last": {"test/acc": 0.5, "test/acc_class/0": 0.5, "test_my_photos/acc": 0.25}}
+    assert evaluation_table("test", measured, {}, None).splitlines() == [
+        "test accuracy            50.00 % on clean labels (last epoch: last)",
+        "test my_photos accuracy  25.00 % on clean labels (last epoch: last)",
+    ]
+
+
 def test_validation_names_the_labels_it_was_measured_on() -> None:
     measured = {"last": {"val/acc": 0.5, "val/acc_true": 0.75, "val/loss": 1.0}}
     assert evaluation_table("validate", measured, {}, None).splitlines() == [

@@ -64,6 +64,12 @@ class Timm(nn.Module):
         logits: Tensor = self.network(image)
         return logits
 
+    def get_classifier(self) -> nn.Module | Sequence[nn.Module]:
+        """Return the last layer, or the last layers, of the network."""
+        network: Any = self.network
+        layers: nn.Module | Sequence[nn.Module] = network.get_classifier()
+        return layers
+
 
 def _create(name: str, pretrained: bool, **arguments: Any) -> nn.Module:
     import timm  # noqa: PLC0415  # takes more than a second, which no other backbone should cost

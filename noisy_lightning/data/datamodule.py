@@ -21,6 +21,7 @@ from noisy_lightning.data.sources import (
     load_cifar10,
     load_digits8x8,
     load_mnist,
+    reshaped,
 )
 from noisy_lightning.data.transition import choose_exactly
 from noisy_lightning.errors import InputError
@@ -54,6 +55,8 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         workers: 0 keeps all images ready on the training device, or in host memory where they do not fit there; more
             prepares batches in as many processes, for images that do not fit at all.
         download: Whether missing files may be downloaded.
+        test_sets: Further data sets by name, whose test images `test` measures as well. They are resized (bilinear,
+            antialiased) and made grey or coloured to have this data set's shape; class k of theirs is class k of this.
     """
 
     class_names: ClassVar[Sequence[str]]
@@ -80,6 +83,7 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         std: list[float] | None = None,
         workers: int = 0,
         download: bool = True,
+        test_sets: dict[str, "NoisyDataModule"] | None = None,
     ) -> None:
         super().__init__()
         self.root, self.download = Path(root), download
@@ -100,12 +104,24 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         self.augmentation = Augmentation(
             height, width, mean or self.default_mean, std or self.default_std, padding, flip
         )
-        self._test: Source | None = None
+        self.test_sets = test_sets or {}
+        for name in self.test_sets:
+            if not name.isidentifier():
+                raise InputError(f"data.test_sets: a name is made of letters, digits and _, got {name!r}")
+        self._tests: dict[str, Source] = {}
         self._stores: dict[str, WindowStore] = {}
+
+    def fetch(self) -> None:
+        """Verify the files, or download them; nothing to do where a data set comes with a package."""
 
     @abstractmethod
     def load(self, train: bool) -> Source:
         """Return the images and true labels of the training or the test set."""
+
+    def prepare_data(self) -> None:
+        """Have the files of all data sets ready."""
+        for data in (self, *self.test_sets.values()):
+            data.fetch()
 
     @property
     def num_classes(self) -> int:
@@ -131,8 +147,10 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             self.is_clean = self.labels == self.true_labels
             self.noise_hash = label_hash(self.labels)
             self.train_indices, self.val_indices = self._split(seeded_generator("split", self.seed))
-        if stage in ("test", None) and self._test is None:
-            self._test = self.load(train=False)
+        if stage in ("test", None) and not self._tests:
+            self._tests["test"] = self.load(train=False)
+            for name, data in self.test_sets.items():
+                self._tests[f"test_{name}"] = self._adapted(name, data.load(train=False))
 
     def train_images(self, index: Tensor) -> Tensor:
         """Return training images as they are: (n, C, H, W) uint8 for positions (n,)."""
@@ -158,16 +176,25 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         overfit = getattr(self.trainer, "overfit_batches", 0) > 0
         return self._loader("train", self.train_indices, self.batch_size, shuffle=not overfit)
 
+    def training_part(self, epoch: int, augmented: bool) -> BatchLoader:
+        """Serve the training part once more, as `epoch` would be augmented or as it is."""
+        loader = self._loader("train", self.train_indices, self.batch_size, shuffle=augmented)
+        loader.set_epoch(epoch)
+        return loader
+
     def val_dataloader(self) -> list[BatchLoader]:
         """Serve the validation part with its given labels; nothing where there is none."""
         if not len(self.val_indices):
             return []
         return [self._loader("train", self.val_indices, self.eval_batch_size)]
 
-    def test_dataloader(self) -> BatchLoader:
-        """Serve the test images with their true labels."""
-        assert self._test is not None, "setup('test') comes first"
-        return self._loader("test", torch.arange(len(self._test.labels)), self.eval_batch_size)
+    def test_dataloader(self) -> list[BatchLoader]:
+        """Serve the test images with their true labels: this data set's, then those of `test_sets`."""
+        assert self._tests, "setup('test') comes first"
+        return [
+            self._loader(name, torch.arange(len(source.labels)), self.eval_batch_size)
+            for name, source in self._tests.items()
+        ]
 
     def predict_dataloader(self) -> BatchLoader:
         """Serve the whole training set in its original order, as it is, to see what a network makes of it."""
@@ -210,12 +237,18 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             raise InputError(f"data.val_fraction {self.val_fraction} leaves no sample to train on")
         return (~is_val).nonzero().squeeze(1), is_val.nonzero().squeeze(1)
 
+    def _adapted(self, name: str, source: Source) -> Source:
+        """Bring another data set's images to this one's shape."""
+        if source.labels.max() >= self.num_classes:
+            raise InputError(f"data.test_sets.{name} has classes beyond the {self.num_classes} of this data set")
+        return Source(reshaped(source.images, self.image_shape), source.labels)
+
     def _loader(self, part: str, index: Tensor, batch_size: int, shuffle: bool = False) -> BatchLoader:
         if part == "train":
             data = LabelledImages(self.source.images, self.labels, self.true_labels)
         else:
-            assert self._test is not None
-            data = LabelledImages(self._test.images, self._test.labels, self._test.labels)
+            images, labels = self._tests[part]
+            data = LabelledImages(images, labels, labels)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         training_seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size)
@@ -255,7 +288,7 @@ class CIFAR10(NoisyDataModule):
     default_padding = 4
     default_flip = True
 
-    def prepare_data(self) -> None:
+    def fetch(self) -> None:
         """Verify the files, or download them."""
         fetch_cifar10(self.root, self.download)
 
@@ -274,7 +307,7 @@ class MNIST(NoisyDataModule):
     default_mean = (0.1307,)
     default_std = (0.3081,)
 
-    def prepare_data(self) -> None:
+    def fetch(self) -> None:
         """Verify the files, or download them."""
         fetch_mnist(self.root, self.download)
 

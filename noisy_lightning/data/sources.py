@@ -9,6 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision import datasets
+from torchvision.transforms.v2 import functional
 
 from noisy_lightning.errors import InputError
 
@@ -84,6 +85,20 @@ def load_digits8x8(train: bool) -> Source:
     part = slice(1437) if train else slice(1437, None)
     images = torch.from_numpy(np.rint(data.images[part] * (255 / 16)).astype(np.uint8))
     return Source(images.unsqueeze(-1), torch.from_numpy(data.target[part]).long())
+
+
+def reshaped(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Return images (N, H, W, C) uint8 in another shape (H', W', C'), C and C' being 1 or 3.
+
+    Sizes change by antialiased bilinear interpolation; grey becomes colour by repetition, colour grey by the weights
+    of ITU-R 601.
+    """
+    height, width, channels = shape
+    moved = images.permute(0, 3, 1, 2)
+    if channels != images.shape[3]:
+        moved = functional.rgb_to_grayscale(moved) if channels == 1 else moved.expand(-1, channels, -1, -1)
+    resized: Tensor = functional.resize(moved, [height, width], antialias=True)
+    return resized.permute(0, 2, 3, 1).contiguous()
 
 
 def _fetch(name: str, root: Path, files: dict[str, str], dataset: type, url: str, download: bool) -> None:

@@ -1,8 +1,8 @@
 """Active negative loss: Ye et al., "Active Negative Loss Functions for Learning with Noisy Labels", NeurIPS 2023.
 
-The paper adds δ‖θ‖₁ over all parameters in place of weight decay. A loss per sample cannot hold it: set the
-optimizer's weight_decay to 0 and add δ·sign(θ) to each gradient before the step, for instance in a hook given to
-`optimizer.register_step_pre_hook`. δ is 1e-6 for MNIST, 5e-5 for CIFAR-10, 5e-7 for CIFAR-100, 5e-6 for WebVision.
+The paper adds δ‖θ‖₁ over all parameters in place of weight decay. A loss per sample cannot hold it: give δ as
+`--model.l1_decay` and set the optimizer's weight_decay to 0. δ is 1e-6 for MNIST, 5e-5 for CIFAR-10, 5e-7 for
+CIFAR-100, 5e-6 for WebVision.
 """
 
 import math
@@ -26,7 +26,7 @@ def normalized_negative(losses: Tensor, target: Tensor, largest: float) -> Tenso
 class ActiveNegativeCrossEntropy(RobustLoss):
     """ANL-CE: α·NCE + β·NNCE, where NNCE = 1 − (A + log p_y)/Σ_k (A + log p_k) and A = −log p_min.
 
-    The L1 term of the paper is the optimizer's business: see the module.
+    The L1 term of the paper is `--model.l1_decay`: see the module.
 
     Args:
         alpha: weight of the normalised cross-entropy, in [0, inf). The paper has 5 for CIFAR-10, 10 for CIFAR-100,
@@ -65,7 +65,7 @@ class ActiveNegativeCrossEntropy(RobustLoss):
 class ActiveNegativeFocalLoss(RobustLoss):
     """ANL-FL: α·NFL + β·NNFL, where NNFL = 1 − (A − FL_y)/Σ_k (A − FL_k) and A is the focal loss at p_min.
 
-    The L1 term of the paper is the optimizer's business: see the module.
+    The L1 term of the paper is `--model.l1_decay`: see the module.
 
     Args:
         alpha: weight of the normalised focal loss, in [0, inf). Values as for ANL-CE.

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -22,13 +23,29 @@ class Problem:
     """Size of the original training set: an index is in [0, num_samples)."""
 
 
+class Predict(Protocol):
+    """Passes all training samples through a network, in eval mode and without gradient."""
+
+    def __call__(self, network: nn.Module, augmented: bool = False) -> Tensor:
+        """Return the outputs (N, ...) float32 on the CPU, equal on all ranks; NaN for samples not trained on.
+
+        Args:
+            network: From images (B, C, H, W) to outputs (B, ...).
+            augmented: Whether images are cropped and mirrored as in training, by draws of their own.
+        """
+
+
 @dataclass(frozen=True)
 class Run:
-    """Where the training stands."""
+    """Where the training stands, and the training part as a whole."""
 
     epoch: int
     """Current epoch, counted from 0."""
     max_epochs: int
+    labels: Tensor
+    """(N,) given labels, -1 for samples not trained on; on the CPU."""
+    predict: Predict
+    """A pass over the training part, which costs about a third of an epoch."""
 
 
 class Method(nn.Module, ABC):

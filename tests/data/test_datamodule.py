@@ -1,12 +1,25 @@
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from noisy_lightning.data import CIFAR10, MNIST, Asymmetric, Digits, LabelNoise, NoNoise, PairFlip, Symmetric
+from noisy_lightning.data import (
+    CIFAR10,
+    MNIST,
+    Asymmetric,
+    Digits,
+    LabelNoise,
+    NoNoise,
+    PairFlip,
+    Symmetric,
+    datamodule,
+)
 from noisy_lightning.data.labels import realised_rate
 from noisy_lightning.errors import InputError
+from tests.fabricated import fabricate
 
 
 def _digits(**arguments: Any) -> Digits:
@@ -49,8 +62,8 @@ def test_the_seed_alone_decides_noise_and_split() -> None:
 
 
 def test_test_images_have_true_labels() -> None:
-    data = _digits()
-    batches = list(data.test_dataloader())
+    (loader,) = _digits().test_dataloader()
+    batches = list(loader)
     assert sum(len(batch.label) for batch in batches) == 360
     assert all(batch.label.equal(batch.true_label) for batch in batches)
 
@@ -124,3 +137,55 @@ def test_setup_makes_no_warnings() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _digits(val_fraction=0)
+
+
+# Further test sets
+
+
+def test_another_data_set_is_brought_to_the_shape_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    fabricate(monkeypatch)
+    data = CIFAR10(test_sets={"digits": Digits(), "mnist": MNIST()}, mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0])
+    data.prepare_data()
+    data.setup("test")
+    own, digits, mnist = data.test_dataloader()
+    assert [sum(len(batch.label) for batch in loader) for loader in (own, digits, mnist)] == [120, 360, 120]
+    for loader, other in ((digits, Digits()), (mnist, MNIST())):
+        source = other.load(train=False)
+        images = torch.cat([batch.image for batch in loader])
+        grey = source.images.permute(0, 3, 1, 2).float()
+        expected = F.interpolate(grey, size=(32, 32), mode="bilinear", antialias=True).round().expand(-1, 3, -1, -1)
+        torch.testing.assert_close(images * 255, expected, atol=1.01, rtol=0)  # torchvision rounds on its own way
+        assert torch.cat([batch.true_label for batch in loader]).equal(source.labels)
+
+
+def test_colour_becomes_grey_where_this_data_set_is_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+    fabricate(monkeypatch)
+    data = MNIST(test_sets={"cifar10": CIFAR10()}, mean=[0.0], std=[1.0])
+    data.setup("test")
+    image = torch.cat([batch.image for batch in data.test_dataloader()[1]])
+    red, green, blue = CIFAR10().load(train=False).images.float().unbind(3)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+    expected = F.interpolate(grey, size=(28, 28), mode="bilinear", antialias=True)
+    torch.testing.assert_close(image * 255, expected, atol=2.01, rtol=0)
+
+
+def test_the_files_of_all_data_sets_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = []
+    monkeypatch.setattr(datamodule, "fetch_cifar10", lambda root, download: fetched.append(("cifar10", root)))
+    monkeypatch.setattr(datamodule, "fetch_mnist", lambda root, download: fetched.append(("mnist", root)))
+    CIFAR10(root=Path("a"), test_sets={"mnist": MNIST(root=Path("b"))}).prepare_data()
+    assert fetched == [("cifar10", Path("a")), ("mnist", Path("b"))]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a-b", "2nd"])
+def test_a_test_set_has_a_plain_name(name: str) -> None:
+    with pytest.raises(InputError, match=r"data\.test_sets"):
+        Digits(test_sets={name: Digits()})
+
+
+def test_a_test_set_with_further_classes_is_refused() -> None:
+    data = Digits(test_sets={"more": Digits()})
+    data.setup("fit")
+    data.class_names = ("0", "1")  # type: ignore[misc]
+    with pytest.raises(InputError, match=r"data\.test_sets\.more .* 2 "):
+        data.setup("test")

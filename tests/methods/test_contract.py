@@ -1,0 +1,189 @@
+"""What every method of the package promises."""
+
+import inspect
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.multiprocessing.spawn import spawn
+
+from noisy_lightning import methods
+from noisy_lightning.losses import CrossEntropy
+from noisy_lightning.methods import Method, Problem, Run
+from noisy_lightning.records import load
+from tests.kill import Fall
+from tests.methods.examples import EXAMPLES, NAMES, make, options
+from tests.networks import Plain
+
+METHODS = {name for name in methods.__all__ if issubclass(getattr(methods, name), Method)} - {"Method"}
+each_example = pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
+N, K, EPOCHS = 60, 3, 4
+
+
+def _problem() -> Problem:
+    return Problem(lambda: Plain(K, 1), CrossEntropy(), num_classes=K, num_samples=N)
+
+
+def _data() -> tuple[Tensor, Tensor]:
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(N, 1, 8, 8, generator=random)
+    labels = torch.randint(0, K, (N,), generator=random)
+    return images + labels.view(-1, 1, 1, 1), labels
+
+
+def _run(epoch: int) -> Run:
+    images, labels = _data()
+
+    @torch.no_grad()
+    def predict(network: nn.Module, augmented: bool = False) -> Tensor:
+        training = [layer for layer in network.modules() if layer.training]
+        output: Tensor = network.eval()(images)
+        for layer in training:
+            layer.training = True
+        return output
+
+    return Run(epoch, EPOCHS, labels, predict)
+
+
+def test_every_method_has_an_example() -> None:
+    assert {name for name, _ in EXAMPLES} == METHODS
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_method_is_final_and_takes_the_problem_first(name: str) -> None:
+    method = getattr(methods, name)
+    assert getattr(method, "__final__", False)
+    first, *rest = inspect.signature(method).parameters.values()
+    assert first.name == "problem"
+    for parameter in rest:
+        assert parameter.default is not inspect.Parameter.empty
+        assert f"        {parameter.name}: " in method.__doc__
+
+
+@each_example
+def test_a_step_is_complete(example: Any) -> None:
+    torch.manual_seed(0)
+    method = make(example, _problem())
+    images, labels = _data()
+    method.on_epoch_start(_run(0))
+    index = torch.tensor([7, 3, 50, 21])
+    step = method.step(images[index], labels[index], index)
+    assert step.loss.shape == ()
+    assert step.losses.shape == (4,)
+    assert step.logits.shape == (4, K)
+    if step.kept is not None:
+        assert step.kept.shape == (4,)
+        assert ((step.kept >= 0) & (step.kept <= 1)).all()
+        assert not step.kept.requires_grad
+    step.loss.backward()
+    gradients = [weight.grad for weight in method.parameters() if weight.requires_grad and weight.grad is not None]
+    assert gradients
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    method.eval()
+    with torch.no_grad():
+        assert method(images[index]).shape == (4, K)
+
+
+# On several ranks
+
+
+def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
+    """Train without Lightning on this rank's parts of the batches, averaging gradients as DDP does."""
+    torch.manual_seed(0)
+    method = make(example, _problem())
+    optimizer = torch.optim.SGD(
+        [weight for weight in method.parameters() if weight.requires_grad], lr=0.1, momentum=0.9
+    )
+    images, labels = _data()
+    for epoch in range(EPOCHS):
+        method.on_epoch_start(_run(epoch))
+        order = torch.randperm(N, generator=torch.Generator().manual_seed(epoch))
+        for batch in order.split(20):
+            index = batch[rank::world_size]
+            optimizer.zero_grad()
+            method.step(images[index], labels[index], index).loss.backward()
+            for weight in method.parameters():
+                if weight.grad is not None and world_size > 1:
+                    dist.all_reduce(weight.grad)
+                    weight.grad /= world_size
+            optimizer.step()
+            method.on_step_end()
+        method.on_epoch_end(_run(epoch))
+    return {name: value.clone() for name, value in method.state_dict().items()}
+
+
+def _rank(rank: int, file: str, results: Any) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    results[rank] = [{name: value.numpy() for name, value in _train(e, rank, 2).items()} for e in EXAMPLES]
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Return, for each rank and example, the state at the end."""
+    file = tmp_path_factory.mktemp("ranks") / "store"
+    with multiprocessing.Manager() as manager:
+        results = manager.dict()
+        spawn(_rank, (str(file), results), nprocs=2)
+        return [results[0], results[1]]
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)), ids=NAMES)
+def test_two_ranks_train_as_one_does(number: int, two_ranks: list[Any]) -> None:
+    alone = _train(EXAMPLES[number], 0, 1)
+    for states in two_ranks:
+        assert states[number].keys() == alone.keys()
+        for name, value in alone.items():
+            np.testing.assert_allclose(states[number][name], value.numpy(), rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+# Within a training of Lightning's
+
+
+SMALL = (
+    *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "300"),
+    *("--data.crop_padding", "1", "--model.backbone", "tests.networks.Random", "--model.optimizer", "SGD"),
+    *("--model.optimizer.lr", "0.1", "--model.optimizer.momentum", "0.9", "--trainer.accelerator", "cpu"),
+    *("--trainer.max_epochs", str(EPOCHS), "--trainer.devices", "1", "--trainer.enable_progress_bar", "false"),
+    *("--recorder.pictures", "false", "--run.checkpoint_every_n_steps", "2"),
+    "--trainer.callbacks+=tests.kill.Fall",
+)
+
+
+@each_example
+@pytest.mark.parametrize("at", [(2, 0), (1, 3)], ids=["at a boundary", "in mid-epoch"])
+def test_an_interrupted_training_ends_as_if_nothing_had_happened(
+    example: Any, at: tuple[int, int], run: Callable[..., int], tmp_path: Path
+) -> None:
+    command = (*SMALL, *options(example), "--run.version")
+    Fall.at = (-1, -1)
+    assert run(*command, "whole") == 0
+    Fall.at = at
+    with pytest.raises(ZeroDivisionError):
+        run(*command, "fallen")
+    assert run(*command, "fallen") == 0
+    whole, fallen = (tmp_path / "runs/default" / name for name in ("whole", "fallen"))
+    states = [torch.load(path / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for path in (whole, fallen)]
+    for name, value in states[0].items():
+        assert value.equal(states[1][name]), name
+    assert (whole / "metrics.csv").read_text() == (fallen / "metrics.csv").read_text()
+    np.testing.assert_array_equal(load(whole).loss, load(fallen).loss)
+
+
+@each_example
+def test_a_training_in_half_precision_with_accumulation_stays_finite(
+    example: Any, run: Callable[..., int], tmp_path: Path
+) -> None:
+    half = ("--trainer.precision", "bf16-mixed", "--trainer.accumulate_grad_batches", "2")
+    assert run(*SMALL, *options(example), *half) == 0
+    loss = load(tmp_path / "runs/default/0").loss
+    assert np.isfinite(loss[~np.isnan(loss)]).all()
+    state = torch.load(tmp_path / "runs/default/0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert all(value.isfinite().all() for value in state.values())

@@ -1,0 +1,186 @@
+"""A network's body: frozen, thawed, or learning at a rate of its own."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, final
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+
+from noisy_lightning import backbones
+from noisy_lightning.data import Digits, Symmetric
+from noisy_lightning.errors import InputError
+from noisy_lightning.fine_tuning import Body, classifiers
+from noisy_lightning.lightning_cli import TRAINER_DEFAULTS
+from noisy_lightning.module import NoisyClassifier
+from tests.networks import Plain, Random
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
+
+
+@pytest.mark.parametrize("name", backbones.__all__)
+def test_the_classifier_of_every_backbone_is_found(name: str) -> None:
+    network = getattr(backbones, name)(7, 3)
+    (layer,) = classifiers(network)
+    assert isinstance(layer, nn.Linear)
+    assert layer.out_features == 7
+    body = Body(network)
+    assert len(body.parameters) == len(list(network.parameters())) - 2
+
+
+@final
+class TwoHeaded(nn.Module):
+    """A network that says itself which layers classify, and made them first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList([nn.Linear(4, 3), nn.Linear(4, 3)])
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Dropout())
+
+    def get_classifier(self) -> tuple[nn.Module, ...]:
+        return tuple(self.heads)
+
+
+def test_a_network_may_name_its_classifiers() -> None:
+    network = TwoHeaded()
+    assert classifiers(network) == list(network.heads)
+    assert Body(network).parameters == list(network.body.parameters())
+
+
+def test_a_frozen_body_stands_still_and_a_thawed_one_does_not() -> None:
+    network = TwoHeaded()
+    network.body[0].bias.requires_grad_(False)  # the user's own choice
+    body = Body(network)
+    body.freeze()
+    assert [layer.training for layer in network.body] == [False, False, False]
+    assert all(head.training for head in network.heads)
+    assert not any(weight.requires_grad for weight in network.body.parameters())
+    assert all(weight.requires_grad for weight in network.heads.parameters())
+    body.thaw()
+    assert all(layer.training for layer in network.modules())
+    assert [weight.requires_grad for weight in network.body.parameters()] == [True, False, True, True]
+
+
+# Within a training
+
+
+@final
+class Weights(L.Callback):
+    """Keeps the network's state at the start of each epoch, and at the end of the last."""
+
+    def __init__(self) -> None:
+        self.states: list[dict[str, Tensor]] = []
+
+    def _keep(self, pl_module: L.LightningModule) -> None:
+        self.states.append({name: value.clone() for name, value in pl_module.state_dict().items()})
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._keep(pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._keep(pl_module)
+
+
+def _trainer(folder: Path, *callbacks: L.Callback, **options: Any) -> L.Trainer:
+    quiet = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
+    return L.Trainer(
+        **{
+            **TRAINER_DEFAULTS,
+            **quiet,
+            "default_root_dir": folder,
+            "callbacks": list(callbacks),
+            "enable_checkpointing": False,
+            "max_epochs": 3,
+            **options,
+        }
+    )
+
+
+def _fit(
+    folder: Path, network: type[nn.Module] = Plain, trainer: Any = None, **arguments: Any
+) -> list[dict[str, Tensor]]:
+    torch.manual_seed(0)
+    model = NoisyClassifier(
+        10, 1, 1437, backbone=network, **{"optimizer": lambda w: torch.optim.SGD(w, lr=0.1), **arguments}
+    )
+    data = Digits(noise=Symmetric(0.4), batch_size=256, val_fraction=0.2)
+    _trainer(folder, weights := Weights(), **(trainer or {})).fit(model, data)
+    return weights.states
+
+
+def _changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    return {name.removeprefix("method.backbone.layers.") for name in before if not before[name].equal(after[name])}
+
+
+BODY = {"0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked"}
+CLASSIFIER = {"6.weight", "6.bias"}
+
+
+def test_the_classifier_learns_first_and_then_all(tmp_path: Path) -> None:
+    states = _fit(tmp_path, Random, frozen_epochs=2)
+    changed = [_changed(before, after) for before, after in pairwise(states)]
+    assert changed == [CLASSIFIER, CLASSIFIER, BODY | CLASSIFIER]
+
+
+def test_without_frozen_epochs_all_learn_from_the_start(tmp_path: Path) -> None:
+    states = _fit(tmp_path, Random)
+    assert _changed(states[0], states[1]) == BODY | CLASSIFIER
+
+
+def test_momentum_and_decay_do_not_move_a_frozen_body(tmp_path: Path) -> None:
+    adam = lambda weights: torch.optim.AdamW(weights, lr=0.01, weight_decay=0.1)  # noqa: E731
+    states = _fit(tmp_path, Random, frozen_epochs=1, optimizer=adam)
+    assert _changed(states[0], states[1]) == CLASSIFIER
+
+
+def test_the_body_learns_at_a_fraction_of_the_rate(tmp_path: Path) -> None:
+    one_step = {"max_epochs": 1, "limit_train_batches": 1}
+    whole, tenth = (_fit(tmp_path / str(rate), body_lr=rate, trainer=one_step) for rate in (1.0, 0.1))
+    for name, before in whole[0].items():
+        factor = 1.0 if ".4." in name else 0.1  # Plain's last layer has number 4
+        torch.testing.assert_close(tenth[1][name] - before, factor * (whole[1][name] - before), atol=1e-7, rtol=1e-4)
+
+
+def test_a_schedule_governs_both_rates(tmp_path: Path) -> None:
+    rates: list[list[float]] = []
+
+    @final
+    class Rates(L.Callback):
+        def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            rates.append([group["lr"] for group in trainer.optimizers[0].param_groups])
+
+    model = NoisyClassifier(
+        10,
+        1,
+        1437,
+        backbone=Plain,
+        body_lr=0.1,
+        optimizer=lambda weights: torch.optim.SGD(weights, lr=1.0),
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5),
+    )
+    _trainer(tmp_path, Rates()).fit(model, Digits(batch_size=256))
+    assert rates == [pytest.approx(pair) for pair in ([1.0, 0.1], [0.5, 0.05], [0.25, 0.025])]
+
+
+def test_an_l1_penalty_adds_its_gradient_before_clipping(tmp_path: Path) -> None:
+    one_step = {"max_epochs": 1, "limit_train_batches": 1}
+    plain = _fit(tmp_path / "plain", trainer=one_step)
+    decayed = _fit(tmp_path / "l1", l1_decay=0.01, trainer=one_step)
+    clipped = _fit(tmp_path / "clip", l1_decay=0.01, trainer={**one_step, "gradient_clip_val": 1e-3})
+    total = 0.0
+    for name, before in plain[0].items():
+        expected = plain[1][name] - 0.1 * 0.01 * before.sign()
+        torch.testing.assert_close(decayed[1][name], expected, atol=1e-6, rtol=0)
+        total += (clipped[1][name] - before).square().sum().item()
+    assert total**0.5 == pytest.approx(0.1 * 1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("frozen_epochs", -1), ("l1_decay", -1.0), ("body_lr", 0.0), ("body_lr", float("nan"))]
+)
+def test_a_value_out_of_range_is_refused(argument: str, value: float) -> None:
+    arguments: dict[str, Any] = {argument: value}
+    with pytest.raises(InputError, match=f"model.{argument}"):
+        NoisyClassifier(10, 1, 10, backbone=Plain, **arguments)
