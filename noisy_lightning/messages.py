@@ -15,6 +15,10 @@ _NOISE = re.compile(
     r"^(Does not validate against any of the Union subtypes|Subtypes: .*|Errors:|Given value.*|Expected a path but .*"
     r"|Expected a <class 'NoneType'>|Problem with given class_path .*|Parser key \".*\":|)$"
 )
+# How an error in the arguments of a class that is called later is wrapped.
+_IN_CALLABLE = re.compile(
+    r'^Type .* expects a function or a callable class: Parser key "([\w.]+)":;? (.*)\. Got value: Namespace\(.*\)$'
+)
 
 
 def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str] = ()) -> str:
@@ -44,6 +48,8 @@ def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str
     if name := re.search(r"^Expected a dot import path string: (.*)", text, re.MULTILINE):
         return f"{where}no class is called '{name[1]}'{_close(name[1], class_names)}"
     reason = "; ".join(re.sub(r'^Parser key ".*?": ', "", line) for line in lines if not _NOISE.match(line))
+    if inner := _IN_CALLABLE.search(reason):
+        return f"{key}.{inner[1]}: {inner[2]}"
     if not key and owner and "." not in reason.split(" ")[0]:
         where = f"{owner.__name__}: "
     return where + reason

@@ -9,7 +9,7 @@ from noisy_lightning.data import CIFAR10, MNIST, datamodule
 from noisy_lightning.data.augment import seeded_generator
 from noisy_lightning.data.sources import Source
 
-COUNT = 120
+COUNT = 60
 # What makes any configuration a matter of seconds.
 QUICK: tuple[str, ...] = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
 QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "30")

@@ -30,6 +30,22 @@ from tests.conftest import SMALL
             ["--model.loss", "GeneralizedCrossEntropy", "--model.loss.q", "1.5"],
             "GeneralizedCrossEntropy: q must be in (0, 1], got 1.5",
         ),
+        (
+            ["--model.loss", "SymmetricCrossEntropy", "--model.loss.alpha", "-1"],
+            "SymmetricCrossEntropy: alpha must be in [0, inf), got -1.0",
+        ),
+        (
+            ["--model.method", "DynamicWeights", "--model.method.threshold", "0"],
+            "threshold must be in (0, 1], got 0.0",
+        ),
+        (["--model.method", "DynamicWeights", "--model.method.mode", "as_told"], "model.method.mode: Expected a typing.Literal["),
+        (["--model.frozen_epochs", "-1"], "model.frozen_epochs must be at least 0, got -1"),
+        (["--model.body_lr", "0"], "model.body_lr must be above 0, got 0.0"),
+        (["--data.test_sets", "{mnist: MNIS}"], "no class is called 'MNIS'; did you mean MNIST?"),
+        (
+            ["--model.backbone", "Timm", "--model.backbone.name", "resnet81"],
+            "timm has no model 'resnet81'; similar:",
+        ),
         (["--model.backbone", "SmalCNN"], "model.backbone: no class is called 'SmalCNN'; did you mean SmallCNN?"),
         (["--model.backbone", "tests.networks.Plan"], "module 'tests.networks' has no attribute 'Plan'"),
         (["--model.method", "Standrd"], "model.method: no class is called 'Standrd'; did you mean Standard?"),

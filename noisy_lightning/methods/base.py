@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
+from noisy_lightning.errors import InputError
 from noisy_lightning.losses.base import RobustLoss
 from noisy_lightning.types import Step
 
@@ -21,6 +23,18 @@ class Problem:
     num_classes: int
     num_samples: int
     """Size of the original training set: an index is in [0, num_samples)."""
+
+    def require_soft_targets(self) -> None:
+        """Check that the loss takes class probabilities.
+
+        Raises:
+            InputError: It takes class indices only.
+        """
+        classes = self.num_classes
+        try:
+            self.loss(torch.zeros(1, classes), torch.full((1, classes), 1 / classes))
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"model.loss: {type(self.loss).__name__} does not go with this method: {error}") from error
 
 
 class Predict(Protocol):
