@@ -32,6 +32,27 @@ class SampleMean(Metric):
 
 
 @final
+class ValidationMetrics(nn.Module):
+    """Loss and accuracy on given labels, and accuracy on true ones where they are known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss, self.accuracy, self.true_accuracy = SampleMean(), SampleMean(), SampleMean()
+
+    def update(self, losses: Tensor, logits: Tensor, label: Tensor, true_label: Tensor) -> None:
+        """Take in a batch: losses (B,), logits (B, K), given and true labels (B,), the latter -1 where unknown."""
+        predicted = logits.argmax(1)
+        self.loss.update(losses)
+        self.accuracy.update(predicted == label)
+        self.true_accuracy.update(predicted == true_label, counted=true_label >= 0)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return `loss`, `acc` and `acc_true`, those of them that are means of anything."""
+        means = {"loss": self.loss, "acc": self.accuracy, "acc_true": self.true_accuracy}
+        return {name: value for name, mean in means.items() for value, count in [mean.compute()] if count}
+
+
+@final
 class TestMetrics(nn.Module):
     """Loss and accuracy on one test set.
 

@@ -1,7 +1,7 @@
 """The LightningModule of all methods that train within one fit."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast, final
 
 import lightning as L
@@ -21,7 +21,7 @@ from noisy_lightning.fine_tuning import Body
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Run, Standard
 from noisy_lightning.methods.ranks import gather
-from noisy_lightning.metrics import SampleMean, TestMetrics
+from noisy_lightning.metrics import TestMetrics, ValidationMetrics
 from noisy_lightning.types import Batch, Step
 
 
@@ -31,7 +31,8 @@ class NoisyClassifier(L.LightningModule):
 
     Logs, per epoch, `val/loss` and `val/acc` against the given labels of the validation part, and `val/acc_true`
     where true labels are known, for display only. In a test, `test/loss`, `test/acc` and `test/acc_class/<k>`, and the
-    same under `test_<name>` for each further test set of the data.
+    same under `test_<name>` for each further test set of the data. What a method has in `networks` is measured, too,
+    under names that end in theirs, as `val_<network>/acc`. It trains on a `NoisyDataModule`.
 
     Args:
         num_classes: K; the command line takes it from the data.
@@ -97,9 +98,8 @@ class NoisyClassifier(L.LightningModule):
         self._bodies = [body for network in networks if (body := Body(network)).parameters]  # not an average of others
         self.last_step: Step | None = None
         self._learning_rate, self._loaded_epoch = 0.0, 0
-
-        self.val_loss, self.val_acc, self.val_acc_true = SampleMean(), SampleMean(), SampleMean()
-        self._tests: dict[str, TestMetrics] = {}
+        self._validation: dict[str, ValidationMetrics] = {}
+        self._tests: list[dict[str, TestMetrics]] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; past torch's search for parameters where Lightning does so 46 times a step."""
@@ -110,8 +110,7 @@ class NoisyClassifier(L.LightningModule):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, K) for images (B, C, H, W)."""
-        logits: Tensor = self.method(image if self.channels_last else image.contiguous())
-        return logits
+        return self._logits(self.method, image)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Let the method take a step; its per-sample losses stay in `last_step` for whoever records them."""
@@ -172,40 +171,45 @@ class NoisyClassifier(L.LightningModule):
         if isinstance(scheduler, ReduceLROnPlateau):
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
         if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max == 0:
-            scheduler.T_max = self._run().max_epochs
+            scheduler.T_max = self.trainer.max_epochs or 0
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the epoch that the weights come from: a test belongs there."""
         self._loaded_epoch = checkpoint["epoch"]
 
+    def on_validation_epoch_start(self) -> None:
+        """Begin to measure each network."""
+        self._validation = {f"val{name}": ValidationMetrics().to(self.device) for name in self._networks()}
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the validation part."""
-        logits = self(batch.image)
-        predicted = logits.argmax(1)
-        self.val_loss.update(self.loss(logits, batch.label))
-        self.val_acc.update(predicted == batch.label)
-        self.val_acc_true.update(predicted == batch.true_label, counted=batch.true_label >= 0)
+        for network, metrics in zip(self._networks().values(), self._validation.values(), strict=True):
+            logits = self._logits(network, batch.image)
+            metrics.update(self.loss(logits, batch.label), logits, batch.label, batch.true_label)
 
     def on_validation_epoch_end(self) -> None:
         """Log what was measured."""
-        self._log_means({"val/loss": self.val_loss, "val/acc": self.val_acc, "val/acc_true": self.val_acc_true})
+        self._log_metrics(self._validation)
 
-    def on_test_start(self) -> None:
-        """Make room for each test set."""
-        names = ["test", *(f"test_{name}" for name in self._data().test_sets)]
-        self._tests = {name: TestMetrics(self.num_classes).to(self.device) for name in names}
+    def on_test_epoch_start(self) -> None:
+        """Begin to measure each network on each test set."""
+        sets = ("test", *(f"test_{name}" for name in self._data().test_sets))
+        self._tests = [
+            {f"{name}{network}": TestMetrics(self.num_classes).to(self.device) for network in self._networks()}
+            for name in sets
+        ]
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Measure a batch of test images against their true labels."""
-        logits = self(batch.image)
-        metrics = list(self._tests.values())[dataloader_idx]
-        metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label)
+        for network, metrics in zip(self._networks().values(), self._tests[dataloader_idx].values(), strict=True):
+            logits = self._logits(network, batch.image)
+            metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label)
 
     def on_test_epoch_end(self) -> None:
         """Log what was measured."""
-        for name, metrics in self._tests.items():
-            self._log({f"{name}/{key}": value for key, value in metrics.compute().items()}, self._loaded_epoch)
+        for metrics in self._tests:
+            self._log_metrics(metrics, self._loaded_epoch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return `index` (B,), `label` (B,), `true_label` (B,) and `probability` (B, K)."""
@@ -250,9 +254,8 @@ class NoisyClassifier(L.LightningModule):
         # Epochs beyond the last: the draws are not those of any epoch of the training.
         for served in self._data().training_part(self.current_epoch + (self.trainer.max_epochs or 0), augmented):
             batch: Batch = self.trainer.strategy.batch_to_device(served)
-            image = batch.image if self.channels_last else batch.image.contiguous()
             with self.trainer.precision_plugin.forward_context():
-                output.append(network(image).float())
+                output.append(self._logits(network, batch.image).float())
             index.append(batch.index)
         for layer in training:
             layer.training = True
@@ -261,11 +264,17 @@ class NoisyClassifier(L.LightningModule):
         everything[positions] = outputs
         return everything
 
-    def _log_means(self, means: dict[str, SampleMean]) -> None:
-        values = {name: mean.compute() for name, mean in means.items()}
-        for mean in means.values():
-            mean.reset()
-        self._log({name: mean for name, (mean, count) in values.items() if count})
+    def _networks(self) -> dict[str, nn.Module]:
+        """Return what is evaluated, by the end of the names of its metrics: the method's choice has none."""
+        return {"": self.method, **{f"_{name}": network for name, network in self.method.networks().items()}}
+
+    def _logits(self, network: nn.Module, image: Tensor) -> Tensor:
+        logits: Tensor = network(image if self.channels_last else image.contiguous())
+        return logits
+
+    def _log_metrics(self, metrics: Mapping[str, ValidationMetrics | TestMetrics], epoch: int | None = None) -> None:
+        values = {f"{name}/{key}": value for name, kind in metrics.items() for key, value in kind.compute().items()}
+        self._log(values, epoch)
 
     def _log(self, values: dict[str, Any], epoch: int | None = None) -> None:
         """Log values that are the same on all ranks, with an epoch on the x axis: the current one by default."""

@@ -370,6 +370,48 @@ def test_a_test_equals_a_computation_by_hand(tmp_path: Path) -> None:
     assert not [name for name in measured if name.startswith("val/")]
 
 
+@final
+class Pair(Method):
+    """Trains one network and evaluates another, untrained one beside it."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.backbone, self.other, self.loss = problem.make_backbone(), problem.make_backbone(), problem.loss
+        self.other.requires_grad_(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.backbone(image)
+        return logits
+
+    def networks(self) -> dict[str, nn.Module]:
+        return {"other": self.other}
+
+    def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
+        logits = self.backbone(image)
+        losses = self.loss(logits, label)
+        return Step(losses.mean(), losses, logits)
+
+
+def test_each_network_of_a_method_is_measured_by_itself(tmp_path: Path) -> None:
+    data, model = _data(test_sets={"again": _data()}), _model(method=Pair)
+    (logged,) = _fit(tmp_path, model, data, max_epochs=1)
+    trainer = _trainer(tmp_path)
+    trainer.test(model, data, verbose=False)
+    tested = {name: value.item() for name, value in trainer.callback_metrics.items()}
+    assert isinstance(model.method, Pair)
+    source = data.load(train=False)
+    image = (source.images.permute(0, 3, 1, 2) / 255 - 0.305) / 0.376
+    for ending, network in {"": model.method.backbone, "_other": model.method.other}.items():
+        with torch.no_grad():
+            predicted = network.eval()(_normalised(data, data.val_indices)).argmax(1)
+            test_predicted = network(image).argmax(1)
+        expected = (predicted == data.labels[data.val_indices]).double().mean().item()
+        assert logged[f"val{ending}/acc"] == pytest.approx(expected)
+        expected = (test_predicted == source.labels).double().mean().item()
+        assert tested[f"test{ending}/acc"] == tested[f"test_again{ending}/acc"] == pytest.approx(expected)
+    assert tested["test/acc"] != tested["test_other/acc"]
+
+
 def test_each_test_set_is_measured_by_itself(tmp_path: Path) -> None:
     data, model = _data(eval_batch_size=100), _model(backbone=Random)
     _fit(tmp_path, model, data, max_epochs=1)

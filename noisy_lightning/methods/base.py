@@ -73,6 +73,10 @@ class Method(nn.Module, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits (B, K) to evaluate for images (B, C, H, W)."""
 
+    def networks(self) -> dict[str, nn.Module]:
+        """Return the networks to evaluate beside `forward`, by names that end the names of their metrics."""
+        return {}
+
     @abstractmethod
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Return what to minimise and what to record.
