@@ -4,21 +4,24 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import lightning as L
 import torch
 from torch import Tensor
 
 from noisy_lightning.data.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.cifar100_classes import CLASS_NAMES, SUPERCLASSES
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarise
 from noisy_lightning.data.loader import Batches, BatchLoader, LabelledImages, Schedule
 from noisy_lightning.data.noise import LabelNoise, NoNoise
 from noisy_lightning.data.sources import (
     Source,
     fetch_cifar10,
+    fetch_cifar100,
     fetch_mnist,
     load_cifar10,
+    load_cifar100,
     load_digits8x8,
     load_mnist,
     reshaped,
@@ -59,7 +62,8 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             antialiased) and made grey or coloured to have this data set's shape; class k of theirs is class k of this.
     """
 
-    class_names: ClassVar[Sequence[str]]
+    class_names: Sequence[str]
+    """K names, by label."""
     num_samples: ClassVar[int]
     """N, the size of the whole training set."""
     image_shape: ClassVar[tuple[int, int, int]]
@@ -295,6 +299,44 @@ class CIFAR10(NoisyDataModule):
     def load(self, train: bool) -> Source:
         """Return the training or the test set."""
         return load_cifar10(self.root, train)
+
+
+@final
+class CIFAR100(NoisyDataModule):
+    """CIFAR-100 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32 pixels in 100 classes.
+
+    Training crops from 4 pixels of padding and mirrors. The usual constants normalise.
+
+    Args:
+        root: Folder with the data set's files; they are downloaded to it where they are missing.
+        labels: `fine` for the 100 classes, or `coarse` for their 20 superclasses.
+        **arguments: Those of every data set.
+    """
+
+    class_names = CLASS_NAMES
+    num_samples = 50_000
+    image_shape = (32, 32, 3)
+    default_mean = (0.5071, 0.4867, 0.4408)
+    default_std = (0.2675, 0.2565, 0.2761)
+    default_padding = 4
+    default_flip = True
+
+    def __init__(self, root: Path = Path("data"), labels: Literal["fine", "coarse"] = "fine", **arguments: Any) -> None:
+        if labels not in ("fine", "coarse"):
+            raise InputError(f"data.labels must be fine or coarse, got {labels!r}")
+        super().__init__(root, **arguments)
+        # Not kept under the argument's name, which is that of the given labels.
+        self.coarse = labels == "coarse"
+        if self.coarse:
+            self.class_names = tuple(SUPERCLASSES)
+
+    def fetch(self) -> None:
+        """Verify the files, or download them."""
+        fetch_cifar100(self.root, self.download)
+
+    def load(self, train: bool) -> Source:
+        """Return the training or the test set."""
+        return load_cifar100(self.root, train, self.coarse)
 
 
 @final

@@ -37,10 +37,10 @@ class NoiseSummary:
     arguments: dict[str, Any]
     """Its constructor arguments, as JSON keeps them."""
     seed: int
-    nominal_rate: float
-    """The rate as papers would name it."""
+    nominal_rate: float | None
+    """The rate as papers would name it; None where nothing was known of it beforehand."""
     expected_rate: float | None
-    """The share of wrong labels to expect of this noise and class balance; None where no true label is known."""
+    """The share of wrong labels to expect of this noise and class balance; None where that is unknown."""
     realised_rate: float | None
     """The share of wrong labels drawn; None where no true label is known."""
     nominal_matrix: list[list[float]] | None
@@ -104,7 +104,7 @@ def expected_rate(noise: LabelNoise, true_labels: Tensor, num_classes: int) -> f
         num_classes: K.
 
     Returns:
-        The rate in [0, 1], or None where no true label is known.
+        The rate in [0, 1], or None where no true label is known or nothing of the noise.
     """
     known = true_labels[true_labels >= 0]
     if not len(known):

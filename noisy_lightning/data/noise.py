@@ -18,13 +18,23 @@ from noisy_lightning.errors import InputError
 Exact = Literal["none", "total", "per_class"]
 
 
-def _check_rate(rate: float) -> None:
+def check_rate(rate: float) -> None:
+    """Check that a noise rate is in [0, 1].
+
+    Raises:
+        InputError: It is not.
+    """
     # Written so that NaN, which compares false with everything, is refused too.
     if not 0 <= rate <= 1:
         raise InputError(f"rate must be in [0, 1], got {rate}")
 
 
-def _check_another_class(num_classes: int) -> None:
+def check_another_class(num_classes: int) -> None:
+    """Check that there is a class that a label could be taken for.
+
+    Raises:
+        InputError: There is one class only.
+    """
     if num_classes < 2:
         raise InputError(f"a wrong label needs at least 2 classes, the data set has {num_classes}")
 
@@ -38,8 +48,8 @@ class LabelNoise(ABC):
 
     @property
     @abstractmethod
-    def nominal_rate(self) -> float:
-        """The noise rate as papers would name it, in [0, 1].
+    def nominal_rate(self) -> float | None:
+        """The noise rate as papers would name it, in [0, 1]; None where nothing is known of it beforehand.
 
         The share of wrong labels to expect can be another one: it follows from the transition matrix and the class
         balance, see `noisy_lightning.data.labels.expected_rate`.
@@ -113,7 +123,7 @@ class Symmetric(LabelNoise):
     """
 
     def __init__(self, rate: float, include_true: bool = False, exact: Exact = "none") -> None:
-        _check_rate(rate)
+        check_rate(rate)
         if not isinstance(include_true, bool):
             raise InputError(f"include_true must be true or false, got {include_true!r}")
         if exact not in get_args(Exact):
@@ -140,7 +150,7 @@ class Symmetric(LabelNoise):
         return torch.where(chosen, redrawn, labels)
 
     def _matrix(self, rate: float, num_classes: int) -> Tensor:
-        _check_another_class(num_classes)
+        check_another_class(num_classes)
         spread = rate / (num_classes if self.include_true else num_classes - 1)
         stay = 1 - rate + spread if self.include_true else 1 - rate
         return torch.full((num_classes, num_classes), spread, dtype=torch.float64).fill_diagonal_(stay)
@@ -169,7 +179,7 @@ class Asymmetric(LabelNoise):
     """
 
     def __init__(self, rate: float, flips: FlipName | dict[int, int] = "cifar10", chained: bool = False) -> None:
-        _check_rate(rate)
+        check_rate(rate)
         check_flips(flips)
         self.rate = rate
         self.flips = flips
@@ -182,7 +192,7 @@ class Asymmetric(LabelNoise):
 
     def transition_matrix(self, num_classes: int) -> Tensor:
         """Return the identity but for the rows of the map; chained flips are one matrix too, their product."""
-        _check_another_class(num_classes)
+        check_another_class(num_classes)
         matrix = torch.eye(num_classes, dtype=torch.float64)
         for source, target in flips_among(self.flips, num_classes).items():
             rows = slice(None) if self.chained else slice(source, source + 1)
@@ -205,7 +215,7 @@ class PairFlip(LabelNoise):
     """
 
     def __init__(self, rate: float) -> None:
-        _check_rate(rate)
+        check_rate(rate)
         self.rate = rate
 
     @property

@@ -11,6 +11,7 @@ from torch import Tensor
 from torchvision import datasets
 from torchvision.transforms.v2 import functional
 
+from noisy_lightning.data.cifar100_classes import FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 
 
@@ -40,9 +41,17 @@ MNIST_FILES = {
 
 def cifar10_files() -> dict[str, str]:
     """Return the files of CIFAR-10 below its root, each with its MD5."""
-    c = datasets.CIFAR10
-    listed = [*c.train_list, *c.test_list, [c.meta["filename"], c.meta["md5"]]]
-    return {f"{c.base_folder}/{name}": md5 for name, md5 in listed}
+    return _cifar_files(datasets.CIFAR10)
+
+
+def cifar100_files() -> dict[str, str]:
+    """Return the files of CIFAR-100 below its root, each with its MD5."""
+    return _cifar_files(datasets.CIFAR100)
+
+
+def _cifar_files(dataset: type[datasets.CIFAR10]) -> dict[str, str]:
+    listed = [*dataset.train_list, *dataset.test_list, [dataset.meta["filename"], dataset.meta["md5"]]]
+    return {f"{dataset.base_folder}/{name}": md5 for name, md5 in listed}
 
 
 def fetch_cifar10(root: Path, download: bool) -> None:
@@ -52,6 +61,15 @@ def fetch_cifar10(root: Path, download: bool) -> None:
         InputError: A file is damaged, or missing and not to be had.
     """
     _fetch("CIFAR-10", root, cifar10_files(), datasets.CIFAR10, datasets.CIFAR10.url, download)
+
+
+def fetch_cifar100(root: Path, download: bool) -> None:
+    """Make sure that CIFAR-100 (Krizhevsky, 2009) lies below `root`.
+
+    Raises:
+        InputError: A file is damaged, or missing and not to be had.
+    """
+    _fetch("CIFAR-100", root, cifar100_files(), datasets.CIFAR100, datasets.CIFAR100.url, download)
 
 
 def fetch_mnist(root: Path, download: bool) -> None:
@@ -67,6 +85,20 @@ def load_cifar10(root: Path, train: bool) -> Source:
     """Return the 50,000 training or the 10,000 test images of CIFAR-10, in torchvision's order."""
     data = datasets.CIFAR10(root, train=train)
     return Source(torch.from_numpy(data.data), torch.tensor(data.targets))
+
+
+def load_cifar100(root: Path, train: bool, coarse: bool = False) -> Source:
+    """Return the 50,000 training or the 10,000 test images of CIFAR-100, in torchvision's order.
+
+    Args:
+        root: Folder that `fetch_cifar100` has verified.
+        train: The training images, not the test images.
+        coarse: Label them with their 20 superclasses instead of their 100 classes.
+    """
+    data = datasets.CIFAR100(root, train=train)
+    labels = torch.tensor(data.targets)
+    # Torchvision leaves out the coarse labels in the files, which are a function of the fine ones.
+    return Source(torch.from_numpy(data.data), torch.tensor(FINE_TO_COARSE)[labels] if coarse else labels)
 
 
 def load_mnist(root: Path, train: bool) -> Source:

@@ -1,22 +1,29 @@
+import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from jsonargparse import auto_cli
 from torch.nn import functional as F
+from torchvision import datasets
 
 from noisy_lightning.data import (
     CIFAR10,
+    CIFAR100,
     MNIST,
     Asymmetric,
     Digits,
     LabelNoise,
+    NoisyDataModule,
     NoNoise,
     PairFlip,
     Symmetric,
     datamodule,
 )
+from noisy_lightning.data.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.data.labels import realised_rate
 from noisy_lightning.errors import InputError
 from tests.fabricated import COUNT, fabricate
@@ -186,6 +193,58 @@ def test_a_test_set_has_a_plain_name(name: str) -> None:
 def test_a_test_set_with_further_classes_is_refused() -> None:
     data = Digits(test_sets={"more": Digits()})
     data.setup("fit")
-    data.class_names = ("0", "1")  # type: ignore[misc]
+    data.class_names = ("0", "1")
     with pytest.raises(InputError, match=r"data\.test_sets\.more .* 2 "):
         data.setup("test")
+
+
+# CIFAR-100
+
+
+def _cifar100(monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> CIFAR100:
+    images = torch.zeros(400, 32, 32, 3, dtype=torch.uint8)
+
+    def load(root: Path, train: bool) -> Any:
+        return SimpleNamespace(data=images.numpy(), targets=[label % 100 for label in range(400)])
+
+    monkeypatch.setattr(datasets, "CIFAR100", load)
+    data = CIFAR100(**{"noise": Asymmetric(0.4, "cifar100_superclass"), **arguments})
+    data.setup()
+    return data
+
+
+def test_cifar100_has_fine_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _cifar100(monkeypatch)
+    assert data.num_classes == len(set(data.class_names)) == 100
+    assert data.true_labels.tolist() == [label % 100 for label in range(400)]
+    assert torch.tensor(FINE_TO_COARSE)[data.labels].equal(torch.tensor(FINE_TO_COARSE)[data.true_labels])
+    assert 0 < int((~data.is_clean).sum()) < 400
+
+
+def test_cifar100_has_coarse_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _cifar100(monkeypatch, labels="coarse", noise=Symmetric(0.4))
+    assert data.num_classes == len(data.class_names) == 20
+    assert data.true_labels.bincount().tolist() == [20] * 20
+    names = [data.class_names[label] for label in data.true_labels[:100].tolist()]
+    assert names[CLASS_NAMES.index("maple_tree")] == "trees"
+    assert names[CLASS_NAMES.index("tank")] == "vehicles_2"
+    assert CIFAR100.class_names == CLASS_NAMES  # those of the class are left alone
+    assert _cifar100(monkeypatch).source.checksum() != data.source.checksum()
+
+
+def test_labels_are_fine_or_coarse() -> None:
+    with pytest.raises(InputError, match=r"^data\.labels must be fine or coarse, got 'medium'$"):
+        CIFAR100(labels="medium")  # type: ignore[arg-type]
+
+
+def test_cifar100_takes_the_arguments_of_every_data_set() -> None:
+    data = CIFAR100(Path("there"), batch_size=64, val_fraction=0.2)
+    assert (data.root, data.batch_size, data.val_fraction, data.num_samples) == (Path("there"), 64, 0.2, 50_000)
+    # The parser of the command line finds them too.
+    spec = {"class_path": "noisy_lightning.data.CIFAR100", "init_args": {"labels": "coarse", "batch_size": 32}}
+    parsed = auto_cli(_as_given, args=["--data", json.dumps(spec)], as_positional=False)
+    assert (parsed.num_classes, parsed.batch_size) == (20, 32)
+
+
+def _as_given(data: NoisyDataModule) -> NoisyDataModule:
+    return data

@@ -13,9 +13,10 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 import noisy_lightning.data
+from noisy_lightning.data import InstanceDependent, LabelFile, PartDependent, PolynomialMargin
 from noisy_lightning.data.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.data.flip_maps import flips_among
-from noisy_lightning.data.labels import label_hash, noise_arguments, realised_matrix, realised_rate
+from noisy_lightning.data.labels import expected_rate, label_hash, noise_arguments, realised_matrix, realised_rate
 from noisy_lightning.data.noise import Asymmetric, LabelNoise, NoNoise, PairFlip, Symmetric, TransitionMatrix
 from noisy_lightning.data.transition import sample_labels
 from noisy_lightning.errors import InputError
@@ -25,8 +26,34 @@ LABEL_FILES = Path(__file__).parents[2].parent / "shared" / "data" / "labels"
 
 THREE_CLASSES = [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [0.3, 0.7, 0.0]]
 
+
+# Makes a noise that reads a file about these labels of K classes, and writes the file to the folder.
+Maker = Callable[[Path, Tensor, int], LabelNoise]
+
+
+def label_file(folder: Path, labels: Tensor, num_classes: int) -> LabelNoise:
+    given = torch.randint(num_classes, (len(labels),), generator=seeded(8)).tolist()
+    (folder / "given.csv").write_text("label_noisy\n" + "".join(f"{label}\n" for label in given))
+    return LabelFile(folder / "given.csv")
+
+
+def scores_file(folder: Path, labels: Tensor, num_classes: int) -> Path:
+    logits = torch.randn(len(labels), num_classes, dtype=torch.float64, generator=seeded(9))
+    logits += 6.0 * (torch.arange(num_classes) == labels.unsqueeze(1))
+    np.save(folder / "scores.npy", logits.softmax(1).numpy())
+    return folder / "scores.npy"
+
+
+def instance_dependent(folder: Path, labels: Tensor, num_classes: int) -> LabelNoise:
+    return InstanceDependent(0.4, scores_file(folder, labels, num_classes))
+
+
+def polynomial_margin(folder: Path, labels: Tensor, num_classes: int) -> LabelNoise:
+    return PolynomialMargin(0.4, scores_file(folder, labels, num_classes))
+
+
 # Every class that the package has, with the class counts that each example is for.
-EXAMPLES: list[tuple[LabelNoise, list[int]]] = [
+EXAMPLES: list[tuple[LabelNoise | Maker, list[int]]] = [
     (NoNoise(), [1, 2, 10]),
     *((Symmetric(rate), [2, 10, 100]) for rate in (0.0, 0.05, 0.4, 0.8, 1.0)),
     *((Symmetric(rate, include_true=True), [2, 10, 100]) for rate in (0.0, 0.4, 1.0)),
@@ -45,12 +72,26 @@ EXAMPLES: list[tuple[LabelNoise, list[int]]] = [
     (Asymmetric(0.2, {0: 2, 2: 1}), [3, 10]),
     (PairFlip(0.45), [2, 10, 100]),
     (TransitionMatrix(THREE_CLASSES), [3]),
+    (PartDependent(0.4), [2, 10]),
+    (PartDependent(0.3, std=0.0), [2, 100]),
+    (label_file, [1, 2, 10]),
+    (instance_dependent, [2, 10, 100]),
+    (polynomial_margin, [2, 10, 100]),
 ]
 
-CASES = [
-    pytest.param(noise, k, id=f"{type(noise).__name__}-{'-'.join(map(str, vars(noise).values()))[:40]}-{k}")
+
+def title(example: LabelNoise | Maker) -> str:
+    if isinstance(example, LabelNoise):
+        return f"{type(example).__name__}-{'-'.join(map(str, vars(example).values()))[:40]}"
+    return str(getattr(example, "__name__", example))
+
+
+CASES = [pytest.param(example, k, id=f"{title(example)}-{k}") for example, counts in EXAMPLES for k in counts]
+MATRIX_CASES = [
+    pytest.param(noise, k, id=f"{title(noise)}-{k}")
     for noise, counts in EXAMPLES
     for k in counts
+    if isinstance(noise, LabelNoise) and noise.transition_matrix(k) is not None
 ]
 
 PINNED = {
@@ -61,6 +102,7 @@ PINNED = {
     Asymmetric(0.4): "8566375e7f420e3da2797241f6fe5a4b8caa28caa0635ca5289c7449f1b5be44",
     Asymmetric(0.4, chained=True): "511d136f1a7c8b74ce8775959647452a1c05eef6f7d1437d7cca62d7e79238e7",
     PairFlip(0.45): "2df788bb1d0f3b46f1eda2bf777dd3a47e5e51e8cefbb072cb95bcced71251eb",
+    PartDependent(0.4): "77038e210d419b24a2a8f657b34a44c0d487ff41dfeb7ca434cc1228f30d9463",
 }
 
 
@@ -78,8 +120,20 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def pictures(count: int) -> Tensor:
+    return torch.randint(256, (count, 4, 4, 3), dtype=torch.uint8, generator=seeded(7)).permute(0, 3, 1, 2)
+
+
 def draw(noise: LabelNoise, labels: Tensor, num_classes: int, seed: int = 0) -> Tensor:
-    return noise.corrupt(labels, None, num_classes, seeded(seed))
+    return noise.corrupt(labels, pictures(len(labels)), num_classes, seeded(seed))
+
+
+def made(example: LabelNoise | Maker, folder: Path, labels: Tensor, num_classes: int) -> LabelNoise:
+    return example if isinstance(example, LabelNoise) else example(folder, labels, num_classes)
+
+
+def all_made(folder: Path) -> list[LabelNoise]:
+    return [made(example, folder, torch.arange(3), 3) for example, _ in EXAMPLES]
 
 
 def balanced(num_classes: int, per_class: int) -> Tensor:
@@ -89,14 +143,14 @@ def balanced(num_classes: int, per_class: int) -> Tensor:
 # --- The contract of every class
 
 
-def test_every_class_has_examples_and_is_final() -> None:
+def test_every_class_has_examples_and_is_final(tmp_path: Path) -> None:
     classes = noise_classes()
-    assert {cls.__name__ for cls in classes} == {type(noise).__name__ for noise, _ in EXAMPLES}
+    assert {cls.__name__ for cls in classes} == {type(noise).__name__ for noise in all_made(tmp_path)}
     assert all(getattr(cls, "__final__", False) for cls in classes)
 
 
-def test_every_argument_is_kept_under_its_name() -> None:
-    for noise, _ in EXAMPLES:
+def test_every_argument_is_kept_under_its_name(tmp_path: Path) -> None:
+    for noise in all_made(tmp_path):
         assert all(hasattr(noise, name) for name in inspect.signature(type(noise)).parameters)
 
 
@@ -104,21 +158,23 @@ def as_given(noise: LabelNoise) -> LabelNoise:
     return noise
 
 
-@pytest.mark.parametrize("noise", [noise for noise, _ in EXAMPLES])
-def test_the_command_line_makes_the_same_noise_of_its_arguments(noise: LabelNoise) -> None:
+@pytest.mark.parametrize("example", [pytest.param(example, id=title(example)) for example, _ in EXAMPLES])
+def test_the_command_line_makes_the_same_noise_of_its_arguments(example: LabelNoise | Maker, tmp_path: Path) -> None:
+    noise = made(example, tmp_path, torch.arange(3), 3)
     spec = {"class_path": f"{type(noise).__module__}.{type(noise).__name__}", "init_args": noise_arguments(noise)}
     parsed = auto_cli(as_given, args=["--noise", json.dumps(spec)], as_positional=False)
     assert type(parsed) is type(noise)
     assert noise_arguments(parsed) == noise_arguments(noise)
 
 
-@pytest.mark.parametrize(("noise", "num_classes"), CASES)
-def test_seeded_in_range_and_leaves_its_input(noise: LabelNoise, num_classes: int) -> None:
+@pytest.mark.parametrize(("example", "num_classes"), CASES)
+def test_seeded_in_range_and_leaves_its_input(example: LabelNoise | Maker, num_classes: int, tmp_path: Path) -> None:
     labels = torch.randint(num_classes, (500,), generator=seeded(1))
+    noise = made(example, tmp_path, labels, num_classes)
     before = labels.clone()
     first, again, other = (draw(noise, labels, num_classes, seed) for seed in (3, 3, 4))
     assert torch.equal(labels, before)
-    assert first.data_ptr() != labels.data_ptr()
+    assert first.data_ptr() not in (labels.data_ptr(), again.data_ptr())
     assert first.shape == labels.shape
     assert first.dtype == torch.int64
     assert int(first.min()) >= 0
@@ -126,18 +182,33 @@ def test_seeded_in_range_and_leaves_its_input(noise: LabelNoise, num_classes: in
     assert torch.equal(first, again)
     matrix = noise.transition_matrix(num_classes)
     certain = matrix is not None and bool(((matrix == 0) | (matrix == 1)).all())
-    assert torch.equal(first, other) == certain
+    assert torch.equal(first, other) == (certain or isinstance(noise, LabelFile | InstanceDependent))
 
 
-@pytest.mark.parametrize(("noise", "num_classes"), CASES)
+@pytest.mark.parametrize(("example", "num_classes"), CASES)
 @pytest.mark.parametrize("size", [0, 1])
-def test_no_sample_and_one_sample(noise: LabelNoise, num_classes: int, size: int) -> None:
-    given = draw(noise, torch.zeros(size, dtype=torch.int64), num_classes)
+def test_no_sample_and_one_sample(example: LabelNoise | Maker, num_classes: int, size: int, tmp_path: Path) -> None:
+    labels = torch.zeros(size, dtype=torch.int64)
+    given = draw(made(example, tmp_path, labels, num_classes), labels, num_classes)
     assert given.shape == (size,)
     assert given.dtype == torch.int64
 
 
-@pytest.mark.parametrize(("noise", "num_classes"), CASES)
+@pytest.mark.parametrize(("example", "num_classes"), CASES)
+def test_measured_rate_is_what_the_manifest_expects(
+    example: LabelNoise | Maker, num_classes: int, tmp_path: Path
+) -> None:
+    labels = balanced(num_classes, 20_000 // num_classes)
+    noise = made(example, tmp_path, labels, num_classes)
+    expected = expected_rate(noise, labels, num_classes)
+    if expected is None:
+        assert isinstance(noise, LabelFile)
+        return
+    measured = realised_rate(labels, draw(noise, labels, num_classes, seed=6))
+    assert measured == pytest.approx(expected, abs=5 * (expected * (1 - expected) / len(labels)) ** 0.5)
+
+
+@pytest.mark.parametrize(("noise", "num_classes"), MATRIX_CASES)
 def test_nominal_matrix_is_a_transition_matrix(noise: LabelNoise, num_classes: int) -> None:
     matrix = noise.transition_matrix(num_classes)
     assert matrix is not None
@@ -145,10 +216,11 @@ def test_nominal_matrix_is_a_transition_matrix(noise: LabelNoise, num_classes: i
     assert matrix.dtype == torch.float64
     assert float(matrix.min()) >= 0
     torch.testing.assert_close(matrix.sum(1), torch.ones(num_classes, dtype=torch.float64), rtol=0, atol=1e-12)
+    assert noise.nominal_rate is not None
     assert 0 <= noise.nominal_rate <= 1
 
 
-@pytest.mark.parametrize(("noise", "num_classes"), CASES)
+@pytest.mark.parametrize(("noise", "num_classes"), MATRIX_CASES)
 def test_measured_matrix_is_the_nominal_one(noise: LabelNoise, num_classes: int) -> None:
     per_class = 20_000 // num_classes
     labels = balanced(num_classes, per_class)
@@ -401,8 +473,9 @@ def test_noise_that_does_not_fit_the_data(noise: LabelNoise, num_classes: int, m
         draw(noise, torch.zeros(3, dtype=torch.int64), num_classes)
 
 
-@pytest.mark.parametrize(("noise", "num_classes"), CASES)
-def test_labels_that_are_no_classes(noise: LabelNoise, num_classes: int) -> None:
+@pytest.mark.parametrize(("example", "num_classes"), CASES)
+def test_labels_that_are_no_classes(example: LabelNoise | Maker, num_classes: int, tmp_path: Path) -> None:
+    noise = made(example, tmp_path, torch.tensor([0, -1]), num_classes)
     with pytest.raises(InputError, match=r"^labels must be in \[0, \d+\], got -1$"):
         draw(noise, torch.tensor([0, -1]), num_classes)
     with pytest.raises(InputError, match=rf"^labels must be in \[0, \d+\], got {num_classes}$"):

@@ -40,6 +40,24 @@ def cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def cifar100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write CIFAR-100's files with four images each and tell torchvision their checksums."""
+    folder = tmp_path / datasets.CIFAR100.base_folder
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for listed in ("train_list", "test_list"):
+        ((name, _),) = getattr(datasets.CIFAR100, listed)
+        pixels = random.integers(0, 256, (4, 3072), dtype=np.uint8)
+        # As published: apple in fruit, aquarium_fish in fish, baby in people, wolf in large_carnivores.
+        content = {"data": pixels, "fine_labels": [0, 1, 2, 97], "coarse_labels": [4, 1, 14, 8]}
+        (folder / name).write_bytes(pickle.dumps(content))
+        monkeypatch.setattr(datasets.CIFAR100, listed, [[name, _md5(folder / name)]])
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": ["apple"]}))
+    monkeypatch.setattr(datasets.CIFAR100, "meta", datasets.CIFAR100.meta | {"md5": _md5(folder / "meta")})
+    return tmp_path
+
+
+@pytest.fixture
 def mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write MNIST's files with three images each and declare their checksums."""
     folder = tmp_path / "MNIST" / "raw"
@@ -62,6 +80,30 @@ def test_cifar10_is_read_in_its_order(cifar10: Path) -> None:
     assert train.images[0].permute(2, 0, 1).flatten().tolist() == first.tolist()
     assert len(test.labels) == 4
     assert train.checksum() != test.checksum()
+
+
+def test_cifar100_is_read_in_its_order(cifar100: Path) -> None:
+    sources.fetch_cifar100(cifar100, download=False)
+    for train, name in ((True, "train"), (False, "test")):
+        content = pickle.loads((cifar100 / datasets.CIFAR100.base_folder / name).read_bytes())
+        fine, coarse = (sources.load_cifar100(cifar100, train, coarse) for coarse in (False, True))
+        assert fine.images.dtype == torch.uint8
+        assert fine.images.permute(0, 3, 1, 2).flatten(1).tolist() == content["data"].tolist()
+        assert fine.images.equal(coarse.images)
+        assert fine.labels.tolist() == content["fine_labels"]
+        assert coarse.labels.tolist() == content["coarse_labels"]
+        assert fine.labels.dtype == coarse.labels.dtype == torch.int64
+
+
+def test_cifar100_has_its_published_checksums(cifar100: Path) -> None:
+    damaged = cifar100 / datasets.CIFAR100.base_folder / "train"
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"CIFAR-100 in .* is damaged: cifar-100-python/train should have the MD5"):
+        sources.fetch_cifar100(cifar100, download=True)
+    damaged.unlink()
+    message = r"data\.root: CIFAR-100 is not in .*cifar-100-python.tar.gz.*train \(MD5 \w{32}\)$"
+    with pytest.raises(InputError, match=message):
+        sources.fetch_cifar100(cifar100, download=False)
 
 
 def test_mnist_is_read_in_its_order(mnist: Path) -> None:
