@@ -14,8 +14,12 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
     fabricate(monkeypatch)
-    # What these would download is replaced by random weights.
-    untrained = ("--model.backbone.pretrained", "false") if "pretrained: true" in config.read_text() else ()
+    # Pretrained weights are replaced by random ones.
+    untrained: tuple[str, ...] = ()
+    if "pretrained: true" in config.read_text():
+        untrained += ("--model.backbone.pretrained", "false")
+    if "checkpoint_path: runs/" in config.read_text():
+        untrained += ("--model.backbone.checkpoint_path", "null")
     assert run("fit", "--config", str(config), *QUICK, *untrained) == 0
     assert run("test", f"runs/{config.stem}/0") == 0
 

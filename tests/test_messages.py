@@ -38,7 +38,10 @@ from tests.conftest import SMALL
             ["--model.method", "DynamicWeights", "--model.method.threshold", "0"],
             "threshold must be in (0, 1], got 0.0",
         ),
-        (["--model.method", "DynamicWeights", "--model.method.mode", "as_told"], "model.method.mode: Expected a typing.Literal["),
+        (
+            ["--model.method", "DynamicWeights", "--model.method.mode", "as_told"],
+            "model.method.mode: Expected a typing.Literal[",
+        ),
         (["--model.frozen_epochs", "-1"], "model.frozen_epochs must be at least 0, got -1"),
         (["--model.body_lr", "0"], "model.body_lr must be above 0, got 0.0"),
         (["--data.test_sets", "{mnist: MNIS}"], "no class is called 'MNIS'; did you mean MNIST?"),
