@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all bench format clean
+.PHONY: help install demo test test-all study3 bench format clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
 
 install: $(READY) ## Set up .venv with the tested versions of everything
 
@@ -37,6 +37,11 @@ test: $(READY) ## Lint, check types and run the tests
 
 test-all: $(READY) ## The same with the slow tests, some of which want real data sets
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m ''
+
+study3: $(READY) ## Select labels by INCV, then train on them: hours on a GPU
+	$(BIN)/noisy-lightning clean --config configs/incv_sym50.yaml --run.version study3
+	$(BIN)/noisy-lightning fit --config configs/incv_co_teaching_sym50.yaml --data.selection runs/incv_sym50/study3/selection.csv --run.version study3
+	$(BIN)/noisy-lightning test runs/incv_co_teaching_sym50/study3
 
 bench: $(READY) ## Measure speed against a bare loop and the usual pipeline
 	$(BIN)/python -m tests.benchmark

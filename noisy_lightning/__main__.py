@@ -4,4 +4,5 @@ import sys
 
 from noisy_lightning.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # not in the processes that train folds, which import it again
+    sys.exit(main())

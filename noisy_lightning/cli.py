@@ -1,4 +1,4 @@
-"""The command line: noisy-lightning {fit,validate,test,predict,noise,doctor}."""
+"""The command line: noisy-lightning {fit,validate,test,predict,noise,clean,doctor}."""
 
 import sys
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ noisy-lightning: train image classifiers on data whose labels are partly wrong.
   noisy-lightning validate RUN [best|last|FILE]                   accuracy on the noisy validation part
   noisy-lightning predict RUN [best|last|FILE]                    class probabilities of all training images
   noisy-lightning noise --config configs/sce_resnet18.yaml        draw the labels, show their noise; no training
+  noisy-lightning clean --config configs/incv_sym50.yaml          find out which labels to trust; a file and a page
   noisy-lightning doctor --config configs/sce_resnet18.yaml       check files, labels, memory, disk and devices
 
 RUN is a run's folder, such as runs/sce_resnet18/0. Any key of the configuration can be given on the command line:
@@ -44,6 +45,10 @@ def main(args: Sequence[str] | None = None) -> int:
             from noisy_lightning.noise_command import run_noise  # noqa: PLC0415
 
             run_noise(args[1:])
+        elif args[0] == "clean":
+            from noisy_lightning.clean_command import run_clean  # noqa: PLC0415
+
+            run_clean(args[1:])
         elif args[0] == "doctor":
             from noisy_lightning.doctor_command import run_doctor  # noqa: PLC0415
 

@@ -108,9 +108,10 @@ def sample_grid(
     images: NDArray[np.uint8],
     given: Sequence[str],
     true: Sequence[str | None],
-    loss: Floats,
+    values: Floats,
     title: str = "",
     columns: int = 8,
+    measure: str = "loss",
 ) -> Figure:
     """Show samples with their given names in bold, blue where these are true, vermilion where they are not.
 
@@ -118,9 +119,10 @@ def sample_grid(
         images: (n, C, H, W), C of 1 or 3.
         given: n names.
         true: n names, None where unknown.
-        loss: (n,).
+        values: (n,) what the samples are shown for.
         title: such as the epoch.
         columns: pictures in a row, each 100 pixels wide.
+        measure: what the values are.
     """
     rows = max(1, -(-len(images) // columns))
     step = 1 + _TEXT_ROWS / 8
@@ -136,7 +138,7 @@ def sample_grid(
             interpolation="nearest",
         )
         colour = OTHER if true[i] is None else CLEAN if true[i] == given[i] else NOISY
-        lines = [given[i], "" if true[i] is None else f"true: {true[i]}", f"loss {loss[i]:.2f}"]
+        lines = [given[i], "" if true[i] is None else f"true: {true[i]}", f"{measure} {values[i]:.2f}"]
         text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8}
         axes.text(x + 0.5, y + 1.02, lines[0], color=colour, weight="bold", **text)
         axes.text(x + 0.5, y + 1.17, "\n".join(line for line in lines[1:] if line), color=_INK, **text)
@@ -168,7 +170,7 @@ def transition_matrices(
         shown = np.where(matrix.any(1, keepdims=True), matrix, np.nan)
         image = axes.imshow(shown, cmap=_SHARES, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
         axes.set_facecolor("#D9D9D9")
-        axes.set_title(f"{name}, rows true, columns given", loc="left", fontsize=10, color=_INK)
+        axes.set_title(f"{name}, rows true", loc="left", fontsize=10, color=_INK)
         axes.set_xticks(range(len(class_names)), class_names, rotation=90)
         axes.set_yticks(range(len(class_names)), class_names)
         axes.tick_params(colors=_INK, length=0, labelsize=9 if numbers else 6)
@@ -181,6 +183,57 @@ def transition_matrices(
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.ax.tick_params(colors=_INK, length=0, labelsize=8)
     bar.outline.set_visible(False)
+    return figure
+
+
+def selection_quality(iterations: Sequence[tuple[float, float]], title: str = "") -> Figure:
+    """Draw label precision and label recall of a selection over its iterations.
+
+    Args:
+        iterations: (label precision, label recall) after each, in [0, 1].
+        title: what selected from what.
+    """
+    figure = _figure(4.8, 3.4, title)
+    axes = figure.subplots()
+    numbers = range(1, len(iterations) + 1)
+    for name, colour, values in zip(
+        ("label precision", "label recall"), (CLEAN, NOISY), zip(*iterations, strict=True), strict=True
+    ):
+        axes.plot(numbers, values, color=colour, marker="o", label=name)
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(axes, "Selected labels: how many are right, of all right ones", "iteration")
+    return figure
+
+
+def cross_validation_over_rates(
+    theory: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    measured: Mapping[float, Mapping[str, float]],
+    title: str = "",
+) -> Figure:
+    """Draw what cross-validation on noisy labels measured, and what its theory says, over the noise rate.
+
+    Args:
+        theory: noise rates and values by measure: accuracy, label_precision, label_recall; all in [0, 1].
+        measured: by noise rate, the value of each measure.
+        title: what data and noise this is.
+    """
+    figure = _figure(5.4, 3.8, title)
+    axes = figure.subplots()
+    looks = {
+        "accuracy": ("accuracy on given labels", OTHER, "s"),
+        "label_precision": ("label precision", CLEAN, "o"),
+        "label_recall": ("label recall", NOISY, "^"),
+    }
+    for name, (label, colour, marker) in looks.items():
+        axes.plot(*theory[name], color=colour, label=label)
+        values = [point[name] for point in measured.values()]
+        axes.plot(list(measured), values, color=colour, marker=marker, linestyle="none")
+    axes.set_ylim(0, 1.02)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _finish(axes, f"Lines: theory; marks: measured (n = {len(measured)})", "noise rate")
     return figure
 
 

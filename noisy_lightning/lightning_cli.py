@@ -21,7 +21,7 @@ from torch import optim
 from torch.utils.tensorboard import SummaryWriter
 
 # Imported for their classes: the command line finds by its short name what has been imported.
-from noisy_lightning import backbones, data, losses, methods
+from noisy_lightning import backbones, data, losses, methods, selectors
 from noisy_lightning.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, RandomState
 from noisy_lightning.callbacks.metrics_table import MetricsTable
 from noisy_lightning.callbacks.progress_bar import RunProgress
@@ -30,6 +30,7 @@ from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.callbacks.step_hooks import NoProfiler
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
+from noisy_lightning.files import replacing
 from noisy_lightning.measures import OF_TRUE_LABELS
 from noisy_lightning.messages import explain
 from noisy_lightning.module import NoisyClassifier
@@ -112,7 +113,7 @@ class Parser(LightningArgumentParser):
         """Raise an InputError; parsers within this one keep raising their own, which names their place."""
         if not self.exit_on_error:
             super().error(message, ex)
-        names = [name for package in (backbones, data, losses, methods) for name in package.__all__]
+        names = [name for package in (backbones, data, losses, methods, selectors) for name in package.__all__]
         names += [name for package in (optim, optim.lr_scheduler) for name in vars(package) if name[0].isupper()]
         options = [option for action in self._actions for option in action.option_strings if "help" not in option]
         raise InputError(explain(message, names, options)) from None
@@ -301,7 +302,8 @@ class NoisyCLI(LightningCLI):
             folder = self.run_folder.path if self.run_folder else path.parent
             file = folder / f"predictions_{path.stem}.npz"
             arrays: dict[str, Any] = {name: column[order].numpy() for name, column in columns.items()}
-            np.savez_compressed(file, **arrays)
+            with replacing(file) as staged, staged.open("wb") as archive:
+                np.savez_compressed(archive, **arrays)
             print(f"{file}: {', '.join(f'{name} {tuple(column.shape)}' for name, column in columns.items())}")
 
     def _evaluate(self, command: str, arguments: dict[str, Any]) -> None:

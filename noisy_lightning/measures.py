@@ -38,6 +38,8 @@ class EpochRecord(NamedTuple):
     """(N,) how far the method let the sample take part, in [0, 1]; NaN where not seen; None: not recorded."""
     labels: Ints | None = None
     """(N,) given labels in this epoch, where labels are drawn anew; None: the run's own."""
+    margin: Floats | None = None
+    """(N,) logit of the given label minus the largest other one; NaN where not seen; None: not recorded."""
 
 
 def measure(record: EpochRecord, labels: Ints, true_labels: Ints) -> dict[str, float]:

@@ -40,7 +40,7 @@ def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str
     owner = _class(tried[-1]) if tried else _class(shown[0]) if shown else None
     text = "\n".join(lines)
     if option := re.search(r"^Option '([\w.]+)' is not accepted", text, re.MULTILINE):
-        taken = inspect.signature(owner).parameters if owner else ()
+        taken = _arguments(owner) if owner else []
         subject = f"{owner.__name__} takes no" if owner else "there is no"
         return f"{where}{subject} '{option[1]}'{_close(option[1], taken)}"
     if required := re.search(r"^the following arguments are required: (.*)", text, re.MULTILINE):
@@ -65,6 +65,17 @@ def _class(class_path: str) -> type:
     module, _, name = class_path.rpartition(".")
     found: type = getattr(import_module(module), name)
     return found
+
+
+def _arguments(owner: type) -> list[str]:
+    """Return the names that a constructor takes, and those of its parents' to which it hands the others on."""
+    names: list[str] = []
+    for parent in owner.__mro__[:-1]:
+        parameters = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]  # reads, calls nothing
+        names += [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]
+        if not any(one.kind is one.VAR_KEYWORD for one in parameters):
+            break
+    return names
 
 
 def _close(word: str, candidates: Iterable[str]) -> str:

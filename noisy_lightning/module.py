@@ -114,9 +114,11 @@ class NoisyClassifier(L.LightningModule):
             super().__setattr__(name, value)
 
     def setup(self, stage: str) -> None:
-        """Have the training batches made in as many views as the method takes."""
+        """Have the training batches made of the samples, and in as many views, as the method takes."""
         if stage == "fit":
             self._data().views = self.method.views
+            if self.method.uses_candidates:
+                self._data().train_on_candidates()
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, K) for images (B, C, H, W)."""
@@ -251,7 +253,12 @@ class NoisyClassifier(L.LightningModule):
         data = self._data()
         labels = torch.full_like(data.labels, -1)
         labels[data.train_indices] = data.epoch_labels(self.current_epoch)[data.train_indices]
-        return Run(self.current_epoch, self.trainer.max_epochs or 0, labels, self._predict)
+        candidates: Tensor | None = None
+        if data.candidate_indices is not None:
+            candidates = torch.zeros_like(data.is_clean)
+            candidates[data.candidate_indices] = self.method.uses_candidates
+        epochs = self.trainer.max_epochs or 0
+        return Run(self.current_epoch, epochs, labels, self._predict, candidates, data.estimated_noise_rate)
 
     def _data(self) -> NoisyDataModule:
         return cast(NoisyDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]

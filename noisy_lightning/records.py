@@ -20,6 +20,7 @@ from noisy_lightning.measures import UNKNOWN, Bools, EpochRecord, Floats, Ints, 
 
 FOLDER = "records"
 NOISE_FILE = "noise.csv"
+_LARGEST_MARGIN = 65504.0  # in half precision
 _NAME = re.compile(r"epoch_(\d+)\.npz")
 
 
@@ -46,6 +47,8 @@ class Records:
     """(N,) "train" or "val"."""
     epoch_labels: Ints | None = None
     """(E, N) given labels of each epoch, where they were drawn anew for each; None: `labels` are those of all."""
+    margin: Floats | None = None
+    """(E, N) to half precision, as in `EpochRecord`; NaN in epochs that did not record it, None where none did."""
 
     @property
     def is_clean(self) -> Bools:
@@ -62,7 +65,8 @@ class Records:
         """Return the record in row `row` of the arrays."""
         kept = None if self.kept is None else self.kept[row]
         labels = None if self.epoch_labels is None else self.epoch_labels[row]
-        return EpochRecord(self.loss[row], self.confidence[row], self.prediction[row], kept, labels)
+        margin = None if self.margin is None else self.margin[row]
+        return EpochRecord(self.loss[row], self.confidence[row], self.prediction[row], kept, labels, margin)
 
     def measures(self) -> dict[str, Floats]:
         """Return every measure of `measure` over the epochs, each (E,), NaN in epochs where it is unknown."""
@@ -77,7 +81,7 @@ def write_epoch(folder: Path, epoch: int, record: EpochRecord) -> Path:
     Args:
         folder: the run's folder of records; made if missing.
         epoch: counted from 0.
-        record: confidence and participation are stored to half precision.
+        record: confidence, margin and participation are stored to half precision.
 
     Returns:
         The file.
@@ -93,6 +97,8 @@ def write_epoch(folder: Path, epoch: int, record: EpochRecord) -> Path:
         rows["kept"] = record.kept.astype(np.float16)
     if record.labels is not None:
         rows["labels"] = record.labels.astype(np.int16)
+    if record.margin is not None:
+        rows["margin"] = record.margin.clip(-_LARGEST_MARGIN, _LARGEST_MARGIN).astype(np.float16)
     # An .npz as numpy writes it, but at zlib's fastest level: half the time for 1 % more space.
     with replacing(path) as staged, zipfile.ZipFile(staged, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name, row in rows.items():
@@ -126,7 +132,7 @@ def load(run: str | Path) -> Records:
     shape = (len(epochs), len(labels))
     loss, confidence = np.empty(shape, np.float32), np.empty(shape, np.float32)
     prediction = np.empty(shape, np.int16)
-    kept = epoch_labels = None
+    kept = epoch_labels = margin = None
     for row, epoch in enumerate(epochs):
         record = _read_epoch(found[int(epoch)], len(labels))
         loss[row], confidence[row], prediction[row] = record["loss"], record["confidence"], record["prediction"]
@@ -140,7 +146,10 @@ def load(run: str | Path) -> Records:
             # An epoch without such a row, the first one, has the labels of the run.
             epoch_labels = np.tile(labels, (len(epochs), 1)) if epoch_labels is None else epoch_labels
             epoch_labels[row] = record["labels"]
-    return Records(run, epochs, loss, confidence, prediction, kept, labels, true_labels, split, epoch_labels)
+        if "margin" in record:
+            margin = np.full(shape, np.nan, np.float32) if margin is None else margin
+            margin[row] = record["margin"]
+    return Records(run, epochs, loss, confidence, prediction, kept, labels, true_labels, split, epoch_labels, margin)
 
 
 def _find_epochs(folder: Path) -> dict[int, Path]:

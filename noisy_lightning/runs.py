@@ -62,7 +62,7 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run came to its end."""
-        return "epochs" in self.read_result()
+        return not self.read_result().keys().isdisjoint(("epochs", "selected"))
 
     def checkpoint(self, name: str) -> Path:
         """Return the file of a checkpoint.
@@ -195,7 +195,8 @@ def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFol
 def _identity(config: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the outcome of a run."""
     return {
-        key: config.get(key) for key in ("seed_everything", "trainer", "model", "data", "recorder", "monitor", "oracle")
+        key: config.get(key)
+        for key in ("seed_everything", "trainer", "model", "data", "recorder", "monitor", "oracle", "selector")
     }
 
 

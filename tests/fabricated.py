@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from noisy_lightning import fold_runs
 from noisy_lightning.data import (
     CIFAR10,
     CIFAR100,
@@ -27,6 +28,12 @@ COUNT = 60
 # What makes any configuration a matter of seconds.
 QUICK: tuple[str, ...] = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
 QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "30")
+
+
+def quickly(config: Path) -> tuple[str, ...]:
+    """Return what makes a configuration for `clean` a matter of seconds."""
+    once = ("--selector.iterations", "1") if "iterations:" in config.read_text() else ()
+    return (*QUICK, "--selector.epochs", "1", *once)
 
 
 def clothing1m(data: Clothing1M) -> Listings:
@@ -78,6 +85,8 @@ def fabricate(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(datamodule, f"load_{name}", loader(dataset.image_shape))
         monkeypatch.setattr(dataset, "num_samples", COUNT)
     monkeypatch.setattr(Clothing1M, "list_files", clothing1m)
+    # Other processes would have the real ones.
+    monkeypatch.setattr(fold_runs, "START", "fork")
     for own in (ImageFolder, ImageTable):
         monkeypatch.setattr(own, "list_files", my_images(own.list_files))
     true = torch.arange(COUNT) % 10

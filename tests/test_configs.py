@@ -1,17 +1,27 @@
 """Every configuration trains and is tested, on fabricated images of the right shape."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.fabricated import QUICK, fabricate
+from tests.fabricated import QUICK, fabricate, quickly
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+SELECTORS = [config for config in CONFIGS if "\nselector:" in config.read_text()]
+TRAININGS = [config for config in CONFIGS if config not in SELECTORS]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", SELECTORS, ids=lambda path: path.stem)
+def test_a_selection_runs(config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    fabricate(monkeypatch)
+    assert run("clean", "--config", str(config), *quickly(config)) == 0
+    assert Path(f"runs/{config.stem}/0/suspects.html").exists()
+
+
+@pytest.mark.parametrize("config", TRAININGS, ids=lambda path: path.stem)
 def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
     fabricate(monkeypatch)
     # Pretrained weights are replaced by random ones.
@@ -23,6 +33,10 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
     # Photographs are made small.
     if "image_size: 224" in config.read_text():
         options += ("--data.image_size", "32", "--data.crop_margin", "2")
+    if selection := re.search(r"--data.selection (runs/(\w+)/0/selection.csv)", config.read_text()):
+        selector = config.with_stem(selection[2])
+        assert run("clean", "--config", str(selector), *quickly(selector)) == 0
+        options += ("--data.selection", selection[1])
     assert run("fit", "--config", str(config), *QUICK, *options) == 0
     assert run("test", f"runs/{config.stem}/0") == 0
 
@@ -31,7 +45,8 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
 def test_a_configuration_explains_itself(config: Path) -> None:
     text = config.read_text()
     assert text.startswith("# ")
-    assert f"noisy-lightning fit --config configs/{config.name}" in text
+    command = "clean" if config in SELECTORS else "fit"
+    assert f"noisy-lightning {command} --config configs/{config.name}" in text
     content = yaml.safe_load(text)
     assert isinstance(content["seed_everything"], int)
     assert isinstance(content["data"]["init_args"]["seed"], int)

@@ -22,8 +22,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"callbacks"}),
     frozenset({"experiments", "selectors"}),
     frozenset({"lightning_cli"}),
-    frozenset({"data_parser"}),
-    frozenset({"doctor_command", "noise_command"}),
+    frozenset({"data_parser", "fold_runs"}),
+    frozenset({"clean_command", "doctor_command", "noise_command"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fabricated import QUICK, fabricate
+from tests.fabricated import QUICK, fabricate, quickly
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -40,14 +40,15 @@ def test_the_commands_run_in_order(
                 run(*command)
             assert stop.value.code == 0
         else:
-            assert run(*command, *(QUICK if command[0] == "fit" else ())) == 0, (command, capsys.readouterr().err)
+            options = quickly(Path(command[2])) if command[0] == "clean" else QUICK if command[0] == "fit" else ()
+            assert run(*command, *options) == 0, (command, capsys.readouterr().err)
     for block in _blocks("python"):
         if "load(" in block:
             exec(block, {})
 
 
 def test_all_other_commands_are_known() -> None:
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for command in _commands():
         if command[0] == "make":
             assert command[1] in targets

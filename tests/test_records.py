@@ -31,7 +31,8 @@ def run(tmp_path: Path) -> Path:
 
 def test_round_trip_with_a_gap_and_late_selection(run):
     write_epoch(run / "records", 0, RECORD._replace(kept=None))
-    write_epoch(run / "records", 11, RECORD)
+    margin = np.array([1.5, -0.25, 1e30, -1e30, 0, 2, np.nan], np.float32)
+    write_epoch(run / "records", 11, RECORD._replace(margin=margin))
     records = load(run)
     assert records.epochs.tolist() == [0, 11]
     np.testing.assert_array_equal(records.loss[1], LOSS)
@@ -39,6 +40,10 @@ def test_round_trip_with_a_gap_and_late_selection(run):
     np.testing.assert_array_equal(records.prediction, [PREDICTION, PREDICTION])
     assert records.kept is not None
     np.testing.assert_array_equal(records.kept, [[1, 1, 1, 1, 1, 1, np.nan], KEPT])
+    assert records.margin is not None
+    assert np.isnan(records.margin[0]).all()
+    np.testing.assert_array_equal(records.margin[1], [1.5, -0.25, 65504, -65504, 0, 2, np.nan])
+    assert records.epoch(1).margin is not None
     np.testing.assert_array_equal(records.labels, LABELS)
     np.testing.assert_array_equal(records.true_labels, TRUE_LABELS)
     assert records.split.tolist() == SPLIT

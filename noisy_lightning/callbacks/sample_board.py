@@ -109,7 +109,7 @@ class SampleBoard:
             data.train_images(torch.from_numpy(worst)).cpu().numpy(),
             given=names[labels[worst]],
             true=[_true_name(data.class_names, label) for label in true_labels[worst].tolist()],
-            loss=record.loss[worst],
+            values=record.loss[worst],
             title=f"epoch {epoch}: highest losses, given labels bold",
             columns=_GRID_COLUMNS,
         )

@@ -20,12 +20,12 @@ from noisy_lightning.records import FOLDER, drop_epochs, write_epoch
 from noisy_lightning.types import Batch, Step
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
-_LOSS, _CONFIDENCE, _MARK, _KEPT = range(4)
+_LOSS, _CONFIDENCE, _MARK, _KEPT, _MARGIN = range(_COLUMNS := 5)
 
 
 @without_idle_step_hooks
 class SampleRecorder(L.Callback):
-    """Keeps each training sample's loss, confidence in the given label and prediction, and what they tell.
+    """Keeps each training sample's loss, confidence in the given label, margin and prediction, and what they tell.
 
     Every epoch leaves one file in `<run>/records` (see `noisy_lightning.records`), the run being
     `trainer.default_root_dir`, and its measures as `train/...` in the loggers, whose x axis is the epoch, and in
@@ -42,7 +42,7 @@ class SampleRecorder(L.Callback):
     def __init__(self, pictures: bool = True, picture_epochs: Sequence[int] | None = None) -> None:
         self.pictures, self.picture_epochs = pictures, picture_epochs
         self._boards: list[SampleBoard] = []
-        self._table = torch.zeros(0, 4)
+        self._table = torch.zeros(0, _COLUMNS)
         self._epoch: int | None = None  # the epoch whose samples the table holds; None: it is empty
         self._selects = False
         self._restored: dict[str, Any] | None = None
@@ -57,7 +57,7 @@ class SampleRecorder(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the table: the first hook that knows the device, and that a resume in mid-epoch does not skip."""
         data = _data(trainer)
-        self._table = torch.zeros(len(data.labels), 4, device=pl_module.device)
+        self._table = torch.zeros(len(data.labels), _COLUMNS, device=pl_module.device)
         self._epoch, self._selects = None, False
         writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if trainer.is_global_zero:
@@ -74,13 +74,14 @@ class SampleRecorder(L.Callback):
         step = cast(Step, pl_module.last_step)
         logits = step.logits.detach()
         # Over the first dimension, since over a last one of ten classes softmax is not vectorised (27 µs to 8).
-        probability = logits.t().softmax(0, dtype=torch.float32)
-        confidence = probability.gather(0, batch.label.unsqueeze(0)).squeeze(0)
+        by_class, label = logits.t(), batch.label.unsqueeze(0)
+        confidence = by_class.softmax(0, dtype=torch.float32).gather(0, label).squeeze(0)
+        margin = by_class.gather(0, label).squeeze(0) - by_class.scatter(0, label, -torch.inf).amax(0)
         if step.kept is None:
             kept = torch.ones_like(confidence)
         else:
             kept, self._selects = step.kept.detach().to(torch.float32), True
-        rows = torch.stack((step.losses.detach(), confidence, logits.argmax(1) + 1, kept), 1)
+        rows = torch.stack((step.losses.detach(), confidence, logits.argmax(1) + 1, kept, margin), 1)
         self._table.index_copy_(0, batch.index, rows.to(torch.float32))
         self._epoch = trainer.current_epoch
 
@@ -122,7 +123,7 @@ class SampleRecorder(L.Callback):
             self._table.copy_(state["table"])
 
     def _gather(self) -> Tensor:
-        """Return the rows of all ranks in one table (N, 4) on the CPU; called by all ranks together."""
+        """Return the rows of all ranks in one table (N, 5) on the CPU; called by all ranks together."""
         trainer, table = self._trainer, self._table
         if trainer is not None and trainer.world_size > 1:
             # Where a sampler pads, two ranks meet the same sample: the row of the higher rank counts, whole.
@@ -183,11 +184,12 @@ def _data(trainer: L.Trainer) -> LabelledData:
 
 
 def _as_record(table: Tensor, selects: bool) -> EpochRecord:
-    """Turn the table (N, 4) of an epoch into its record."""
-    loss, confidence, mark, kept = table.T.numpy()
+    """Turn the table (N, 5) of an epoch into its record."""
+    loss, confidence, mark, kept, margin = table.T.numpy()
     seen = mark > 0
-    loss, confidence, kept = (np.where(seen, row, np.float32(np.nan)) for row in (loss, confidence, kept))
-    return EpochRecord(loss, confidence, mark.astype(np.int16) - 1, kept if selects else None)
+    rows = (np.where(seen, row, np.float32(np.nan)) for row in (loss, confidence, kept, margin))
+    loss, confidence, kept, margin = rows
+    return EpochRecord(loss, confidence, mark.astype(np.int16) - 1, kept if selects else None, margin=margin)
 
 
 def _as_tag(name: str) -> str:

@@ -33,13 +33,13 @@ def check_true_labels(argument: str, path: Path, found: Tensor, labels: Tensor) 
         argument: What the user calls the file.
         path: The file.
         found: (N,) int64 true labels in the file; negative where it doesn't say.
-        labels: (N,) int64 true labels of the training set.
+        labels: (N,) int64 true labels of the training set; negative where unknown.
 
     Raises:
         InputError: They differ; says where first, in how many places and what the reason may be.
     """
     check_length(argument, path, len(found), labels)
-    differing = ((found != labels) & (found >= 0)).nonzero().squeeze(1)
+    differing = ((found != labels) & (found >= 0) & (labels >= 0)).nonzero().squeeze(1)
     if not len(differing):
         return
     first = int(differing[0])

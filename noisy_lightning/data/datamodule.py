@@ -17,6 +17,7 @@ from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, su
 from noisy_lightning.data.loader import Batches, BatchLoader, LabelledImages, Schedule
 from noisy_lightning.data.noise import LabelNoise, NoNoise
 from noisy_lightning.data.redraw import EpochLabels
+from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.sources import (
     Source,
     fetch_cifar10,
@@ -53,6 +54,8 @@ class NoisyDataModule(L.LightningDataModule, ABC):
       classes, and it is not clean;
     - `train_indices`, `val_indices` (n,) int64, ascending: the split. What is in neither part is not used, such as an
       image that cannot be read;
+    - `candidate_indices` (n,) int64, ascending, those of the training part that a selection calls candidates, and
+      `estimated_noise_rate`, what it takes the share of wrong labels for; both None without a selection;
     - `noise_hash`: SHA-256 of the given labels, and of which images are foreign if any is.
 
     With `redraw` per_epoch all this, the noise files and validation are of the first draw, that of epoch 0, too;
@@ -69,6 +72,9 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             on nothing.
         balanced: Whether an epoch trains on as many samples of each given class as the rarest has, drawn anew each
             time, instead of all.
+        selection: CSV file of the samples to train on, such as `noisy-lightning clean` writes, with the columns
+            `index`, `select` and `candidate` (see `read_selection`). Of the training part, only what is selected is
+            trained on, and candidates by methods that use them. A file that was made for other labels is refused.
         redraw: `per_epoch` draws the labels to train on anew for each epoch, so that a wrong label cannot be memorised:
             the protocol of some course projects, no way to compare with papers. Seed and epoch decide on them.
         seed: Of noise and split, >= 0. Order, augmentation and weights follow seed_everything.
@@ -91,6 +97,8 @@ class NoisyDataModule(L.LightningDataModule, ABC):
     """(H, W, C)."""
     has_test_set: bool = True
     """Whether there are test images."""
+    candidate_indices: Tensor | None = None
+    estimated_noise_rate: float | None = None
     views: int = 1
     """How many times, each augmented anew, the training loader serves an image of a batch; the method says it."""
     default_mean: Sequence[float]
@@ -107,6 +115,7 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         val_fraction: float = 0.1,
         validation: Validation = "given",
         balanced: bool = False,
+        selection: Path | None = None,
         redraw: Redraw = "once",
         seed: int = 0,
         crop_padding: int | None = None,
@@ -130,6 +139,7 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         if validation not in get_args(Validation):
             raise InputError(f"data.validation must be one of {', '.join(get_args(Validation))}, got {validation!r}")
         self.validation, self.balanced = validation, balanced
+        self.selection = None if selection is None else Path(selection)
         if redraw not in get_args(Redraw):
             raise InputError(f"data.redraw must be one of {', '.join(get_args(Redraw))}, got {redraw!r}")
         if redraw == "per_epoch" and balanced:
@@ -201,6 +211,18 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             self._tests["test"] = self.load(train=False)
             for name, data in self.test_sets.items():
                 self._tests[f"test_{name}"] = self._adapted(name, data.load(train=False))
+
+    def train_on_candidates(self) -> None:
+        """Add the candidates of the selection, if there is one, to the training part."""
+        if self.candidate_indices is not None:
+            served = torch.zeros_like(self.is_clean)
+            served[self.train_indices] = served[self.candidate_indices] = True
+            self.train_indices = served.nonzero().squeeze(1)
+
+    @property
+    def train_names(self) -> Sequence[str] | None:
+        """N paths of the training images below their folder; None where they are not files."""
+        return None
 
     def train_images(self, index: Tensor) -> Tensor:
         """Return training images as they are: (n, C, H, W) uint8 for positions (n,)."""
@@ -310,7 +332,8 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         true = self.source.labels
         if self.source.given_labels is not None and self._as_found:
             return self.source.given_labels
-        if unknown := int((true < 0).sum()):
+        unknown = int((true < 0).sum())
+        if unknown and self.noise.needs_true_labels:
             raise InputError(
                 f"data.noise: {type(self.noise).__name__} needs every sample's true label, which {unknown} of "
                 f"{len(true)} samples do not have: leave data.noise out to train on the labels as they are"
@@ -348,8 +371,13 @@ class NoisyDataModule(L.LightningDataModule, ABC):
     def _split(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Choose what to validate on; what the data set keeps for validation is never trained on."""
         kept, trusted = self.source.validation, self.source.trusted
+        chosen = None if self.selection is None else read_selection(self.selection, self.labels)
         is_val = torch.zeros_like(self.is_clean)
-        if self.validation == "trusted":
+        cause = f"data.validation {self.validation}"
+        if chosen is not None and chosen.validate is not None:
+            # The file says all: what else is kept for validation may be trained on.
+            is_val, kept, cause = chosen.validate & self.validates, None, f"data.selection {self.selection}"
+        elif self.validation == "trusted":
             if trusted is None or not trusted.any():
                 raise InputError(f"data.validation: {type(self).__name__} has no samples marked as trusted here")
             is_val = trusted
@@ -358,13 +386,16 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         elif self.validation == "given":
             # The same fraction of every given class.
             is_val = choose_exactly(self.labels, self.val_fraction, True, generator)
+            cause = f"data.val_fraction {self.val_fraction}"
         is_train = ~is_val if kept is None else ~(is_val | kept)
         if self.source.broken is not None:
             is_val, is_train = is_val & ~self.source.broken, is_train & ~self.source.broken
-        drawn = self.validation == "given" and kept is None
-        cause = f"data.val_fraction {self.val_fraction}" if drawn else f"data.validation {self.validation}"
         if self.validates and not is_val.any():
             raise InputError(f"{cause} leaves no sample to validate on; data.validation none asks for none")
+        if chosen is not None:
+            self.candidate_indices = (is_train & chosen.candidate).nonzero().squeeze(1)
+            self.estimated_noise_rate = chosen.noise_rate
+            is_train, cause = is_train & chosen.select, f"data.selection {self.selection}"
         if not is_train.any():
             raise InputError(f"{cause} leaves no sample to train on")
         return is_train.nonzero().squeeze(1), is_val.nonzero().squeeze(1)

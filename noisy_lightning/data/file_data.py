@@ -132,6 +132,11 @@ class FileDataModule(NoisyDataModule, ABC):
         """
 
     @property
+    def train_names(self) -> Sequence[str]:
+        """N paths of the training images below their folder."""
+        return self._train.names
+
+    @property
     def in_memory(self) -> bool:
         """Whether all images are decoded at once and stay in memory."""
         return self._gib <= self.cache_gib

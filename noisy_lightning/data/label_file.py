@@ -5,7 +5,7 @@ import difflib
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
@@ -57,9 +57,10 @@ class LabelFile(LabelNoise):
     - `.pt` with a dictionary of columns: the human labels of CIFAR-10N and CIFAR-100N (Wei et al., ICLR 2022). It is
       a pickle, which could run anything, and is read with an allow-list of numpy's arrays and nothing else.
 
-    A file that repeats the true labels (`label`, `true_label` or `clean_label`, and `clean_coarse_label` beside
-    `noisy_coarse_label`) shows that it is in the data set's order, and is refused where one of them differs. A file
-    without them can be checked by its length only.
+    It can also correct labels that came with the images, whose true ones nobody knows, such as by the `verdicts.csv`
+    of a page of suspects. A file that repeats the true labels (`label`, `true_label` or `clean_label`, and
+    `clean_coarse_label` beside `noisy_coarse_label`) shows that it is in the data set's order, and is refused where one
+    of them differs. A file without them can be checked by its length only.
 
     Args:
         path: The file.
@@ -80,6 +81,8 @@ class LabelFile(LabelNoise):
                 if self._labels.foreign is None
                 else f"source must be the data set of the foreign images that {path} names (noise.json beside it)"
             )
+
+    needs_true_labels: ClassVar[bool] = False
 
     @property
     def nominal_rate(self) -> float | None:
@@ -111,7 +114,7 @@ class LabelFile(LabelNoise):
         Raises:
             InputError: The file's true labels or its length are not the data set's, or a given label is no class.
         """
-        check_labels(labels, num_classes)
+        check_labels(labels[labels != UNKNOWN] if labels.dtype == torch.int64 else labels, num_classes)
         given, true = self._labels.given, self._labels.true
         path = Path(self.path)
         check_length("path", path, len(given), labels)

@@ -7,7 +7,7 @@ one float64 uniform per sample, so that a seed gives the same labels on every ma
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, final, get_args
+from typing import ClassVar, Literal, final, get_args
 
 import torch
 from torch import Tensor
@@ -49,6 +49,9 @@ class LabelNoise(ABC):
     Subclasses are final and keep each constructor argument as an attribute of the same name, from which the manifest
     of a run is written. They check their arguments when they are made, and what depends on the data in `corrupt`.
     """
+
+    needs_true_labels: ClassVar[bool] = True
+    """Whether `corrupt` must be given every sample's true label; otherwise it takes -1 for an unknown one."""
 
     @property
     @abstractmethod

@@ -62,6 +62,11 @@ class Run:
     """(N,) given labels of this epoch, -1 for samples not trained on; on the CPU."""
     predict: Predict
     """A pass over the training part, which costs about a third of an epoch."""
+    candidates: Tensor | None = None
+    """(N,) bool, on the CPU: what a selection (`data.selection`) calls candidates, of the training part; none for
+    methods that do not use them. None: there is no selection."""
+    noise_rate: float | None = None
+    """What the selection takes the share of wrong labels for, in [0, 1]; None: it does not say."""
 
 
 class Method(nn.Module, ABC):
@@ -73,6 +78,8 @@ class Method(nn.Module, ABC):
 
     views: ClassVar[int] = 1
     """How many times, each augmented anew, `step` gets an image."""
+    uses_candidates: ClassVar[bool] = False
+    """Whether it is trained on the candidates of a selection, too, and not on selected samples only."""
 
     @property
     def oracle(self) -> bool:

@@ -1,7 +1,6 @@
 """The training of INCV, a Co-teaching of selected samples: Chen, Liao, Chen and Zhang, ICML 2019."""
 
-from pathlib import Path
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,6 @@ from noisy_lightning.methods.inference import inferred
 from noisy_lightning.methods.noise_rate import rate_of_agreeing
 from noisy_lightning.methods.ranks import total
 from noisy_lightning.methods.selection import mean_of_kept, smallest
-from noisy_lightning.methods.selection_file import read_selection
 from noisy_lightning.types import Step
 
 
@@ -22,12 +20,12 @@ from noisy_lightning.types import Step
 class INCVCoTeaching(Method):
     """Two networks that teach each other from selected samples; later, candidates may take the place of some.
 
-    A selection file says which samples are selected, as INCV does by cross-validation, and which are candidates, whose
-    labels may be right; all others take no part. Of a batch, all ranks together, in which s samples are selected, each
-    network keeps the round((1 − R)·s) with its smallest losses, at least one, and the other network trains on these.
-    It ranks the selected, and from epoch `candidates_from` on the candidates with them; their number does not raise
-    what is kept, so that candidates displace selected samples of higher loss. R grows linearly from 0 in epoch 0 to
-    ε_S, the share of wrong labels among the selected, in epoch `warm_up`.
+    A selection file (`data.selection`) says which samples are selected, as INCV does by cross-validation, and which are
+    candidates, whose labels may be right; all others take no part. Of a batch, all ranks together, in which s samples
+    are selected, each network keeps the round((1 − R)·s) with its smallest losses, at least one, and the other network
+    trains on these. It ranks the selected, and from epoch `candidates_from` on the candidates with them; their number
+    does not raise what is kept, so that candidates displace selected samples of higher loss. R grows linearly from 0 in
+    epoch 0 to ε_S, the share of wrong labels among the selected, in epoch `warm_up`.
 
     Losses are ranked in inference mode, before the step: with the running statistics of batch normalisation, which
     that does not change, and without dropout. A batch with no selected sample teaches nothing: its loss is 0. A sample
@@ -37,18 +35,17 @@ class INCVCoTeaching(Method):
     networks' losses in training mode, of all samples, and as kept the mean of both choices: 0, 0.5 or 1.
 
     Deviations: the authors draw batches of 128 selected samples, and beside each min(⌊128·|C| / |S|⌋, 64) of the |C|
-    candidates; here a batch is one of all training samples, so that the parts in it vary around those of the whole,
-    candidates are not capped at 64, and an epoch has N / B steps, of which none is full. A larger batch size, by
-    N / |S|, makes up for it. Batch statistics in training are of the whole batch, of theirs only what was kept. One
-    optimizer minimises the sum of both losses, which comes to the same as two, but for gradient clipping by norm, which
-    sees both as one; theirs loses its moments at each change of the learning rate.
+    candidates; here a batch is one of selected samples and candidates together, so that the parts in it vary around
+    those of the whole, candidates are not capped at 64, and a batch size of 128·(|S| + |C|) / |S| is theirs. Candidates
+    are served, and not learned from, before they join, too. Batch statistics in training are of the whole batch, theirs
+    of what was kept. One optimizer minimises the sum of both losses, which comes to the same as two, but for gradient
+    clipping by norm, which sees both as one; theirs loses its moments at each change of the learning rate.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
-        selection: CSV file with the columns index, select and candidate, the latter two 0 or 1; others are read over.
-        noise_rate: ε in [0, 1), the share of wrong labels among all, from which ε_S follows as in the paper, where the
-            selection estimates it; or `estimate`: ε_S is what two Gaussians fitted to the losses of selected samples
-            say in the first half of `warm_up`; see `CoTeaching`.
+        noise_rate: `selection`: ε, the share of wrong labels among all, is what the selection file estimates
+            (`eval_ratio`), and ε_S follows from it as in the paper; `estimate`: ε_S is what two Gaussians fitted to the
+            losses of selected samples say in the first half of `warm_up`, see `CoTeaching`; or ε itself, in [0, 1).
         pattern: Of the noise, for ε_S = ε² / (ε² + κ·(1 − ε)²): `symmetric`, κ = K − 1, or `pair`, κ = 1. For nothing
             else, and for nothing if ε_S is estimated.
         warm_up: T_k >= 0, the epoch in which R reaches ε_S; 10 in the paper.
@@ -56,9 +53,11 @@ class INCVCoTeaching(Method):
             noise or a noise rate above 0.6.
 
     Raises:
-        InputError: No selection is given, or the file is not one, or nothing in it is trained on.
+        InputError: There is no selection, or it says nothing of the noise rate although it shall.
         ValueError: A value is out of range.
     """
+
+    uses_candidates: ClassVar[bool] = True
 
     selected: Tensor
     """(N,) bool, S."""
@@ -70,8 +69,7 @@ class INCVCoTeaching(Method):
     def __init__(
         self,
         problem: Problem,
-        selection: Path | None = None,
-        noise_rate: float | Literal["estimate"] = "estimate",
+        noise_rate: float | Literal["selection", "estimate"] = "selection",
         pattern: Literal["symmetric", "pair"] = "symmetric",
         warm_up: int = 10,
         candidates_from: int = 41,
@@ -79,24 +77,23 @@ class INCVCoTeaching(Method):
         super().__init__()
         check_range("warm_up", warm_up, "[0, inf)")
         check_range("candidates_from", candidates_from, "[0, inf)")
-        if selection is None:
-            raise InputError("selection must be the file that says which samples are selected")
-        selected, candidates = read_selection(Path(selection), problem.num_samples)
+        if not isinstance(noise_rate, str):
+            check_range("noise_rate", noise_rate, "[0, 1)")
         self.first, self.second = problem.make_backbone(), problem.make_backbone()
         self.loss = problem.loss
-        self.selection = selection
-        rate = noise_rate if noise_rate == "estimate" else rate_of_agreeing(noise_rate, problem.num_classes, pattern)
-        # The ramp of `forget_rate_at` ends in the epoch before the one that it is told.
+        self.noise_rate, self.pattern, self.num_classes = noise_rate, pattern, problem.num_classes
+        # The ramp of `forget_rate_at` ends in the epoch before the one that it is told. The rate follows in each epoch.
+        rate: float | Literal["estimate"] = "estimate" if noise_rate == "estimate" else 0.0
         self.forgetting = ForgetRate(rate, warm_up + 1 if warm_up else 0, 1.0, problem.num_samples)
         self.candidates_from = candidates_from
-        self.register_buffer("selected", selected)
-        self.register_buffer("candidates", candidates)
+        self.register_buffer("selected", torch.zeros(problem.num_samples, dtype=torch.bool))
+        self.register_buffer("candidates", torch.zeros(problem.num_samples, dtype=torch.bool))
         self.register_buffer("joined", torch.tensor(False))
 
     @property
     def oracle(self) -> bool:
-        """Whether the noise rate was given."""
-        return self.forgetting.given is not None
+        """Whether the noise rate was told."""
+        return not isinstance(self.noise_rate, str)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the first network's logits (B, K) of images (B, C, H, W)."""
@@ -112,11 +109,26 @@ class INCVCoTeaching(Method):
         return self.forgetting.scalars()
 
     def on_epoch_start(self, run: Run) -> None:
-        """Follow the schedules."""
-        if not (self.selected.cpu() & (run.labels >= 0)).any():
-            raise InputError(f"selection: {self.selection} selects none of the samples trained on")
+        """Take over the selection and follow the schedules."""
+        if run.candidates is None:
+            raise InputError("data.selection must be the file that says which samples are selected")
+        self.candidates.copy_(run.candidates)
+        self.selected.copy_((run.labels >= 0) & ~run.candidates)
+        if self.noise_rate != "estimate":
+            self.forgetting.given = rate_of_agreeing(self._noise_rate(run), self.num_classes, self.pattern)
         self.forgetting.update(run.epoch, self.selected)
         self.joined.fill_(run.epoch >= self.candidates_from)
+
+    def _noise_rate(self, run: Run) -> float:
+        """Return ε."""
+        if not isinstance(self.noise_rate, str):
+            return self.noise_rate
+        if run.noise_rate is None or run.noise_rate >= 1:
+            raise InputError(
+                "model.method.noise_rate: the file of data.selection has no column eval_ratio with a rate below 1; "
+                "choose estimate, or a number"
+            )
+        return run.noise_rate
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Let each network choose the other's samples."""

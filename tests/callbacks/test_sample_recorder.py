@@ -121,7 +121,7 @@ class Module(L.LightningModule):
         torch.manual_seed(0)
         self.network = nn.Sequential(nn.Flatten(), nn.Linear(9, K))
         self.selects, self.break_at, self.poison = selects, break_at, poison
-        self.seen: dict[tuple[int, int], tuple[float, float, int, float]] = {}
+        self.seen: dict[tuple[int, int], tuple[float, float, int, float, float]] = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.global_step == self.break_at:
@@ -138,6 +138,7 @@ class Module(L.LightningModule):
                 logits[i].softmax(0)[batch.label[i]].item(),
                 int(logits[i].argmax()),
                 1.0 if kept is None else float(kept[i]),
+                (logits[i, batch.label[i]] - max(logits[i, k] for k in range(K) if k != batch.label[i])).item(),
             )
         return self.last_step.loss
 
@@ -195,7 +196,9 @@ def test_table_equals_a_loop_over_samples(tmp_path, selects):
     for row, epoch in enumerate(records.epochs):
         for i in range(N):
             if (epoch, i) in module.seen:
-                loss, confidence, prediction, kept = module.seen[epoch, i]
+                loss, confidence, prediction, kept, margin = module.seen[epoch, i]
+                assert records.margin is not None
+                assert records.margin[row, i] == pytest.approx(margin, rel=1e-3)
                 assert records.loss[row, i] == np.float32(loss)
                 assert records.confidence[row, i] == pytest.approx(confidence, rel=1e-3)
                 assert records.prediction[row, i] == prediction
@@ -321,7 +324,7 @@ def test_a_resumed_run_leaves_the_same_records(tmp_path, when):
 
 def test_a_checkpoint_of_another_data_set_is_refused(tmp_path):
     recorder = SampleRecorder()
-    recorder.load_state_dict({"epoch": 0, "selects": False, "table": torch.zeros(N + 1, 4)})
+    recorder.load_state_dict({"epoch": 0, "selects": False, "table": torch.zeros(N + 1, 5)})
     with pytest.raises(InputError, match="61 training samples, the data has 60"):
         fit(tmp_path, callbacks=[recorder])
 

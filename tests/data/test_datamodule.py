@@ -260,3 +260,55 @@ def test_cifar100_takes_the_arguments_of_every_data_set() -> None:
 
 def _as_given(data: NoisyDataModule) -> NoisyDataModule:
     return data
+
+
+def _selection_file(folder: Path, data: Digits, **columns: torch.Tensor) -> Path:
+    path = folder / "selection.csv"
+    names = ["index", "y_noisy", *columns]
+    rows = torch.stack([torch.arange(1437), data.labels, *(column.long() for column in columns.values())], 1)
+    path.write_text("\n".join([",".join(names), *(",".join(map(str, row)) for row in rows.tolist())]) + "\n")
+    return path
+
+
+def test_a_selection_decides_what_of_the_training_part_is_trained_on(tmp_path: Path) -> None:
+    whole = _digits()
+    even, third = torch.arange(1437) % 2 == 0, torch.arange(1437) % 6 == 3
+    path = _selection_file(tmp_path, whole, select=even, candidate=third, eval_ratio=torch.ones(1437))
+    data = _digits(selection=path)
+    assert data.val_indices.equal(whole.val_indices)
+    assert data.train_indices.equal(whole.train_indices[even[whole.train_indices]])
+    assert data.estimated_noise_rate == 1
+    assert data.candidate_indices is not None
+    assert data.candidate_indices.equal(whole.train_indices[third[whole.train_indices]])
+    (served,) = {len(data.train_indices)}
+    assert sum(len(batch.index) for batch in data.train_dataloader()) == served
+    for _ in range(2):
+        data.train_on_candidates()
+        assert data.train_indices.equal(whole.train_indices[(even | third)[whole.train_indices]])
+
+
+def test_a_selection_can_say_what_to_validate_on(tmp_path: Path) -> None:
+    even = torch.arange(1437) % 2 == 0
+    nobody = torch.zeros(1437)
+    path = _selection_file(tmp_path, _digits(), select=even, candidate=nobody, validate=~even)
+    data = _digits(selection=path)
+    assert data.train_indices.equal(even.nonzero().squeeze(1))
+    assert data.val_indices.equal((~even).nonzero().squeeze(1))
+    assert not len(_digits(selection=path, validation="none").val_indices)
+
+
+def test_a_selection_of_nothing_or_for_other_labels_is_refused(tmp_path: Path) -> None:
+    nobody = torch.zeros(1437)
+    path = _selection_file(tmp_path, _digits(), select=nobody, candidate=nobody)
+    with pytest.raises(InputError, match=r"data\.selection .*selection\.csv leaves no sample to train on"):
+        _digits(selection=path)
+    with pytest.raises(InputError, match="was made for other labels: sample"):
+        _digits(selection=path, seed=1)
+
+
+def test_without_a_selection_there_are_no_candidates() -> None:
+    data = _digits()
+    assert data.candidate_indices is None
+    before = data.train_indices
+    data.train_on_candidates()
+    assert data.train_indices.equal(before)

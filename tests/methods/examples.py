@@ -17,7 +17,7 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("CoTeachingPlus", {"forget_rate": 0.3, "warm_up": 2, "start_epoch": 1}),
     ("CoTeachingPlus", {"forget_rate": 0.3, "warm_up": 3, "start_epoch": 2, "double_softmax": True}),
     ("JoCoR", {"forget_rate": 0.3, "warm_up": 3, "co_lambda": 0.5}),
-    ("INCVCoTeaching", {"selection": SELECTION, "noise_rate": 0.5, "warm_up": 2, "candidates_from": 2}),
+    ("INCVCoTeaching", {"noise_rate": 0.5, "warm_up": 2, "candidates_from": 2}),
     ("MentorNet", {"curriculum": "predefined", "weight_decay": 0.01}),
     ("MentorNet", {"curriculum": "learned", "dropout": "0.2,100", "trusted": TRUSTED, "warm_up": 30}),
     ("DimensionalityDriven", {"init_epoch": 0, "window": 1, "neighbours": 5, "samples": 40}),
@@ -55,4 +55,6 @@ def options(example: tuple[str, dict[str, Any]]) -> list[str]:
     words = ["--model.method", name]
     for key, value in arguments.items():
         words += [f"--model.method.{key}", str(value)]
+    if getattr(methods, name).uses_candidates:
+        words += ["--data.selection", str(SELECTION)]
     return words

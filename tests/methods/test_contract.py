@@ -56,7 +56,7 @@ def _run(epoch: int) -> Run:
             layer.training = True
         return output if index is None else output[index]
 
-    return Run(epoch, EPOCHS, labels, predict)
+    return Run(epoch, EPOCHS, labels, predict, candidates=torch.arange(N) % 4 == 0)
 
 
 def test_every_method_has_an_example() -> None:

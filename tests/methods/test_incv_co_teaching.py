@@ -1,4 +1,4 @@
-from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -16,11 +16,13 @@ CANDIDATES = [i for i in range(N) if i % 5 == 2]
 NAN = float("nan")
 
 
-def _file(folder: Path, selected: list[int], candidates: list[int]) -> Path:
-    path = folder / "selection.csv"
-    rows = [f"{i},{int(i in selected)},{int(i in candidates)}" for i in sorted(selected + candidates)]
-    path.write_text("\n".join(["index,select,candidate", *rows]) + "\n")
-    return path
+def _run(epoch: int, selected: list[int], candidates: list[int], noise_rate: float | None = None) -> Run:
+    """Return a run whose training part is what a selection names."""
+    is_candidate = torch.zeros(N, dtype=torch.bool)
+    is_candidate[candidates] = True
+    labels = torch.full((N,), -1)
+    labels[selected + candidates] = points()[1][selected + candidates]
+    return Run(epoch, 10, labels, run(epoch).predict, is_candidate, noise_rate)
 
 
 def _network() -> nn.Module:
@@ -33,13 +35,13 @@ def _problem(loss: RobustLoss | None = None) -> Problem:
 
 
 def _fixed(
-    folder: Path, losses_first: list[float], losses_second: list[float], selected: list[int], candidates: list[int]
+    losses_first: list[float], losses_second: list[float], selected: list[int], candidates: list[int], start: int = 0
 ) -> INCVCoTeaching:
-    """Return the method with networks whose losses on class 0 are looked up, at half to forget, candidates joined."""
+    """Return the method with networks whose losses on class 0 are looked up, at half to forget."""
     tables = iter([torch.tensor([[0.0, loss] for loss in losses]) for losses in (losses_first, losses_second)])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), CrossEntropy(), 2, N)
-    method = INCVCoTeaching(lookup, _file(folder, selected, candidates), 0.5, "pair", warm_up=0, candidates_from=0)
-    method.on_epoch_start(run(0))
+    method = INCVCoTeaching(lookup, 0.5, "pair", warm_up=0, candidates_from=start)
+    method.on_epoch_start(_run(0, selected, candidates))
     return method
 
 
@@ -48,11 +50,10 @@ def _fixed(
     [(0.5, "pair", 1, 3, 4), (0.6, "symmetric", K - 1, 5, 2), (0.0, "symmetric", K - 1, 2, 0)],
 )
 def test_walks_the_path_of_the_paper(
-    rate: float, pattern: str, kappa: int, warm_up: int, candidates_from: int, tmp_path: Path
+    rate: float, pattern: Literal["symmetric", "pair"], kappa: int, warm_up: int, candidates_from: int
 ) -> None:
     torch.manual_seed(0)
-    path = _file(tmp_path, SELECTED, CANDIDATES)
-    method = INCVCoTeaching(_problem(), path, rate, pattern, warm_up, candidates_from)  # type: ignore[arg-type]
+    method = INCVCoTeaching(_problem(), rate, pattern, warm_up, candidates_from)
     f, g = _network(), _network()
     f.load_state_dict(method.first.state_dict())
     g.load_state_dict(method.second.state_dict())
@@ -60,7 +61,7 @@ def test_walks_the_path_of_the_paper(
     images, labels = points()
     displaced = 0
     for epoch in range(EPOCHS):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(_run(epoch, SELECTED, CANDIDATES))
         for index in batches(epoch):
             x, y = images[index], labels[index]
             step = method.step(x, y, index)
@@ -80,29 +81,28 @@ def test_walks_the_path_of_the_paper(
                 torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-7, atol=1e-9)
 
 
-def test_candidates_displace_and_do_not_add(tmp_path: Path) -> None:
+def test_candidates_displace_and_do_not_add() -> None:
     """Of four selected samples two are kept, of the pool of six: the candidates, if they cost less."""
-    method = _fixed(tmp_path, [1.0, 2, 3, 4, 0, 9, 0], [1.0, 2, 3, 4, 0, 0, 0], [0, 1, 2, 3], [4, 5])
+    method = _fixed([1.0, 2, 3, 4, 0, 9, 0], [1.0, 2, 3, 4, 0, 0, 0], [0, 1, 2, 3], [4, 5])
     step = method.step(torch.arange(7), torch.zeros(7, dtype=torch.long), torch.arange(7))
     assert step.kept is not None
     assert step.kept.tolist() == [0.5, 0, 0, 0, 1, 0.5, 0]
-    method.candidates_from = 1
-    method.on_epoch_start(run(0))
+    method = _fixed([1.0, 2, 3, 4, 0, 9, 0], [1.0, 2, 3, 4, 0, 0, 0], [0, 1, 2, 3], [4, 5], start=1)
     step = method.step(torch.arange(7), torch.zeros(7, dtype=torch.long), torch.arange(7))
     assert step.kept is not None
     assert step.kept.tolist() == [1, 1, 0, 0, 0, 0, 0]
 
 
-def test_each_network_learns_what_the_other_chose(tmp_path: Path) -> None:
-    method = _fixed(tmp_path, [0.0, 5.0], [5.0, 0.0], [0, 1], [])
+def test_each_network_learns_what_the_other_chose() -> None:
+    method = _fixed([0.0, 5.0], [5.0, 0.0], [0, 1], [])
     method.step(torch.arange(2), torch.zeros(2, dtype=torch.long), torch.arange(2)).loss.backward()
     gradients = [network.weight.grad.abs().sum(1) > 0 for network in (method.first, method.second)]  # type: ignore[union-attr,operator]
     assert [gradient.tolist() for gradient in gradients] == [[False, True], [True, False]]
 
 
 @pytest.mark.parametrize("candidates", [[], [0, 1, 2]])
-def test_a_batch_without_a_selected_sample_teaches_nothing(candidates: list[int], tmp_path: Path) -> None:
-    method = _fixed(tmp_path, [1.0, 2, 3, 4], [1.0, 2, 3, 4], [3], candidates)
+def test_a_batch_without_a_selected_sample_teaches_nothing(candidates: list[int]) -> None:
+    method = _fixed([1.0, 2, 3, 4], [1.0, 2, 3, 4], [3], candidates)
     step = method.step(torch.arange(3), torch.zeros(3, dtype=torch.long), torch.arange(3))
     assert step.loss.item() == 0
     assert step.kept is not None
@@ -112,28 +112,28 @@ def test_a_batch_without_a_selected_sample_teaches_nothing(candidates: list[int]
     assert all(gradient is not None and not gradient.any() for gradient in gradients)
 
 
-def test_one_of_one_selected_sample_is_kept(tmp_path: Path) -> None:
-    method = _fixed(tmp_path, [1.0, 2], [1.0, 2], [1], [])
+def test_one_of_one_selected_sample_is_kept() -> None:
+    method = _fixed([1.0, 2], [1.0, 2], [1], [])
     step = method.step(torch.arange(2), torch.zeros(2, dtype=torch.long), torch.arange(2))
     assert step.kept is not None
     assert step.kept.tolist() == [0, 1]
     assert step.loss > 0
 
 
-def test_a_nan_is_not_kept_and_nothing_but_nan_shows(tmp_path: Path) -> None:
+def test_a_nan_is_not_kept_and_nothing_but_nan_shows() -> None:
     labels = torch.zeros(3, dtype=torch.long)
-    step = _fixed(tmp_path, [NAN, 1, 2], [NAN, 1, 2], [0, 1, 2], []).step(torch.arange(3), labels, torch.arange(3))
+    step = _fixed([NAN, 1, 2], [NAN, 1, 2], [0, 1, 2], []).step(torch.arange(3), labels, torch.arange(3))
     assert step.kept is not None
     assert step.kept[0] == 0
     assert step.loss.isfinite()
-    nothing = _fixed(tmp_path, [NAN] * 3, [NAN] * 3, [0, 1, 2], [])
+    nothing = _fixed([NAN] * 3, [NAN] * 3, [0, 1, 2], [])
     assert nothing.step(torch.arange(3), labels, torch.arange(3)).loss.isnan()
 
 
-def test_ranking_leaves_running_statistics_and_modes_alone(tmp_path: Path) -> None:
+def test_ranking_leaves_running_statistics_and_modes_alone() -> None:
     torch.manual_seed(0)
-    method = INCVCoTeaching(_problem(), _file(tmp_path, SELECTED, []))
-    method.on_epoch_start(run(0))
+    method = INCVCoTeaching(_problem(), "estimate")
+    method.on_epoch_start(_run(0, SELECTED, []))
     method.second[1].eval()  # type: ignore[index]  # as where a body is frozen
     images, labels = points()
     method.step(images, labels, torch.arange(N))
@@ -145,12 +145,12 @@ def test_ranking_leaves_running_statistics_and_modes_alone(tmp_path: Path) -> No
     assert method.first.training
 
 
-def test_half_precision_does_not_lose_the_gradient_to_the_ranking(tmp_path: Path) -> None:
+def test_half_precision_does_not_lose_the_gradient_to_the_ranking() -> None:
     torch.manual_seed(0)
     images, labels = points()
     problem = Problem(lambda: nn.Linear(2, K), CrossEntropy(), K, N)
-    method = INCVCoTeaching(problem, _file(tmp_path, SELECTED, []))
-    method.on_epoch_start(run(0))
+    method = INCVCoTeaching(problem, "estimate")
+    method.on_epoch_start(_run(0, SELECTED, []))
     with torch.autocast("cpu", torch.bfloat16):
         step = method.step(images.float(), labels, torch.arange(N))
     step.loss.backward()
@@ -159,7 +159,7 @@ def test_half_precision_does_not_lose_the_gradient_to_the_ranking(tmp_path: Path
 
 
 def test_the_noise_of_selected_samples_can_be_estimated_from_their_losses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Tensor] = []
 
@@ -169,12 +169,12 @@ def test_the_noise_of_selected_samples_can_be_estimated_from_their_losses(
 
     monkeypatch.setattr(forget_rate, "high_loss_share", estimate)
     torch.manual_seed(0)
-    method = INCVCoTeaching(_problem(), _file(tmp_path, SELECTED, CANDIDATES), warm_up=4)
+    method = INCVCoTeaching(_problem(), "estimate", warm_up=4)
     assert not method.oracle
     images, labels = points()
     rates = []
     for epoch in range(7):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(_run(epoch, SELECTED, CANDIDATES))
         losses = method.step(images, labels, torch.arange(N)).losses
         rates.append(method.scalars()["forget_rate"].item())
     assert rates == pytest.approx([0, 0, 0, 0.125, 0.25, 0.25, 0.25])
@@ -183,21 +183,22 @@ def test_the_noise_of_selected_samples_can_be_estimated_from_their_losses(
     torch.testing.assert_close(seen[-1], losses[SELECTED].float())
 
 
-def test_a_given_noise_rate_is_that_of_all_labels(tmp_path: Path) -> None:
-    path = _file(tmp_path, SELECTED, [])
+@pytest.mark.parametrize(("pattern", "expected"), [("symmetric", 1 - 0.9931), ("pair", 1 / 17)])
+def test_the_noise_rate_is_that_of_all_labels(pattern: Literal["symmetric", "pair"], expected: float) -> None:
     ten = Problem(_network, CrossEntropy(), 10, N)
-    for pattern, expected in (("symmetric", 1 - 0.9931), ("pair", 1 / 17)):
-        method = INCVCoTeaching(ten, path, 0.2, pattern)  # type: ignore[arg-type]
-        assert method.oracle
-        method.on_epoch_start(run(10))
+    told, read = INCVCoTeaching(ten, 0.2, pattern), INCVCoTeaching(ten, pattern=pattern)
+    assert told.oracle
+    assert not read.oracle
+    for method in (told, read):
+        method.on_epoch_start(_run(10, SELECTED, [], noise_rate=0.2 if method is read else 0.9))
         assert method.scalars()["forget_rate"].item() == pytest.approx(expected, abs=1e-4)
 
 
-def test_any_loss_ranks_and_teaches(tmp_path: Path) -> None:
+def test_any_loss_ranks_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
-    method = INCVCoTeaching(_problem(loss), _file(tmp_path, list(range(4)), []), 0.5, "pair", warm_up=0)
-    method.on_epoch_start(run(0))
+    method = INCVCoTeaching(_problem(loss), 0.5, "pair", warm_up=0)
+    method.on_epoch_start(_run(0, list(range(4)), []))
     images, labels = points()
     ranked = []
     for network in (method.first, method.second):
@@ -210,21 +211,18 @@ def test_any_loss_ranks_and_teaches(tmp_path: Path) -> None:
     assert method.networks() == {"second": method.second}
 
 
-def test_a_selection_of_nothing_that_is_trained_on_is_refused(tmp_path: Path) -> None:
-    path = _file(tmp_path, [3, 4], [5])
-    method = INCVCoTeaching(_problem(), path)
-    labels = torch.zeros(N, dtype=torch.long)
-    labels[[3, 4]] = -1  # in the validation part
-    with pytest.raises(InputError, match=r"selection.csv selects none of the samples trained on"):
-        method.on_epoch_start(Run(0, 10, labels, run(0).predict))
-
-
 def test_no_selection_is_refused() -> None:
-    with pytest.raises(InputError, match="selection must be the file"):
-        INCVCoTeaching(_problem())
+    with pytest.raises(InputError, match=r"data\.selection must be the file"):
+        INCVCoTeaching(_problem()).on_epoch_start(run(0))
+
+
+@pytest.mark.parametrize("rate", [None, 1.0])
+def test_a_selection_without_a_noise_rate_is_refused_where_it_shall_say_it(rate: float | None) -> None:
+    with pytest.raises(InputError, match="no column eval_ratio with a rate below 1; choose estimate"):
+        INCVCoTeaching(_problem()).on_epoch_start(_run(0, SELECTED, CANDIDATES, rate))
 
 
 @pytest.mark.parametrize("arguments", [{"noise_rate": 1.0}, {"warm_up": -1}, {"candidates_from": -1}])
-def test_a_value_out_of_range_is_refused(arguments: dict[str, float], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=next(iter(arguments)).removeprefix("noise_")):
-        INCVCoTeaching(_problem(), _file(tmp_path, SELECTED, []), **arguments)  # type: ignore[arg-type]
+def test_a_value_out_of_range_is_refused(arguments: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        INCVCoTeaching(_problem(), **arguments)  # type: ignore[arg-type]

@@ -1,0 +1,186 @@
+"""noisy-lightning clean: which labels of a training set to trust, by the trainings that a selector asks for."""
+
+import copy
+import inspect
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+import yaml
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
+
+from noisy_lightning.callbacks.run_summary import VERSIONS
+from noisy_lightning.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.data.manifest import write_manifest
+from noisy_lightning.data_parser import built_data, data_parser, experiment_of
+from noisy_lightning.errors import InputError
+from noisy_lightning.files import replacing
+from noisy_lightning.fold_runs import FoldRuns
+from noisy_lightning.lightning_cli import TRAINER_DEFAULTS, Parser, quieten
+from noisy_lightning.messages import explain
+from noisy_lightning.module import NoisyClassifier
+from noisy_lightning.runs import RunFolder, RunOptions, claim_run
+from noisy_lightning.selectors import Judgement, Selector, Task
+from noisy_lightning.selectors.outcome import Outcome, draw, summary_table, write_selection
+from noisy_lightning.selectors.suspects import Suspects, write_suspects
+
+SELECTION_FILE, PAGE_FILE, TRAINING_FILE = "selection.csv", "suspects.html", "fit.yaml"
+
+
+def run_clean(args: Sequence[str]) -> None:
+    """Judge the labels of a configuration, write what came out of it and print a summary.
+
+    Args:
+        args: Options.
+
+    Raises:
+        InputError: The input cannot work, or a training failed.
+    """
+    parser = _parser()
+    config = parser.parse_args(list(args))
+    plain: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_none=False))
+    selector = _selector(parser, config)
+    if config.jobs < 1:
+        raise InputError(f"jobs must be at least 1, got {config.jobs}")
+    training = {key: value for key, value in plain.items() if key not in ("selector", "run", "jobs", "config")}
+    data = _data(training)
+    options = RunOptions(**plain["run"])
+    run = claim_run(Path(options.root) / experiment_of(config), options.version, options.resume, plain)
+    try:
+        if not run.config.exists():
+            run.config.write_text(yaml.safe_dump(plain, sort_keys=False))
+        _clean(run, selector, data, training, config.jobs)
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command continues {run.path}")
+        raise SystemExit(130) from None
+    except InputError:
+        run.discard_unstarted()
+        raise
+    finally:
+        run.unlock()
+
+
+def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: dict[str, Any], jobs: int) -> None:
+    """Judge the labels and write everything into the folder of the run."""
+    started = time.monotonic()
+    data.prepare_data()
+    data.setup("fit")
+    write_manifest(run.path, data.noise_summary(), data.label_table())
+    with replacing(run.path / TRAINING_FILE) as staged:
+        staged.write_text(yaml.safe_dump(training, sort_keys=False))
+    labels, judged = data.labels.numpy(), (data.labels < 0).numpy()
+    judged[data.source.usable().numpy()] = True
+    folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
+    judgement = selector.select(Task(labels, judged, data.num_classes, data.seed), folds)
+    outcome = Outcome(_trusting(judgement, data), labels, data.true_labels.numpy(), data.num_classes)
+    noise = data.noise_summary()
+    title = f"{type(selector).__name__} on {noise.dataset}, {noise.kind}"
+    write_selection(run.path / SELECTION_FILE, outcome, data.train_names)
+    _write_page(run.path / PAGE_FILE, outcome, data, title)
+    draw(run.path, outcome, data, noise, title)
+    result = {
+        "run": str(run.path),
+        "selector": {"kind": type(selector).__name__, "arguments": _arguments(selector)},
+        "oracle": selector.oracle or bool(training["oracle"]),
+        **outcome.measures(),
+        "dataset": noise.dataset,
+        "noise": {
+            "kind": noise.kind,
+            "arguments": noise.arguments,
+            "nominal_rate": noise.nominal_rate,
+            "realised_rate": noise.realised_rate,
+            "label_hash": noise.label_hash,
+        },
+        "seconds": round(time.monotonic() - started, 2),
+        "versions": {name: version(name) for name in VERSIONS},
+    }
+    run.write_result(result)
+    print(summary_table(result, run.path, [SELECTION_FILE, PAGE_FILE]))
+
+
+def _parser() -> Parser:
+    """Return a parser that takes a configuration of fit and a selector."""
+    quieten()
+    parser = Parser(
+        prog="noisy-lightning clean",
+        description="Find out which labels to trust by trainings that cross-check each other: writes selection.csv, on "
+        "which fit can train (--data.selection), and suspects.html, to review the most suspicious labels.",
+    )
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Path to a configuration file.")
+    parser.add_argument("--seed_everything", type=bool | int, default=0, help="Seed of every training.")
+    parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time; more than one write to log files.")
+    parser.add_subclass_arguments(Selector, "selector", required=True)
+    parser.add_lightning_class_args(L.Trainer, "trainer")
+    parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
+    parser.add_lightning_class_args(NoisyClassifier, "model")
+    parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
+    for name in ("num_classes", "in_channels", "num_samples"):
+        parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+    parser.add_class_arguments(SampleRecorder, "recorder")
+    parser.add_class_arguments(RunOptions, "run")
+    parser.add_argument("--monitor", type=str, default="val/acc", help="Not used: folds choose by accuracy.")
+    parser.add_argument("--oracle", type=bool, default=False, help="As for fit.")
+    return parser
+
+
+def _selector(parser: Parser, config: Any) -> Selector:
+    """Build the selector.
+
+    Raises:
+        InputError: It refused its arguments.
+    """
+    try:
+        selector: Selector = parser.instantiate_classes(config.clone()).selector
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise InputError(explain(str(error))) from error
+    return selector
+
+
+def _data(training: dict[str, Any]) -> NoisyDataModule:
+    """Build the data module, which has not read its images yet.
+
+    Raises:
+        InputError: An argument cannot work, or would leave labels unjudged.
+    """
+    parser = data_parser("clean", "")
+    data = built_data(parser, parser.parse_object(copy.deepcopy(training)))  # the parser puts objects into it
+    if data.selection is not None:
+        raise InputError("data.selection must be left out: clean judges all labels")
+    if data.redraw != "once":
+        raise InputError("data.redraw must be once: there are no labels to judge where each epoch has its own")
+    return data
+
+
+def _trusting(judgement: Judgement, data: NoisyDataModule) -> Judgement:
+    """Return the judgement with all labels selected that the data set itself vouches for."""
+    trusted = data.is_trusted.numpy()
+    return judgement if not trusted.any() else judgement.trusting(trusted)
+
+
+def _arguments(selector: Selector) -> dict[str, Any]:
+    """Return the constructor arguments of a selector, which it keeps as attributes of the same names."""
+    names = inspect.signature(type(selector)).parameters
+    values = {name: getattr(selector, name) for name in names}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _write_page(page: Path, outcome: Outcome, data: NoisyDataModule, title: str) -> None:
+    """Write the page of suspects."""
+    judgement = outcome.judgement
+    suspects = Suspects(
+        title=title,
+        class_names=data.class_names,
+        given=outcome.labels,
+        suggested=judgement.suggested,
+        score=judgement.score,
+        true=outcome.true_labels,
+        paths=data.train_names,
+    )
+    write_suspects(page, suspects, lambda index: data.train_images(torch.from_numpy(index)).numpy())

@@ -1,0 +1,164 @@
+"""The trainings that a selector asks for: ordinary runs of `fit`, in processes of their own."""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+import noisy_lightning
+from noisy_lightning import records
+from noisy_lightning.errors import InputError
+from noisy_lightning.files import replacing
+from noisy_lightning.lightning_cli import run_command
+from noisy_lightning.measures import Bools, Floats, Ints
+from noisy_lightning.records import Records
+from noisy_lightning.runs import RunFolder
+from noisy_lightning.selectors import Fold
+
+FOLDER = "folds"
+START = "forkserver"  # processes begin as copies of one that has imported everything and done nothing else
+_FAILED, _INTERRUPTED = 2, 130  # exit codes
+
+
+@final
+@dataclass(frozen=True)
+class FoldRuns:
+    """Trains folds as runs `<folder>/folds/<name>`, each once, and has them predict.
+
+    A fold is `noisy-lightning fit` with a selection file of its own, which lies beside the run, and then
+    `noisy-lightning predict`, in a process of their own. A run that is there and finished is
+    not trained again, an unfinished one is continued.
+
+    Args:
+        folder: Of the selection.
+        config: Configuration file of the trainings.
+        labels: (N,) given labels.
+        num_classes: K.
+        jobs: How many are trained at a time, >= 1; more than one write to log files beside the runs.
+    """
+
+    folder: Path
+    config: Path
+    labels: Ints
+    num_classes: int
+    jobs: int = 1
+
+    def probabilities(self, folds: Sequence[Fold]) -> list[Floats]:
+        """Train what is missing and return the predictions (N, K) of each fold."""
+        self._train([fold for fold in folds if not self._predictions(fold).exists()])
+        return [self._read(fold) for fold in folds]
+
+    def records(self, fold: Fold) -> Records:
+        """Train if it is missing and return the records of the run."""
+        run = self._run(fold)
+        if not run.finished:
+            self._train([fold])
+        return records.load(run.path)
+
+    def _run(self, fold: Fold) -> RunFolder:
+        return RunFolder(self.folder / FOLDER / fold.name)
+
+    def _predictions(self, fold: Fold) -> Path:
+        return self._run(fold).path / f"predictions_{'best' if fold.best else 'last'}.npz"
+
+    def _read(self, fold: Fold) -> Floats:
+        path = self._predictions(fold)
+        with np.load(path) as predictions:
+            probability = np.full((len(self.labels), self.num_classes), np.nan, np.float32)
+            probability[predictions["index"]] = predictions["probability"]
+        return probability
+
+    def _commands(self, fold: Fold) -> list[list[str]]:
+        """Return the command lines that are still to be run for a fold."""
+        run = self._run(fold)
+        chosen = run.path.with_name(f"{fold.name}.csv")
+        chosen.parent.mkdir(parents=True, exist_ok=True)
+        _write_parts(chosen, self.labels, fold.train, fold.held_out)
+        fit = ["fit", "--config", str(self.config), "--data.selection", str(chosen)]
+        fit += ["--run.root", str(self.folder), "--run.experiment", FOLDER, "--run.version", fold.name]
+        fit += ["--data.validation", "given" if fold.best else "none"]
+        if fold.best:
+            fit += ["--data.val_fraction", "0.5", "--monitor", "val/acc"]  # the file says on what
+        if fold.epochs is not None:
+            fit += ["--trainer.max_epochs", str(fold.epochs)]
+        predict = ["predict", str(run.path), "best" if fold.best else "last"]
+        predict += ["--trainer.devices", "1", "--trainer.strategy", "auto"]
+        return [*([] if run.finished else [fit]), *([predict] if fold.held_out.any() else [])]
+
+    def _train(self, folds: Sequence[Fold]) -> None:
+        """Run the commands of folds, some at a time.
+
+        Raises:
+            InputError: One of them failed.
+        """
+        context: Any = multiprocessing.get_context(START)
+        context.set_forkserver_preload([__name__])
+        waiting = list(folds)
+        running: dict[BaseProcess, Fold] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < self.jobs:
+                    fold = waiting.pop(0)
+                    log = self._run(fold).path.with_suffix(".log") if self.jobs > 1 else None
+                    print(f"training {fold.name}{'' if log is None else f', see {log}'}", flush=True)
+                    process: BaseProcess = context.Process(target=_run_commands, args=(self._commands(fold), log))
+                    process.start()
+                    running[process] = fold
+                wait([process.sentinel for process in running])
+                for ended in [process for process in running if not process.is_alive()]:
+                    self._check(running.pop(ended), ended.exitcode)
+        finally:
+            for unfinished in running:
+                unfinished.terminate()
+                unfinished.join()
+
+    def _check(self, fold: Fold, code: int | None) -> None:
+        if code == _INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
+            log = self._run(fold).path.with_suffix(".log")
+            reason = f"see {log}" if self.jobs > 1 else "see above"
+            raise InputError(f"the training of {fold.name} failed with exit code {code}: {reason}")
+
+
+def _write_parts(path: Path, labels: Ints, train: Bools, held_out: Bools) -> None:
+    """Write a selection file that trains on some samples and validates on others."""
+    rows = zip(labels.tolist(), train.tolist(), held_out.tolist(), strict=True)
+    lines = [f"{index},{label},{int(one)},0,{int(other)}" for index, (label, one, other) in enumerate(rows)]
+    with replacing(path) as staged:
+        staged.write_text("\n".join(["index,y_noisy,select,candidate,validate", *lines, ""]))
+
+
+def _run_commands(commands: Sequence[Sequence[str]], log: Path | None) -> None:
+    """Run command lines one after the other in this process, which ends with the one that has started it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+    with contextlib.ExitStack() as stack:
+        if log is not None:
+            file = stack.enter_context(log.open("a", buffering=1))
+            stack.enter_context(contextlib.redirect_stdout(file))
+            stack.enter_context(contextlib.redirect_stderr(file))
+        for command in commands:
+            # Where Lightning starts further processes for other devices, these repeat this command line.
+            sys.argv = [str(Path(noisy_lightning.__file__).with_name("__main__.py")), *command]
+            try:
+                run_command(command)
+            except InputError as error:
+                print(f"error: {error}", file=sys.stderr)
+                sys.exit(_FAILED)
+
+
+def _die_with(sentinel: int) -> None:
+    """End this process when another one ends, however it does; a later one continues from the last checkpoint."""
+    wait([sentinel])
+    os._exit(_FAILED)

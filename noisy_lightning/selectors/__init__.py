@@ -1,0 +1,21 @@
+"""What decides by trainings which labels to trust: INCV and its kin."""
+
+from noisy_lightning.selectors.area_under_margin import AreaUnderMargin
+from noisy_lightning.selectors.base import Fold, Judgement, Selector, Task, Trainings
+from noisy_lightning.selectors.confident_learning import ConfidentLearning
+from noisy_lightning.selectors.incv import INCV
+from noisy_lightning.selectors.loss_mixture import LossMixture
+from noisy_lightning.selectors.noisy_cross_validation import NoisyCrossValidation
+
+__all__ = [
+    "INCV",
+    "AreaUnderMargin",
+    "ConfidentLearning",
+    "Fold",
+    "Judgement",
+    "LossMixture",
+    "NoisyCrossValidation",
+    "Selector",
+    "Task",
+    "Trainings",
+]

@@ -1,0 +1,61 @@
+"""Distrust the labels that a training never comes to prefer: Pleiss, Zhang, Elenberg and Weinberger, NeurIPS 2020."""
+
+from typing import final
+
+import numpy as np
+
+from noisy_lightning.losses.ranges import check_range
+from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings, suggestions
+from noisy_lightning.selectors.one_run import (
+    commonest_prediction,
+    high_component,
+    mean_over_epochs,
+    require_margin,
+    train_on_all,
+)
+
+
+@final
+class AreaUnderMargin(Selector):
+    """Selects by the margin, the given label's logit minus the largest other one, averaged over a training's epochs.
+
+    The score is the negative area under the margin, which is high where other samples of the class seen contradict the
+    given label. The authors train up to the first drop of the learning rate, since networks learn the wrong labels by
+    heart after it: choose `epochs` alike.
+
+    Deviation: they find the threshold by samples of a class that does not exist, in two trainings; here the areas are
+    split by two Gaussians, in one. The noise rate is the share that is not selected, the suggested class the one
+    predicted in most epochs. Where the areas do not fall into two groups all labels are selected, with a warning.
+
+    Args:
+        epochs: Of the training; None: as the configuration says.
+        threshold: In (0, 1): probability of the lower group up to which a label is selected.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    def __init__(self, epochs: int | None = None, threshold: float = 0.5) -> None:
+        check_range("epochs", 1 if epochs is None else epochs, "[1, inf)")
+        check_range("threshold", threshold, "(0, 1)")
+        self.epochs, self.threshold = epochs, threshold
+
+    def select(self, task: Task, trainings: Trainings) -> Judgement:
+        """Train once and split the areas."""
+        records, warnings = train_on_all(task, trainings, self.epochs)
+        score = -mean_over_epochs(require_margin(records), last=None)
+        judged = task.judged & ~np.isnan(score)
+        suspicious = high_component(score, judged)
+        if suspicious is None:
+            warnings = [*warnings, "the areas do not fall into two groups: all labels are selected"]
+            suspicious = np.zeros_like(score)
+        select = judged & (suspicious <= self.threshold)
+        return Judgement(
+            select=select,
+            score=np.where(judged, score, np.float32(np.nan)),
+            suggested=suggestions(commonest_prediction(records, task.num_classes), task.labels),
+            candidate=np.zeros_like(select),
+            noise_rate=float(1 - select[judged].mean()) if judged.any() else None,
+            assumption="two Gaussians of areas under the margin",
+            warnings=warnings,
+        )

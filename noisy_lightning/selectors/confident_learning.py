@@ -1,0 +1,84 @@
+"""Find label errors by confident learning, as the package cleanlab does: Northcutt, Jiang and Chuang, JAIR 2021."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, final
+
+import numpy as np
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.losses.ranges import check_range
+from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings, predicted, suggestions
+from noisy_lightning.selectors.noisy_cross_validation import out_of_fold
+
+Filter = Literal["prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given"]
+Score = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
+
+
+@final
+class ConfidentLearning(Selector):
+    """Selects what cleanlab does not call a label issue, by held-out class probabilities that it is handed.
+
+    The score is 1 − cleanlab's label quality; the noise rate is the share of issues that it counts. Needs cleanlab:
+    `pip install 'noisy_lightning[clean]'`.
+
+    Args:
+        folds: k >= 2 of the cross-validation.
+        best: Whether a fold predicts with the epoch of highest accuracy on its held-out given labels, not the last.
+        epochs: Of each fold; None: as the configuration says.
+        filter_by: Which of cleanlab's rules finds issues.
+        score: Which of its measures ranks the labels.
+
+    Raises:
+        InputError: cleanlab is not installed.
+        ValueError: A value is out of range.
+    """
+
+    def __init__(
+        self,
+        folds: int = 5,
+        best: bool = False,
+        epochs: int | None = None,
+        filter_by: Filter = "prune_by_noise_rate",
+        score: Score = "self_confidence",
+    ) -> None:
+        check_range("folds", folds, "[2, inf)")
+        check_range("epochs", 1 if epochs is None else epochs, "[1, inf)")
+        self.folds, self.best, self.epochs, self.filter_by, self.score = folds, best, epochs, filter_by, score
+        _cleanlab()  # before hours of training
+
+    def select(self, task: Task, trainings: Trainings) -> Judgement:
+        """Hand the held-out probabilities over."""
+        find_label_issues, get_label_quality_scores = _cleanlab()
+        probability, notes = out_of_fold(task, trainings, self.folds, self.best, self.epochs)
+        judged = task.judged
+        labels, rows = task.labels[judged].astype(np.int64), probability[judged].astype(np.float64)
+        rows /= rows.sum(1, keepdims=True)
+        issues, score = np.zeros(len(judged), bool), np.full(len(judged), np.nan, np.float32)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            issues[judged] = find_label_issues(labels, rows, filter_by=self.filter_by, n_jobs=1)
+            score[judged] = 1 - get_label_quality_scores(labels, rows, method=self.score)
+        prediction = predicted(probability)
+        return Judgement(
+            select=judged & ~issues,
+            score=score,
+            suggested=suggestions(prediction, task.labels),
+            candidate=np.zeros_like(issues),
+            noise_rate=float(issues[judged].mean()),
+            assumption="cleanlab's count of label issues",
+            prediction=prediction,
+            warnings=[*notes, *(f"cleanlab: {one.message}" for one in said)],
+        )
+
+
+def _cleanlab() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return cleanlab's finder of issues and its score, which few installations have."""
+    try:
+        from cleanlab.filter import find_label_issues  # noqa: PLC0415
+        from cleanlab.rank import get_label_quality_scores  # noqa: PLC0415
+    except ImportError as error:
+        raise InputError(
+            f"selector: ConfidentLearning needs cleanlab ({error}): pip install 'noisy_lightning[clean]'"
+        ) from error
+    return find_label_issues, get_label_quality_scores

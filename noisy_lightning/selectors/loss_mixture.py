@@ -1,0 +1,56 @@
+"""Trust the labels whose loss is low: a mixture of two groups, Arazo et al., ICML 2019, and Li et al., ICLR 2020."""
+
+from typing import final
+
+import numpy as np
+
+from noisy_lightning.losses.ranges import check_range
+from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings, suggestions
+from noisy_lightning.selectors.one_run import commonest_prediction, high_component, mean_over_epochs, train_on_all
+
+
+@final
+class LossMixture(Selector):
+    """Selects the samples whose mean loss in one training belongs to the lower of two Gaussians fitted to all.
+
+    Networks learn right labels first, so that for some time the losses of wrong ones are higher: the mean over the
+    epochs remembers it when the network, late in a training, has learned them by heart. The losses are those that the
+    samples met in training, under augmentation and the configured loss and method.
+
+    The score is the mean loss; the noise rate the share that is not selected; the suggested class the one predicted in
+    most epochs. Where the losses do not fall into two groups all labels are selected, with a warning.
+
+    Args:
+        epochs: Of the training; None: as the configuration says.
+        last: How many of its last epochs count, >= 1; None: all. DivideMix takes one, and five at high noise.
+        threshold: In (0, 1): probability of the higher group up to which a label is selected.
+
+    Raises:
+        ValueError: A value is out of range.
+    """
+
+    def __init__(self, epochs: int | None = None, last: int | None = None, threshold: float = 0.5) -> None:
+        check_range("epochs", 1 if epochs is None else epochs, "[1, inf)")
+        check_range("last", 1 if last is None else last, "[1, inf)")
+        check_range("threshold", threshold, "(0, 1)")
+        self.epochs, self.last, self.threshold = epochs, last, threshold
+
+    def select(self, task: Task, trainings: Trainings) -> Judgement:
+        """Train once and split the losses."""
+        records, warnings = train_on_all(task, trainings, self.epochs)
+        loss = mean_over_epochs(records.loss, self.last)
+        judged = task.judged & ~np.isnan(loss)
+        high = high_component(loss, judged)
+        if high is None:
+            warnings = [*warnings, "the losses do not fall into two groups: all labels are selected"]
+            high = np.zeros_like(loss)
+        select = judged & (high <= self.threshold)
+        return Judgement(
+            select=select,
+            score=np.where(judged, loss, np.float32(np.nan)),
+            suggested=suggestions(commonest_prediction(records, task.num_classes), task.labels),
+            candidate=np.zeros_like(select),
+            noise_rate=float(1 - select[judged].mean()) if judged.any() else None,
+            assumption="two Gaussians of losses",
+            warnings=warnings,
+        )

@@ -1,0 +1,83 @@
+"""What the selectors share that judge by the records of one training on all labels."""
+
+import warnings
+
+import numpy as np
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.measures import UNKNOWN, Bools, Floats, Ints
+from noisy_lightning.records import Records
+from noisy_lightning.selectors.base import Fold, Task, Trainings, check_fold
+
+_FEWEST = 10  # values that two Gaussians are fitted to
+
+
+def train_on_all(task: Task, trainings: Trainings, epochs: int | None) -> tuple[Records, list[str]]:
+    """Return what a training on all labels recorded, and warnings.
+
+    Raises:
+        InputError: There are fewer samples than classes.
+    """
+    fold = Fold("all_labels", task.judged, np.zeros_like(task.judged), epochs=epochs)
+    return trainings.records(fold), check_fold(task, fold)
+
+
+def mean_over_epochs(values: Floats, last: int | None) -> Floats:
+    """Return the mean (N,) of the finite values (E, N) over the last epochs, NaN where there is none.
+
+    Args:
+        values: By epoch.
+        last: How many epochs; None: all.
+    """
+    recent = values if last is None else values[-last:]
+    counted = np.isfinite(recent)
+    total = np.where(counted, recent, 0).sum(0, dtype=np.float64)
+    mean = np.full(total.shape, np.nan, np.float32)
+    np.divide(total, counted.sum(0), out=mean, where=counted.any(0), casting="unsafe")
+    return mean
+
+
+def commonest_prediction(records: Records, num_classes: int) -> Ints:
+    """Return the class (N,) that was predicted in most epochs, -1 for samples never seen; the lowest among equals."""
+    votes = np.zeros((records.prediction.shape[1], num_classes), np.int32)
+    for row in records.prediction:
+        seen = np.flatnonzero(row >= 0)
+        np.add.at(votes, (seen, row[seen]), 1)
+    prediction: Ints = np.where(votes.any(1), votes.argmax(1), UNKNOWN)
+    return prediction
+
+
+def high_component(values: Floats, judged: Bools) -> Floats | None:
+    """Return the probability (N,) that a value belongs to the higher of two Gaussians fitted to all, NaN if not judged.
+
+    Args:
+        values: (N,).
+        judged: (N,) which to fit to and to judge.
+
+    Returns:
+        None where there are fewer than 10 values, or not all are finite, or all are equal.
+    """
+    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # slow to import
+
+    sample = values[judged].astype(np.float64)
+    if len(sample) < _FEWEST or not np.isfinite(sample).all() or sample.min() == sample.max():
+        return None
+    scaled = ((sample - sample.min()) / (sample.max() - sample.min()))[:, None]
+    mixture = GaussianMixture(2, max_iter=100, reg_covar=5e-4, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fit that has not converged is a fit all the same
+        mixture.fit(scaled)
+    probability = np.full(len(values), np.nan, np.float32)
+    probability[judged] = mixture.predict_proba(scaled)[:, mixture.means_[:, 0].argmax()]
+    return probability
+
+
+def require_margin(records: Records) -> Floats:
+    """Return the recorded margins (E, N).
+
+    Raises:
+        InputError: The run has none.
+    """
+    if records.margin is None:
+        raise InputError(f"{records.run} has no recorded margins: it comes from an older version, train it anew")
+    return records.margin

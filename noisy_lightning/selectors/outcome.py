@@ -1,0 +1,290 @@
+"""What came out of a selection: measured where true labels are known, as a file, as pictures and as a table."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+
+from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.data.labels import NoiseSummary
+from noisy_lightning.figures import (
+    as_array,
+    cross_validation_over_rates,
+    sample_grid,
+    selection_quality,
+    transition_matrices,
+)
+from noisy_lightning.files import replacing
+from noisy_lightning.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc
+from noisy_lightning.runs import RunFolder
+from noisy_lightning.selectors.base import Judgement
+from noisy_lightning.selectors.theory import (
+    CrossValidated,
+    Matrix,
+    confusion_of,
+    measured,
+    priors_of,
+    quality,
+    theory_of,
+)
+
+# Study 3's names, and what it does not have.
+COLUMNS = ("index", "path", "y", "y_noisy", "select", "candidate", "score", "suggested_label", "eval_ratio")
+TOP = 100  # suspects of which the wrong ones are counted
+_SHOWN = 12  # suspects in the picture
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A judgement of labels and what is known of them."""
+
+    judgement: Judgement
+    labels: Ints
+    """(N,) given labels."""
+    true_labels: Ints
+    """(N,) -1 where unknown, -2 where the image is of none of the classes."""
+    num_classes: int
+
+    def measures(self) -> dict[str, Any]:
+        """Return what the judgement came to, as JSON keeps it; what needs true labels is absent without them."""
+        judgement, known = self.judgement, self.true_labels != UNKNOWN
+        scored = ~np.isnan(judgement.score)
+        measures: dict[str, Any] = {
+            "samples": len(self.labels),
+            "selected": int(judgement.select.sum()),
+            "candidates": int(judgement.candidate.sum()),
+            "estimated_noise_rate": judgement.noise_rate,
+            "assumption": judgement.assumption,
+            "warnings": list(judgement.warnings),
+        }
+        if not known.any():
+            return measures
+        noisy = known & (self.labels != self.true_labels)
+        measures["label_precision"], measures["label_recall"] = self.quality(judgement.select)
+        measures["iterations"] = [
+            {"selected": int(select.sum()), **dict(zip(("label_precision", "label_recall"), values, strict=True))}
+            for select in judgement.iterations
+            for values in [self.quality(select)]
+        ]
+        judged = known & scored
+        measures["auroc"] = noise_auroc(judgement.score[judged], noisy[judged])
+        measures["average_precision"] = self.average_precision()
+        measures["wrong_among_top"] = {
+            "suspects": min(TOP, int(judged.sum())),
+            "wrong": int(noisy[self.top(TOP)].sum()),
+        }
+        if self.is_cross_validation:
+            numbers = {
+                "measured": self.cross_validated(),
+                "theory": self.theory(),
+                "theory_of_predictions": self.theory(self.confusion()),
+            }
+            measures["cross_validation"] = {name: values._asdict() for name, values in numbers.items()}
+        return measures
+
+    def quality(self, select: Bools) -> tuple[float, float]:
+        """Return label precision and recall of what is selected (N,)."""
+        return quality(select, self.labels, self.true_labels)
+
+    def top(self, number: int) -> Ints:
+        """Return the positions of the most suspicious labels, the most suspicious first."""
+        order = np.argsort(-self.judgement.score, kind="stable")  # NaN comes last
+        return order[: min(number, int((~np.isnan(self.judgement.score)).sum()))]
+
+    def average_precision(self) -> float | None:
+        """Return the area under precision over recall of the score as detector of wrong labels, in [0, 1]."""
+        from sklearn.metrics import average_precision_score  # noqa: PLC0415  # slow to import
+
+        judged = (self.true_labels != UNKNOWN) & ~np.isnan(self.judgement.score)
+        noisy = (self.labels != self.true_labels)[judged]
+        if not noisy.any():
+            return None
+        return float(average_precision_score(noisy, np.nan_to_num(self.judgement.score[judged])))
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether each sample was predicted once, by a training without it, and something is known of its truth."""
+        judgement = self.judgement
+        return judgement.prediction is not None and not judgement.iterations and bool((self.true_labels >= 0).any())
+
+    def transition(self) -> Matrix:
+        """Return the measured T (K, K) of the samples that were held out."""
+        assert self.judgement.prediction is not None
+        held_out = self.judgement.prediction >= 0
+        return confusion_of(np.where(held_out, self.labels, UNKNOWN), self.true_labels, self.num_classes)
+
+    def confusion(self) -> Matrix:
+        """Return the measured M (K, K)."""
+        assert self.judgement.prediction is not None
+        return confusion_of(self.judgement.prediction, self.true_labels, self.num_classes)
+
+    def cross_validated(self) -> CrossValidated:
+        """Return what was measured of the cross-validation."""
+        assert self.judgement.prediction is not None
+        return measured(self.judgement.prediction, self.labels, self.true_labels)
+
+    def theory(self, confusion: Matrix | None = None) -> CrossValidated:
+        """Return what the theory says of it, of predictions with the labels' mistakes or with measured ones (K, K)."""
+        return theory_of(self.transition(), priors_of(self.true_labels, self.num_classes), confusion)
+
+
+def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None) -> None:
+    """Write the selection file, a row per sample in the order of the indices.
+
+    Its columns are those of study 3, `y` (true label, empty where unknown), `y_noisy` (given label), `select`,
+    `candidate` and `eval_ratio` (the estimated noise rate, the same in each row, empty where there is none), and beside
+    them `index`, `path` (empty where images are not files), `score` and `suggested_label` (empty where there is none).
+
+    Args:
+        path: The file.
+        outcome: What to write.
+        names: N paths of images below their folder; None: they are not files.
+    """
+    judgement = outcome.judgement
+    rate = "" if judgement.noise_rate is None else f"{judgement.noise_rate:.6g}"
+    rows = zip(
+        range(len(outcome.labels)),
+        names or [""] * len(outcome.labels),
+        ["" if label == UNKNOWN else label for label in outcome.true_labels.tolist()],
+        outcome.labels.tolist(),
+        judgement.select.astype(int).tolist(),
+        judgement.candidate.astype(int).tolist(),
+        ["" if np.isnan(score) else f"{score:.6g}" for score in judgement.score.tolist()],
+        ["" if label == UNKNOWN else label for label in judgement.suggested.tolist()],
+        [rate] * len(outcome.labels),
+        strict=True,
+    )
+    with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+
+
+def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSummary, title: str) -> None:
+    """Put curves and pictures on the board of a selection's folder, and the pictures of its theory beside them.
+
+    Args:
+        folder: Of the selection.
+        outcome: What to draw.
+        data: What was judged.
+        noise: Its noise.
+        title: What judged what.
+    """
+    pictures = {"suspects": _top_suspects(outcome, data, title)}
+    if outcome.judgement.iterations and (outcome.true_labels != UNKNOWN).any():
+        points = [outcome.quality(select) for select in outcome.judgement.iterations]
+        pictures["label_precision_and_recall"] = selection_quality(points, title)
+    if outcome.is_cross_validation:
+        matrices = {"labels T": outcome.transition(), "predictions M": outcome.confusion()}
+        pictures["confusion_and_transition"] = transition_matrices(matrices, data.class_names, title)
+        points_by_rate = _siblings(folder, noise) | {noise.realised_rate or 0.0: outcome.cross_validated()._asdict()}
+        curves = _theory_curves(outcome)
+        heading = f"Noisy cross-validation, {noise.dataset}, {noise.kind}"
+        pictures["theory_and_experiment"] = cross_validation_over_rates(curves, points_by_rate, heading)
+    with SummaryWriter(folder) as board:
+        for name, figure in pictures.items():
+            with replacing(folder / f"{name}.png") as staged:
+                figure.savefig(staged, format="png", dpi=150)
+            board.add_image(f"selection/{name}", as_array(figure), 0, dataformats="HWC")
+        for iteration, select in enumerate(outcome.judgement.iterations, 1):
+            precision, recall = outcome.quality(select)
+            board.add_scalar("selection/selected", select.mean(), iteration)
+            if not np.isnan(precision):
+                board.add_scalar("selection/label_precision", precision, iteration)
+                board.add_scalar("selection/label_recall", recall, iteration)
+        curves_together = {"label precision and recall": ["Multiline", ["selection/label_.*"]]}
+        board.add_custom_scalars({"Selection": curves_together})
+
+
+def _top_suspects(outcome: Outcome, data: NoisyDataModule, title: str) -> Figure:
+    """Show the most suspicious images."""
+    top = outcome.top(_SHOWN)
+    names = data.class_names
+    true = {UNKNOWN: None, FOREIGN: "none of these"}
+    return sample_grid(
+        data.train_images(torch.from_numpy(top)).numpy(),
+        [names[label] for label in outcome.labels[top]],
+        [true[label] if label < 0 else names[label] for label in outcome.true_labels[top].tolist()],
+        outcome.judgement.score[top],
+        f"{title}: most suspicious labels",
+        columns=4,
+        measure="score",
+    )
+
+
+def _siblings(folder: Path, noise: NoiseSummary) -> dict[float, dict[str, float]]:
+    """Return what other selections of the experiment measured on the same data with the same kind of noise, by rate."""
+    points = {}
+    for path in sorted(folder.parent.glob("*/result.json")):
+        result = RunFolder(path.parent).read_result()
+        same = path.parent != folder and result.get("dataset") == noise.dataset
+        if same and "cross_validation" in result and result["noise"]["kind"] == noise.kind:
+            points[float(result["noise"]["realised_rate"])] = result["cross_validation"]["measured"]
+    return points
+
+
+def _theory_curves(outcome: Outcome) -> dict[str, tuple[list[float], list[float]]]:
+    """Return, by name, noise rates and what the theory says there of noise with this pattern."""
+    transition, priors = outcome.transition(), priors_of(outcome.true_labels, outcome.num_classes)
+    rate = float(1 - priors @ transition.diagonal())
+    identity = np.diag((transition.sum(1) > 0).astype(float))
+    rates = np.linspace(0, 1, 101)
+    curves: dict[str, tuple[list[float], list[float]]] = {}
+    for share in rates if rate else [0.0]:
+        scaled = identity + (share / rate if rate else 0.0) * (transition - identity)
+        if (scaled < -1e-9).any():
+            break
+        for name, value in theory_of(scaled, priors)._asdict().items():
+            xs, ys = curves.setdefault(name, ([], []))
+            xs.append(float(share))
+            ys.append(value)
+    return curves
+
+
+def summary_table(result: Mapping[str, Any], folder: Path, files: Sequence[str]) -> str:
+    """Return the headline numbers of a selection.
+
+    Args:
+        result: Its `result.json`.
+        folder: Of the selection.
+        files: Names of the files to look at.
+    """
+    rows = [("run", str(folder))]
+    if result["oracle"]:
+        rows.append(("oracle", "it was told what only an experiment knows: no result to compare with"))
+    noise = result["noise"]
+    rows.append(("data", f"{result['dataset']}, {noise['kind']}, {_percent(noise['realised_rate'])} of labels wrong"))
+    selected = f"{result['selected']:,} of {result['samples']:,} labels selected"
+    rows.append(("labels", selected + (f", {result['candidates']:,} candidates" if result["candidates"] else "")))
+    if result["estimated_noise_rate"] is not None:
+        rows.append(("noise rate", f"{_percent(result['estimated_noise_rate'])} estimated ({result['assumption']})"))
+    for number, one in enumerate(result.get("iterations") or [], 1):
+        rows.append((f"iteration {number}", f"{one['selected']:,} selected, {_quality(one)}"))
+    if "label_precision" in result:
+        rows.append(("selection", _quality(result)))
+    if result.get("auroc") is not None:
+        top = result["wrong_among_top"]
+        text = f"AUROC {result['auroc']:.4f}, average precision {result['average_precision']:.4f}"
+        rows.append(("score", f"{text}; {top['wrong']} of the {top['suspects']} most suspicious labels are wrong"))
+    for name, numbers in (result.get("cross_validation") or {}).items():
+        rows.append(
+            (name, f"accuracy on given labels {_percent(numbers['accuracy'])}, {_quality(numbers)}"),
+        )
+    rows += [("warning", warning) for warning in result["warnings"]]
+    rows.append(("files", ", ".join(str(folder / name) for name in files)))
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _quality(numbers: Mapping[str, float]) -> str:
+    return f"label precision {_percent(numbers['label_precision'])}, recall {_percent(numbers['label_recall'])}"
+
+
+def _percent(value: float | None) -> str:
+    return "an unknown share" if value is None or np.isnan(value) else f"{100 * value:.2f} %"

@@ -1,0 +1,151 @@
+import zlib
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.measures import Floats
+from noisy_lightning.methods.noise_rate import rate_from_agreement
+from noisy_lightning.selectors import INCV, Fold, Task
+from tests.reference import incv as reference
+from tests.selectors.toys import K, MadeUp, labels, likely, task
+
+
+def _predictor(accuracy: float, true: Any) -> Any:
+    """Return what a fold predicts: the true class as often as this, by draws of its own for each fold."""
+
+    def predict(fold: Fold) -> Floats:
+        random = np.random.default_rng(zlib.crc32(fold.name.encode()))
+        right = random.random(len(true)) < accuracy
+        return likely(np.where(right, true, (true + random.integers(1, K, len(true))) % K), random)
+
+    return predict
+
+
+@pytest.mark.parametrize(
+    ("rate", "accuracy", "pattern", "ratio"),
+    [
+        (0.1, 0.9, "symmetric", None),
+        (0.4, 0.8, "symmetric", None),
+        (0.7, 0.5, "symmetric", None),
+        (0.4, 0.7, "pair", None),
+        (0.4, 0.7, "symmetric", 0.0),
+        (0.4, 0.7, "symmetric", 5.0),
+    ],
+)
+def test_selects_as_the_authors_do(
+    rate: float, accuracy: float, pattern: Literal["symmetric", "pair"], ratio: float | None
+) -> None:
+    given, true = labels(203, rate)
+    problem, trainings = task(given), MadeUp(_predictor(accuracy, true))
+    selector = INCV(removal_ratio="estimate" if ratio is None else ratio, pattern=pattern, inversion="symmetric")
+    judgement = selector.select(problem, trainings)
+    folds = iter(trainings.asked)
+
+    def halves_of(t: int, candidates: list[int]) -> list[list[int]]:
+        order = problem.generator(t).permutation(candidates)
+        return [order[: -(-len(order) // 2)].tolist(), order[-(-len(order) // 2) :].tolist()]
+
+    def predict(t: int, half: int, learned: list[int]) -> Floats:
+        fold = next(folds)
+        assert np.flatnonzero(fold.train).tolist() == learned
+        assert not (fold.train & fold.held_out).any()
+        return _predictor(accuracy, true)(fold)  # type: ignore[no-any-return]
+
+    def invert(agreement: float, classes: int) -> float:
+        return rate_from_agreement(agreement, classes, "symmetric")  # theirs is rounded up to a thousandth
+
+    history, candidates, epsilon, best = reference.incv(given, K, 4, halves_of, predict, pattern, invert, ratio)
+    assert [np.flatnonzero(select).tolist() for select in judgement.iterations] == history
+    assert np.flatnonzero(judgement.select).tolist() == history[-1]
+    assert np.flatnonzero(judgement.candidate).tolist() == candidates
+    assert [fold.best for fold in trainings.asked] == best
+    assert judgement.noise_rate == epsilon
+
+
+def test_score_and_suggestion_are_of_the_last_time_a_sample_was_held_out() -> None:
+    given, true = labels(120)
+    trainings = MadeUp(_predictor(0.8, true))
+    judgement = INCV(iterations=3).select(task(given), trainings)
+    last = {int(i): fold for fold in trainings.asked for i in np.flatnonzero(fold.held_out)}
+    for sample, fold in last.items():
+        row = _predictor(0.8, true)(fold)[sample]
+        assert judgement.score[sample] == pytest.approx(1 - row[given[sample]])
+        assert judgement.suggested[sample] == (-1 if row.argmax() == given[sample] else row.argmax())
+    assert not judgement.select[judgement.suggested >= 0].any()
+
+
+def test_nothing_is_removed_where_no_label_is_wrong() -> None:
+    """The authors' slice [-0:] would remove every sample."""
+    _, true = labels(80)
+    half = MadeUp(lambda fold: likely(np.where(np.arange(80) % 2, true, (true + 1) % K), np.random.default_rng(0)))
+    assert INCV(1, removal_ratio=0.0).select(task(true), half).candidate.sum() == 40
+    perfect = MadeUp(lambda fold: likely(true, np.random.default_rng(0)))
+    judgement = INCV().select(task(true), perfect)
+    assert judgement.select.all()
+    assert judgement.noise_rate == 0
+    assert judgement.warnings == ["iteration 2 has too few candidates left: the selection ends before it"]
+    assert len(perfect.asked) == 2
+
+
+def test_the_estimate_at_its_bound_warns() -> None:
+    given, true = labels(400, 0.0)
+    wrong = MadeUp(lambda fold: likely((true + 1) % K, np.random.default_rng(0)))
+    judgement = INCV(1).select(task(given), wrong)
+    assert judgement.noise_rate == pytest.approx(1 - 1 / K)
+    assert any("the estimate is at its bound, 0.750" in warning for warning in judgement.warnings)
+
+
+@pytest.mark.parametrize(("inversion", "expected"), [("symmetric", 0.286), ("pair", 0.4), (None, 0.4)])
+def test_pair_noise_can_be_inverted_as_such(inversion: Literal["symmetric", "pair"] | None, expected: float) -> None:
+    """Predictions with 40 % of pair noise agree with 52 % of such labels, as with 28.6 % of symmetric noise."""
+    classes = np.arange(2000) % 10
+
+    def predict(fold: Fold) -> Floats:
+        held_out = np.flatnonzero(fold.held_out)
+        prediction = (classes + 1) % 10
+        prediction[held_out[: round(0.52 * len(held_out))]] = classes[held_out[: round(0.52 * len(held_out))]]
+        return np.eye(10, dtype=np.float32)[prediction]
+
+    problem = Task(classes, np.ones(2000, bool), 10, 0)
+    judgement = INCV(1, pattern="pair", inversion=inversion).select(problem, MadeUp(predict))
+    assert judgement.noise_rate == pytest.approx(expected, abs=1e-3)
+
+
+def test_told_patterns_are_marked() -> None:
+    assert not INCV().oracle
+    assert INCV(pattern="pair").oracle
+    assert INCV(inversion="pair").oracle
+    assert INCV(removal_ratio=1.0).oracle
+
+
+def test_only_judged_samples_take_part() -> None:
+    given, true = labels(60)
+    judged = np.arange(60) != 7
+    trainings = MadeUp(_predictor(0.8, true))
+    judgement = INCV(2).select(Task(given, judged, K, 0), trainings)
+    assert not any(fold.train[7] or fold.held_out[7] for fold in trainings.asked)
+    assert np.isnan(judgement.score[7])
+    assert judgement.suggested[7] == -1
+    assert not judgement.select[7]
+    assert not judgement.candidate[7]
+
+
+def test_a_fold_with_fewer_samples_than_classes_is_refused() -> None:
+    given, true = labels(7)
+    with pytest.raises(InputError, match="iteration_1_second would train on 3 samples, fewer than the 4 classes"):
+        INCV().select(task(given), MadeUp(_predictor(1.0, true)))
+
+
+def test_a_class_that_a_fold_does_not_see_is_named() -> None:
+    given = np.array([0, 1, 2] * 10 + [3])
+    judgement = INCV(1).select(task(given), MadeUp(_predictor(1.0, given)))
+    (warning,) = judgement.warnings
+    assert "trains on no sample of class 3: it cannot predict what it never saw" in warning
+
+
+@pytest.mark.parametrize("arguments", [{"iterations": 0}, {"epochs": 0}, {"removal_ratio": -0.1}])
+def test_a_value_out_of_range_is_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        INCV(**arguments)

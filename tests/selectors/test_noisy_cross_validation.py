@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.measures import Floats
+from noisy_lightning.selectors import Fold, NoisyCrossValidation
+from tests.selectors.toys import K, MadeUp, labels, likely, task
+
+
+def _by_name(true: np.ndarray) -> MadeUp:
+    """Return trainings whose first fold is always right and whose others always take the next class."""
+
+    def predict(fold: Fold) -> Floats:
+        classes = true if fold.name == "fold_1" else (true + 1) % K
+        return likely(classes, np.random.default_rng(0))
+
+    return MadeUp(predict)
+
+
+@pytest.mark.parametrize("folds", [2, 5])
+def test_each_sample_is_judged_by_the_fold_that_has_not_seen_it(folds: int) -> None:
+    given, true = labels(101)
+    trainings = _by_name(true)
+    judgement = NoisyCrossValidation(folds).select(task(given), trainings)
+    held_out = np.array([fold.held_out for fold in trainings.asked])
+    assert (held_out.sum(0) == 1).all()
+    assert np.array_equal(held_out, [~fold.train for fold in trainings.asked])
+    assert np.ptp(held_out.sum(1)) <= 1
+    expected = np.where(held_out[0], true, (true + 1) % K)
+    assert judgement.prediction is not None
+    assert np.array_equal(judgement.prediction, expected)
+    assert np.array_equal(judgement.select, expected == given)
+    assert np.array_equal(judgement.suggested, np.where(expected == given, -1, expected))
+    assert not judgement.candidate.any()
+
+
+def test_the_split_follows_the_seed() -> None:
+    given, true = labels(50)
+    parts = []
+    for seed in (0, 0, 1):
+        trainings = _by_name(true)
+        NoisyCrossValidation().select(task(given, seed), trainings)
+        parts.append(trainings.asked[0].held_out)
+    assert np.array_equal(parts[0], parts[1])
+    assert not np.array_equal(parts[0], parts[2])
+
+
+def test_options_reach_the_folds() -> None:
+    given, true = labels(50)
+    trainings = _by_name(true)
+    NoisyCrossValidation(best=True, epochs=3).select(task(given), trainings)
+    assert [(fold.best, fold.epochs) for fold in trainings.asked] == [(True, 3)] * 2
+
+
+def test_the_noise_rate_follows_from_the_agreement() -> None:
+    given, _ = labels(4000, 0.3)
+    predictions = {fold: labels(4000, 0.3, seed)[0] for seed, fold in enumerate(("fold_1", "fold_2"), 5)}
+    trainings = MadeUp(lambda fold: likely(predictions[fold.name], np.random.default_rng(0)))
+    judgement = NoisyCrossValidation().select(task(given), trainings)
+    assert judgement.noise_rate == pytest.approx(0.3, abs=0.03)
+    assert judgement.assumption.startswith("symmetric noise")
+    assert not NoisyCrossValidation().oracle
+    assert NoisyCrossValidation(inversion="pair").oracle
+
+
+def test_too_few_samples_are_refused() -> None:
+    given, true = labels(6)
+    with pytest.raises(InputError, match="fold_1 would train on 3 samples, fewer than the 4 classes"):
+        NoisyCrossValidation().select(task(given), _by_name(true))
+
+
+@pytest.mark.parametrize("arguments", [{"folds": 1}, {"epochs": 0}])
+def test_a_value_out_of_range_is_refused(arguments: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        NoisyCrossValidation(**arguments)  # type: ignore[arg-type]

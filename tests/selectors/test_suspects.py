@@ -1,0 +1,605 @@
+"""The page of suspicious labels: what is written into it, and how it behaves in a browser."""
+
+import base64
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
+
+from noisy_lightning.data.label_file import LabelFile
+from noisy_lightning.selectors.suspects import Suspects, write_suspects
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+NASTY = [
+    "</script><script>document.title = 'broken'</script>",
+    "<!-- <script> <img src=x onerror=\"document.title = 'broken'\">",
+    "&lt;b&gt; 'single' \"double\" \\",
+    "two\nlines, \u2028 and π\r\n",
+]
+
+
+def make_suspects(count: int = 130, classes: int = 4, paths: Sequence[str] | None = None) -> Suspects:
+    """Sample 1 is the most suspicious, then 2, 3 and so on to 0; each is suggested the class after its own."""
+    given = np.arange(count) % classes
+    return Suspects(
+        title="INCV on CIFAR10",
+        class_names=[f"class {label}" for label in range(classes)],
+        given=given,
+        suggested=(given + 1) % classes,
+        score=1 - ((np.arange(count) - 1) % count) / count,
+        true=np.full(count, -1),
+        paths=paths,
+    )
+
+
+def colours(indices: np.ndarray) -> np.ndarray:
+    """Return a colour (n, 3) of each sample's own, far enough from those of its neighbours."""
+    return np.stack([indices * 37 % 256, indices * 91 % 256, indices * 151 % 256], 1).astype(np.uint8)
+
+
+def plain_pictures(indices: np.ndarray, channels: int = 3, height: int = 32, width: int = 32) -> np.ndarray:
+    return np.tile(colours(indices)[:, :channels, None, None], (1, 1, height, width))
+
+
+class Scripts(HTMLParser):
+    """Collects what stands in script elements, by id, as a browser takes them apart."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.texts: dict[str, str] = {}
+        self._current: str | None = None
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "script":
+            self._current = dict(attrs).get("id") or "program"
+            assert self._current not in self.texts
+            self.texts[self._current] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "script":
+            self._current = None
+
+    def handle_data(self, data: str) -> None:
+        if self._current:
+            self.texts[self._current] += data
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.texts["data"], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+    def sheets(self) -> list[bytes]:
+        names = sorted((name for name in self.texts if name.startswith("sheet-")), key=lambda name: int(name[6:]))
+        assert names == [f"sheet-{number}" for number in range(len(names))]
+        return [base64.b64decode(self.texts[name]) for name in names]
+
+
+def cells(sheet: bytes, side: int = 32) -> np.ndarray:
+    """Return the thumbnails (n, side, side, 3) of a sheet, row by row."""
+    pixels = np.asarray(Image.open(io.BytesIO(sheet)))
+    rows, columns = pixels.shape[0] // side, pixels.shape[1] // side
+    return pixels.reshape(rows, side, columns, side, 3).transpose(0, 2, 1, 3, 4).reshape(-1, side, side, 3)
+
+
+def test_sheets_hold_the_pictures_in_the_order_of_their_scores(tmp_path):
+    page = tmp_path / "page.html"
+    assert write_suspects(page, make_suspects(), plain_pictures) == [page]
+    scripts = Scripts(page)
+    order = [*range(1, 130), 0]
+    assert scripts.data["order"] == order
+    first, second = map(cells, scripts.sheets())
+    assert (len(first), len(second)) == (100, 30)
+    # None bleeds into its neighbours but for the outermost pixels, whose colour differences WebP interpolates.
+    off = np.concatenate([first, second]).astype(int) - colours(np.array(order))[:, None, None]
+    assert np.abs(off[:, 1:-1, 1:-1]).max() < 25
+    assert np.abs(off).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("channels", "height", "width", "shown", "sheet"),
+    [(1, 28, 28, [28, 28], (320, 32)), (3, 64, 48, [48, 64], (480, 64)), (3, 300, 100, [21, 64], (320, 64))],
+)
+def test_large_pictures_shrink_and_small_ones_stay(tmp_path, channels, height, width, shown, sheet):
+    page = tmp_path / "page.html"
+    write_suspects(page, make_suspects(5), lambda indices: plain_pictures(indices, channels, height, width))
+    scripts = Scripts(page)
+    assert scripts.data["sheets"] == [{"size": shown, "file": None}]
+    picture = Image.open(io.BytesIO(scripts.sheets()[0]))
+    assert picture.size == sheet
+    expected = np.broadcast_to(colours(np.array([1]))[:, :channels], (1, 3))[0]
+    np.testing.assert_allclose(np.asarray(picture)[10, 10], expected, atol=25)
+
+
+def test_what_has_no_room_in_the_page_lies_beside_it(tmp_path):
+    page, suspects = tmp_path / "page #1.html", make_suspects(450)
+    write_suspects(page, suspects, plain_pictures)
+    whole = Scripts(page).sheets()
+    room = sum(len(base64.b64encode(sheet)) for sheet in whole[:2])
+    files = write_suspects(page, suspects, plain_pictures, embedded=room)
+    assert Scripts(page).sheets() == whole[:2]
+    assert [path.read_bytes() for path in files[1:]] == whole[2:]
+    named = [sheet["file"] for sheet in Scripts(page).data["sheets"]]
+    assert named == [None, None, *(path.name for path in files[1:])]
+    assert set(tmp_path.iterdir()) == {page, tmp_path / "page #1_images"}
+
+    # Nothing stays of the sheets of an earlier page, and all of what is somebody else's.
+    (tmp_path / "page #1_images" / "mine.webp").touch()
+    files = write_suspects(page, replace(suspects, score=-suspects.score), plain_pictures, embedded=0)
+    assert len(files) == 6
+    assert {*files[1:], tmp_path / "page #1_images" / "mine.webp"} == set((tmp_path / "page #1_images").iterdir())
+
+
+def test_pictures_are_asked_for_by_the_sheet_and_only_where_there_is_a_score(tmp_path):
+    suspects = make_suspects(260)
+    suspects.score[[0, 7, 259]] = np.nan
+    suspects.score[5] = np.inf
+    suspects.score[6] = -np.inf
+    asked: list[int] = []
+
+    def pictures(indices: np.ndarray) -> np.ndarray:
+        assert len(indices) <= 100
+        asked.extend(indices.tolist())
+        return plain_pictures(indices)
+
+    write_suspects(tmp_path / "page.html", suspects, pictures)
+    data = Scripts(tmp_path / "page.html").data
+    assert data["order"] == [5, *asked[1:-1], 6, 0, 7, 259]
+    assert len(asked) == data["pictured"] == 257
+    assert [data["score"][index] for index in (0, 7, 259)] == [None] * 3
+    assert data["score"][5] == -data["score"][6] > 1e100
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_without_any_score_there_is_a_page_all_the_same(tmp_path, count):
+    suspects = replace(make_suspects(count), score=np.full(count, np.nan, np.float32))
+    write_suspects(tmp_path / "page.html", suspects, lambda indices: pytest.fail("nothing to show"))
+    assert Scripts(tmp_path / "page.html").data["order"] == list(range(count))
+
+
+def test_no_text_breaks_out_of_the_data(tmp_path):
+    undecodable = "\udcff"  # as a file name that is no UTF-8
+    suspects = replace(make_suspects(4, paths=NASTY), title=NASTY[0] + undecodable, class_names=NASTY)
+    write_suspects(tmp_path / "page.html", suspects, plain_pictures)
+    scripts = Scripts(tmp_path / "page.html")
+    assert set(scripts.texts) == {"sheet-0", "data", "program"}
+    assert scripts.data["title"] == NASTY[0] + undecodable
+    assert scripts.data["classes"] == scripts.data["paths"] == NASTY
+
+
+def test_verdicts_belong_to_a_title_and_its_labels(tmp_path):
+    suspects = make_suspects(4)
+    others = [replace(suspects, score=-suspects.score), replace(suspects, title="other"), make_suspects(4, classes=3)]
+    keys = []
+    for version in (suspects, *others):
+        write_suspects(tmp_path / "page.html", version, plain_pictures)
+        keys.append(Scripts(tmp_path / "page.html").data["key"])
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_a_failure_leaves_the_old_page(tmp_path):
+    page = tmp_path / "page.html"
+    write_suspects(page, make_suspects(), plain_pictures)
+    before = page.read_bytes()
+
+    def broken(indices: np.ndarray) -> np.ndarray:
+        raise OSError("disc gone")
+
+    with pytest.raises(OSError, match="disc gone"):
+        write_suspects(page, make_suspects(), broken)
+    assert page.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs Chromium and its driver: apt install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,800"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = webdriver.Chrome(options, Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+REQUEST = "Network.requestWillBeSent"
+
+
+class Review:
+    """A page in a browser, and what a person does and sees there."""
+
+    def __init__(self, browser: webdriver.Chrome, page: Path) -> None:
+        self.browser = browser
+        self.page = page
+
+    def open(self, suspects: Suspects, **options: int) -> None:
+        """Write the page and open it; its logs hold nothing of earlier pages."""
+        write_suspects(self.page, suspects, plain_pictures, **options)
+        for log in ("browser", "performance"):
+            self.browser.get_log(log)
+        self.browser.get(self.page.as_uri())
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.browser.switch_to.active_element.send_keys(key)
+
+    def set(self, field: str, value: str) -> None:
+        """Type into a field, or choose an option by its text."""
+        element = self.find(field)
+        if element.tag_name == "select":
+            Select(element).select_by_visible_text(value)
+        else:
+            element.clear()
+            element.send_keys(value)
+
+    def find(self, element_id: str) -> WebElement:
+        return self.browser.find_element(By.ID, element_id)
+
+    def text(self, element_id: str) -> str:
+        return self.find(element_id).text
+
+    @property
+    def cards(self) -> Any:
+        """What each card of the page says."""
+        return self.read("[...document.querySelectorAll('#cards .card')].map((card) => card.innerText)")
+
+    @property
+    def shown(self) -> Any:
+        """The indices of the samples on the page."""
+        return self.read(
+            "[...document.querySelectorAll('#cards .index')].map((index) => Number(index.innerText.slice(1)))"
+        )
+
+    @property
+    def focused(self) -> Any:
+        """The index of the sample whose card has the focus."""
+        return self.read("Number(document.activeElement.querySelector('.index').innerText.slice(1))")
+
+    @property
+    def verdicts(self) -> dict[int, str]:
+        """The head of each judged card of the page."""
+        script = """Object.fromEntries([...document.querySelectorAll('.kept, .changed')].map((card) =>
+            [card.querySelector('.index').innerText.slice(1), card.querySelector('.outcome').innerText]))"""
+        return {int(index): outcome for index, outcome in self.read(script).items()}
+
+    def read(self, expression: str) -> Any:
+        return self.browser.execute_script(f"return {expression}")
+
+    def requested(self) -> list[str]:
+        """The addresses that the page has asked for since it was opened, but those that hold their own content."""
+        messages = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+        urls = [message["params"]["request"]["url"] for message in messages if message["method"] == REQUEST]
+        return [url for url in urls if not url.startswith("data:")]
+
+    def pictures(self) -> Any:
+        """Return the colour in the middle of each picture of the page, once all are drawn."""
+        return self.browser.execute_async_script("""
+            const done = arguments[arguments.length - 1];
+            const middle = (canvas) => canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1);
+            Promise.all(decoded.values()).then(() => setTimeout(() => done(
+              [...document.querySelectorAll("canvas")].map((canvas) => [...middle(canvas).data].slice(0, 3)))));
+        """)
+
+    def exported(self) -> Path:
+        """Export the verdicts and return the file."""
+        file = self.page.with_name("verdicts.csv")
+        file.unlink(missing_ok=True)
+        behaviour = {"behavior": "allow", "downloadPath": str(file.parent)}
+        self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+        self.find("export").click()
+        WebDriverWait(self.browser, 10, 0.05).until(lambda _: file.exists() and file.stat().st_size)
+        return file
+
+    def imported(self, file: Path) -> str:
+        """Import verdicts and return what the page says to it."""
+        self.browser.execute_script("say('')")
+        self.find("file").send_keys(str(file))
+        WebDriverWait(self.browser, 10, 0.05).until(lambda _: self.text("message"))
+        return self.text("message")
+
+
+@pytest.fixture
+def review(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Review]:
+    yield Review(browser, tmp_path / "page.html")
+    browser.execute_script("localStorage.clear()")
+
+
+def labels_of(file: Path, count: int, classes: int) -> list[int]:
+    """Return what a training is given of a file of verdicts."""
+    anything = torch.zeros(count, dtype=torch.int64)
+    return LabelFile(file).corrupt(anything, None, classes, torch.Generator()).tolist()
+
+
+def test_the_page_opens_quietly_with_the_most_suspicious_first(review):
+    review.open(make_suspects())
+    assert review.browser.title == review.text("title") == "INCV on CIFAR10"
+    assert review.text("state") == "130 of 130 match, 1–48 shown"
+    assert review.shown == list(range(1, 49))
+    assert review.focused == 1
+    assert review.cards[0].split()[:6] == ["score", "1.000", "given", "class", "1", "suggested"]
+    np.testing.assert_allclose(review.pictures(), colours(np.arange(1, 49)), atol=12)
+    assert review.browser.get_log("browser") == []
+    assert review.requested() == [review.page.as_uri()]
+
+
+def test_the_page_can_reach_no_network(review):
+    review.open(make_suspects(3))
+    blocked = review.browser.execute_async_script("""
+        const done = arguments[arguments.length - 1], blocked = [];
+        document.addEventListener("securitypolicyviolation", (event) => {
+          blocked.push(event.effectiveDirective);
+          if (blocked.length === 3) done(blocked.sort());
+        });
+        fetch("http://127.0.0.1:9/").catch(() => {});
+        new Image().src = "http://127.0.0.1:9/picture.png";
+        document.head.append(Object.assign(document.createElement("script"), { src: "http://127.0.0.1:9/a.js" }));
+    """)
+    assert blocked == ["connect-src", "img-src", "script-src-elem"]
+
+
+def test_pictures_beside_the_page_are_found_and_missed(review):
+    files = write_suspects(review.page, make_suspects(), plain_pictures, embedded=0)
+    review.open(make_suspects(), embedded=0)
+    assert review.read("Promise.all(decoded.values()).then((images) => images.map((image) => image.naturalWidth))") == [
+        320
+    ]
+    # The second sheet is not read before one of its thumbnails is shown.
+    assert review.requested() == [review.page.as_uri(), files[1].as_uri()]
+    shutil.rmtree(files[1].parent)
+    review.browser.refresh()
+    WebDriverWait(review.browser, 10, 0.05).until(lambda _: "page_images" in review.cards[0])
+    review.press("k")
+    assert review.verdicts == {1: "✓ kept"}
+
+
+def test_filters_change_what_is_shown(review):
+    suspects = make_suspects(40, paths=[f"train/{index:02d}.PNG" for index in range(40)])
+    suspects.score[[3, 4]] = np.nan
+    suspects.suggested[[3, 8]] = -1
+    suspects.suggested[9] = suspects.given[9]
+    review.open(suspects)
+    assert review.shown[-3:] == [0, 3, 4]
+    assert "no picture" in review.cards[-1]
+
+    def matches(**fields: str) -> list[int]:
+        review.find("filters").find_element(By.CSS_SELECTOR, "[type=reset]").click()
+        for field, value in fields.items():
+            review.set(field, value)
+        assert review.text("state").startswith(f"{len(review.shown)} of 40 match")
+        return sorted(review.shown)
+
+    assert matches(given="class 3") == list(range(3, 40, 4))
+    assert matches(suggested="class 1", given="class 0") == [0, 4, *range(12, 40, 4)]
+    assert matches(suggested="no suggestion") == [3, 8]
+    assert matches(suggested="another than given") == [index for index in range(40) if index not in (3, 8, 9)]
+    assert matches(low="0.95") == [1, 2]
+    assert matches(low="0.8", high="0.9") == [5, 6, 7, 8, 9]
+    assert matches(search="7") == [7, 17, 27, 37]
+    assert matches(search="n/07.png") == [7]
+    assert matches(search="nowhere") == []
+    assert review.text("empty") == "No sample matches these filters."
+    review.find("bar").click()
+    review.press("k", "s", "2", "c", "u", Keys.ARROW_DOWN)
+    assert matches() == list(range(40))
+    assert review.text("progress") == "none judged yet"
+
+
+def test_pages_turn(review):
+    review.open(make_suspects())
+    review.find("next").click()
+    assert (review.shown[0], review.focused, review.text("page")) == (49, 49, "page 2 of 3")
+    review.press(Keys.PAGE_DOWN)
+    assert review.shown == [*range(97, 130), 0]
+    np.testing.assert_allclose(review.pictures(), colours(np.array(review.shown)), atol=12)
+    assert not review.find("next").is_enabled()
+    review.press("n", Keys.END, Keys.ARROW_RIGHT)
+    assert review.focused == 0
+    review.press("p", "p", Keys.ARROW_LEFT, "p")
+    assert review.focused == 1
+    assert not review.find("previous").is_enabled()
+    review.press(Keys.END, Keys.ARROW_RIGHT)
+    assert review.focused == 49
+    review.press(Keys.ARROW_LEFT)
+    assert review.focused == 48
+    review.set("page-size", "192")
+    assert (len(review.shown), review.text("page")) == (130, "page 1 of 1")
+
+
+def test_keys_judge_and_move_on(review):
+    review.open(make_suspects())
+    columns = review.read("columns()")
+    assert columns >= 4
+    review.press("k", "s", "0", "1", "9", Keys.ARROW_DOWN, Keys.ARROW_UP)
+    assert review.verdicts == {1: "✓ kept", 2: "→ class 3", 3: "→ class 0", 4: "→ class 1"}
+    assert review.text("progress") == "4 judged: 1 kept, 3 changed"
+    assert review.focused == 5
+    review.press(Keys.ARROW_DOWN)
+    assert review.focused == 5 + columns
+    # Undo goes to the sample whose verdict it takes back, wherever that is.
+    review.press("n", "u")
+    assert review.focused == 4
+    review.press("u", "k", "U", "s", "K", "u")
+    assert review.verdicts == {1: "✓ kept", 2: "→ class 3", 3: "→ class 0"}
+    assert review.focused == 4
+    review.press(Keys.END, "k")
+    assert review.focused == 49
+    review.press("?")
+    assert review.find("keys").is_displayed()
+    review.find("keys").find_element(By.TAG_NAME, "button").click()
+    assert not review.find("keys").is_displayed()
+    assert review.focused == 49
+
+
+def test_the_mouse_judges_too(review):
+    review.open(make_suspects())
+    cards = review.browser.find_elements(By.CLASS_NAME, "card")
+    cards[1].find_element(By.CLASS_NAME, "keep").click()
+    cards[4].find_element(By.CLASS_NAME, "take").click()
+    review.find("classes").find_elements(By.TAG_NAME, "button")[0].click()
+    assert review.verdicts == {2: "✓ kept", 5: "→ class 2", 6: "→ class 0"}
+    review.find("undo").click()
+    assert sorted(review.verdicts) == [2, 5]
+    assert cards[4].get_attribute("aria-label") == (
+        "Sample 5, given class 1, suggested class 2, score 0.969, changed to class 2"
+    )
+
+
+def test_judged_samples_stay_until_the_filter_is_set_anew(review):
+    review.open(make_suspects(10))
+    review.set("verdict", "not judged")
+    review.press(Keys.ESCAPE, "k", "s")
+    assert review.shown == [*range(1, 10), 0]
+    assert review.focused == 3
+    review.set("verdict", "judged")
+    assert review.shown == [1, 2]
+    review.set("verdict", "judged: changed")
+    assert review.shown == [2]
+    review.set("verdict", "not judged")
+    assert review.shown == [*range(3, 10), 0]
+
+
+def test_truth_shows_when_asked_for(review):
+    review.open(make_suspects(4))
+    assert not review.find("truth-switch").is_displayed()
+    review.open(replace(make_suspects(4), true=np.array([0, -1, -2, 3])))
+    assert not any("true" in card for card in review.cards)
+    review.find("truth").click()
+    shown = dict(zip(review.shown, review.cards, strict=True))
+    for index, name in enumerate(["class 0", "unknown", "none of the classes", "class 3"]):
+        assert f"true\n{name}" in shown[index]
+
+
+def test_verdicts_survive_a_reload_and_pages_do_not_mix(review):
+    suspects = make_suspects()
+    review.open(suspects)
+    review.press("k", "s", "0")
+    before = review.verdicts
+    assert len(before) == 3
+    review.browser.refresh()
+    assert review.verdicts == before
+    review.open(replace(suspects, title="another method"))
+    assert review.verdicts == {}
+    review.open(replace(suspects, score=-suspects.score))
+    review.press(Keys.END)
+    assert review.text("progress") == "3 judged: 1 kept, 2 changed"
+
+
+def test_without_storage_the_page_works_and_warns(review):
+    review.open(make_suspects())
+    review.browser.execute_script("Storage.prototype.setItem = () => { throw new Error('full') }")
+    review.press("k", "?")
+    assert "export them before" in review.text("storage")
+    review.press(Keys.ESCAPE)
+    assert review.verdicts == {1: "✓ kept"}
+
+
+def test_an_exported_file_gives_the_corrected_labels(review):
+    paths = [f"{index}/{NASTY[index % 4]}" for index in range(10)]
+    suspects = make_suspects(10, paths=paths)
+    suspects.score[4] = np.nan
+    review.open(suspects)
+    review.press("k", "s", "0", Keys.END, "1")
+    expected = suspects.given.copy()
+    expected[[2, 3, 4]] = [3, 0, 1]
+    file = review.exported()
+    assert labels_of(file, 10, 4) == expected.tolist()
+    with file.open(encoding="utf-8", newline="") as text:
+        rows = list(csv.DictReader(text, strict=True))
+    assert list(rows[0]) == ["index", "given_label", "previous_label", "verdict", "path"]
+    assert [row["path"] for row in rows] == paths
+    assert [int(row["index"]) for row in rows] == list(range(10))
+    assert [int(row["previous_label"]) for row in rows] == suspects.given.tolist()
+    assert [row["verdict"] for row in rows] == ["", "kept", "changed", "changed", "changed", "", "", "", "", ""]
+
+
+def test_verdicts_are_imported_elsewhere(review):
+    suspects = make_suspects(10, paths=[f"{index}/{NASTY[index % 4]}" for index in range(10)])
+    review.open(suspects)
+    review.press("k", "s", "0")
+    before, file = review.verdicts, review.exported()
+    review.browser.execute_script("localStorage.clear()")
+    review.browser.refresh()
+    review.press("s", Keys.END, "k")
+    assert sorted(review.verdicts) == [0, 1]
+    # As a spreadsheet saves it.
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"changed,", b'"changed",'))
+    assert review.imported(file) == "3 verdicts were read from verdicts.csv."
+    assert review.verdicts == {0: "✓ kept", **before}
+    review.find("undo").click()
+    assert review.verdicts == {0: "✓ kept", 1: "→ class 2"}
+    review.browser.refresh()
+    assert sorted(review.verdicts) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("previous_label", "before", "it has no column previous_label"),
+        ("2,2,2,\n", "", "it has 3 samples, this page 4"),
+        ("2,2,2,", "3,2,2,", "it has index 3 where 2 belongs"),
+        ("2,2,2,", "2,1,1,", "it is about other labels: sample 2 had 1 there, here 2"),
+        ("2,2,2,", "2,1,2,", 'sample 2 has the given_label 1 and the verdict "", which cannot be'),
+        ("2,2,2,", "2,9,2,changed", 'sample 2 has the given_label 9 and the verdict "changed", which cannot be'),
+        ("2,2,2,", "2,2,2,fine", 'sample 2 has the given_label 2 and the verdict "fine", which cannot be'),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(review, old, new, message):
+    review.open(make_suspects(4))
+    text = "index,given_label,previous_label,verdict\n0,0,0,\n1,1,1,kept\n2,2,2,\n3,0,3,changed\n"
+    assert text.count(old) == 1
+    file = review.page.with_name("other.csv")
+    file.write_text(text.replace(old, new))
+    assert review.imported(file) == f"other.csv was not imported: {message}."
+    assert review.verdicts == {}
+
+
+def test_more_than_ten_classes_have_a_chooser(review):
+    review.open(make_suspects(20, classes=12))
+    review.press("3", "c", "11", Keys.ENTER)
+    assert review.verdicts == {1: "→ class 11"}
+    review.press("c", "CLASS 1")
+    choices = review.find("chooser-list").find_elements(By.CSS_SELECTOR, "[role=option]")
+    assert [choice.text.split()[0] for choice in choices] == ["1", "10", "11"]
+    review.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP)
+    assert review.find("chooser-search").get_attribute("aria-activedescendant") == "choice-10"
+    review.press(Keys.ENTER, "c", "class 7", Keys.ESCAPE)
+    assert review.verdicts == {1: "→ class 11", 2: "→ class 10"}
+    assert review.focused == 3
+    review.browser.find_element(By.CSS_SELECTOR, ".current .other").click()
+    review.find("choice-5").click()
+    review.press("c", "nothing", Keys.ENTER, Keys.ESCAPE, "s")
+    assert review.verdicts == {1: "→ class 11", 2: "→ class 10", 3: "→ class 5", 4: "→ class 5"}
+    assert labels_of(review.exported(), 20, 12)[:6] == [0, 11, 10, 5, 5, 5]
+
+
+def test_texts_are_shown_as_they_are(review):
+    paths = [f"{index}{name}" for index, name in enumerate(NASTY)]
+    review.open(replace(make_suspects(4, paths=paths), title=NASTY[0], class_names=NASTY))
+    review.press("c", Keys.ENTER)
+    assert review.browser.title == review.text("title") == NASTY[0]
+    assert review.read("document.querySelectorAll('img, b').length") == 0
+    assert review.read("document.querySelector('.facts .given').textContent") == NASTY[1]
+    assert review.read("document.querySelector('.path').textContent") == paths[1]
+    assert review.browser.get_log("browser") == []

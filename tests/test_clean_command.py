@@ -1,0 +1,225 @@
+"""noisy-lightning clean, from the command line to the files it leaves."""
+
+import csv
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from noisy_lightning.data import Digits, Symmetric
+from noisy_lightning.data.selection import read_selection
+from noisy_lightning.data.sources import load_digits8x8
+from noisy_lightning.records import load
+from tests.conftest import SMALL
+
+ROOT = Path(__file__).parents[1]
+CROSS = (*SMALL, "--selector", "NoisyCrossValidation")
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that train folds find the tests' networks."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_leaves_a_selection_a_page_and_a_result(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("clean", *CROSS, "--trainer.max_epochs", "8") == 0
+    folder = tmp_path / "runs/default/0"
+    printed = capsys.readouterr().out
+    assert "labels selected" in printed
+    assert "most suspicious labels are wrong" in printed
+    rows = _rows(folder / "selection.csv")
+    assert list(rows[0]) == [
+        *("index", "path", "y", "y_noisy", "select", "candidate", "score", "suggested_label", "eval_ratio")
+    ]
+    result = json.loads((folder / "result.json").read_text())
+    assert [int(row["index"]) for row in rows] == list(range(1437))
+    assert result["selected"] == sum(int(row["select"]) for row in rows)
+    agreeing = [row for row in rows if row["select"] == "1"]
+    right = sum(row["y"] == row["y_noisy"] for row in agreeing)
+    assert result["label_precision"] == pytest.approx(right / len(agreeing))
+    assert result["label_precision"] > 0.75 > 1 - result["noise"]["realised_rate"]
+    assert all(row["suggested_label"] not in ("", row["y_noisy"]) for row in rows if row["select"] == "0")
+    assert result["auroc"] > 0.7
+    assert float(rows[0]["eval_ratio"]) == pytest.approx(result["estimated_noise_rate"], rel=1e-5)
+    assert set(result["cross_validation"]) == {"measured", "theory", "theory_of_predictions"}
+    for name in ("accuracy", "label_precision", "label_recall"):
+        numbers = {kind: values[name] for kind, values in result["cross_validation"].items()}
+        assert numbers["theory_of_predictions"] == pytest.approx(numbers["measured"], abs=0.05)
+    for name in ("suspects.html", "noise.csv", "suspects.png", "theory_and_experiment.png"):
+        assert (folder / name).stat().st_size > 1000
+    assert load(folder / "folds/fold_1").loss.shape == (8, 1437)
+
+    selected = read_selection(folder / "selection.csv", _digits().labels).select
+    assert run("fit", *SMALL, "--data.selection", str(folder / "selection.csv"), "--run.experiment", "after") == 0
+    seen = ~np.isnan(load(tmp_path / "runs/after/0").loss[0])
+    assert not (seen & ~selected.numpy()).any()
+    wrong = ("--data.selection", str(folder / "selection.csv"), "--data.seed", "3")
+    assert run("fit", *SMALL, *wrong) == 2
+    assert "was made for other labels" in capsys.readouterr().err
+
+
+def _digits() -> Digits:
+    data = Digits(noise=Symmetric(0.4))
+    data.setup()
+    return data
+
+
+def test_the_whole_of_study_3_is_two_commands(run: Callable[..., int], tmp_path: Path) -> None:
+    assert run("clean", *SMALL, "--selector", "INCV", "--selector.iterations", "2", "--jobs", "2") == 0
+    folder = tmp_path / "runs/default/0"
+    result = json.loads((folder / "result.json").read_text())
+    assert len(result["iterations"]) == 2
+    assert result["iterations"][0]["selected"] <= result["iterations"][1]["selected"]
+    assert "cross_validation" not in result
+    assert (folder / "label_precision_and_recall.png").exists()
+    assert (folder / "folds/iteration_1_first.log").read_text()
+    command = (*SMALL, "--data.selection", str(folder / "selection.csv"), "--model.method", "INCVCoTeaching")
+    assert run("fit", *command, "--model.method.candidates_from", "1", "--run.experiment", "after") == 0
+    records = load(tmp_path / "runs/after/0")
+    rows = _rows(folder / "selection.csv")
+    used = np.array([row["select"] == "1" or row["candidate"] == "1" for row in rows])
+    assert (used >= (records.prediction[0] >= 0)).all()
+    assert (records.prediction[0][used & (records.split == "train")] >= 0).all()
+    assert not json.loads((tmp_path / "runs/after/0/result.json").read_text())["oracle"]
+
+
+def test_an_interrupted_selection_goes_on_and_ends_the_same(run: Callable[..., int], tmp_path: Path) -> None:
+    words = ("clean", *CROSS, "--trainer.max_epochs", "3", "--run.version")
+    command = [sys.executable, "-m", "noisy_lightning", *words, "killed"]
+    process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    killed, whole = (tmp_path / "runs/default" / name for name in ("killed", "whole"))
+    wait_for((killed / "folds/fold_2/records/epoch_0000.npz").exists)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    first = (killed / "folds/fold_1/result.json").stat().st_mtime_ns
+    assert not (killed / "selection.csv").exists()
+    wait_for(lambda: _is_free(killed / "folds/fold_2/.lock"))  # its process notices that it is alone
+    assert run(*words, "killed") == 0
+    assert run(*words, "whole") == 0
+    assert (killed / "folds/fold_1/result.json").stat().st_mtime_ns == first
+    assert (killed / "selection.csv").read_text() == (whole / "selection.csv").read_text()
+
+
+def wait_for(ready: Callable[[], bool]) -> None:
+    until = time.monotonic() + 120
+    while not ready():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def _is_free(lock: Path) -> bool:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def test_own_images_are_judged_reviewed_and_corrected(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Digits as files, ten of them in the wrong folder; one that is broken, one that is known to be right."""
+    source = load_digits8x8(train=True)
+    lines = ["path,label,trusted"]
+    for i in range(300):
+        name, label = f"{i:03}.png", int(source.labels[i])
+        Image.fromarray(source.images[i, :, :, 0].numpy()).save(tmp_path / name)  # type: ignore[index]
+        lines.append(f"{name},{(label + 1) % 10 if i < 10 else label},{int(i == 20)}")
+    (tmp_path / "299.png").write_bytes(b"no image")
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    data: tuple[str, ...] = (
+        "--data",
+        "ImageTable",
+        "--data.csv",
+        str(tmp_path / "table.csv"),
+        "--data.image_size",
+        "8",
+    )
+    data = (*data, "--data.channels", "1", "--data.broken", "skip")
+    options: tuple[str, ...] = (
+        "--model.optimizer",
+        "SGD",
+        "--model.optimizer.lr",
+        "0.1",
+        "--model.backbone",
+        "tests.networks.Plain",
+    )
+    options = (*options, "--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.max_epochs", "30")
+    with pytest.warns(UserWarning, match="1 of 300 images are broken"):
+        assert run("clean", *data, *options, "--data.batch_size", "32", "--selector", "NoisyCrossValidation") == 0
+    folder = tmp_path / "runs/default/0"
+    rows = _rows(folder / "selection.csv")
+    assert rows[0]["path"] == "000.png"
+    assert rows[0]["y"] == ""
+    assert rows[299]["score"] == rows[20]["score"] == ""
+    assert rows[299]["select"] == "0"
+    assert rows[20]["select"] == "1"
+    suspects = sorted(rows, key=lambda row: -float(row["score"] or -1))[:40]
+    assert sum(int(row["index"]) < 10 for row in suspects) >= 5
+    assert "an unknown share of labels wrong" in capsys.readouterr().out
+    assert "label_precision" not in json.loads((folder / "result.json").read_text())
+
+    verdicts = ["index,given_label,previous_label,verdict,path"]
+    for i, row in enumerate(rows):
+        corrected = int(source.labels[i]) if i < 10 else int(row["y_noisy"])
+        verdicts.append(f"{i},{corrected},{row['y_noisy']},{'changed' if i < 10 else ''},{row['path']}")
+    (tmp_path / "verdicts.csv").write_text("\n".join(verdicts) + "\n")
+    noise = ("--data.noise", "LabelFile", "--data.noise.path", str(tmp_path / "verdicts.csv"))
+    with pytest.warns(UserWarning, match="1 of 300 images are broken"):
+        assert run("fit", *data, *options, *noise, "--trainer.max_epochs", "1", "--run.experiment", "after") == 0
+    after = load(tmp_path / "runs/after/0")
+    assert after.labels[:10].tolist() == source.labels[:10].tolist()
+    assert (after.true_labels == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--selector", "INVC"), "INCV"),
+        (("--selector", "INCV", "--selector.iterations", "0"), "iterations must be in [1, inf), got 0"),
+        (("--selector", "INCV", "--jobs", "0"), "jobs must be at least 1, got 0"),
+        (("--selector", "INCV", "--data.selection", "s.csv"), "data.selection must be left out"),
+        (("--selector", "INCV", "--data.redraw", "per_epoch"), "data.redraw must be once"),
+        (("--selector", "INCV", "--selector.inversion", "no.csv"), "matrix: cannot read no.csv"),
+        ((), "selector"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line_and_leaves_nothing(
+    options: tuple[str, ...], message: str, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("clean", *SMALL, *options) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("*.csv"))
+
+
+def test_a_training_that_fails_is_named(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("clean", *CROSS, "--model.optimizer.lr", "-1", "--jobs", "2") == 2
+    error = capsys.readouterr().err
+    fold = re.fullmatch(r"error: the training of (fold_[12]) failed with exit code 2: see (\S+)\n", error)
+    assert fold, error
+    log = tmp_path / fold[2]
+    assert log.name == f"{fold[1]}.log"
+    assert "model.optimizer: Invalid learning rate: -1" in log.read_text()
