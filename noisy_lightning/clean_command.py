@@ -89,13 +89,7 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
         "oracle": selector.oracle or bool(training["oracle"]),
         **outcome.measures(),
         "dataset": noise.dataset,
-        "noise": {
-            "kind": noise.kind,
-            "arguments": noise.arguments,
-            "nominal_rate": noise.nominal_rate,
-            "realised_rate": noise.realised_rate,
-            "label_hash": noise.label_hash,
-        },
+        "noise": noise.headline(),
         "seconds": round(time.monotonic() - started, 2),
         "versions": {name: version(name) for name in VERSIONS},
     }

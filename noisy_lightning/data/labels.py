@@ -67,6 +67,11 @@ class NoiseSummary:
     redraw: str = "once"
     """Or `per_epoch`: each epoch has labels of its own, and what is said here is of the first draw."""
 
+    def headline(self) -> dict[str, Any]:
+        """Return what a result says of its noise."""
+        names = ("kind", "arguments", "nominal_rate", "realised_rate", "label_hash")
+        return {name: getattr(self, name) for name in names}
+
 
 def label_hash(labels: Tensor, foreign_index: Tensor | None = None, foreign_checksum: str | None = None) -> str:
     """Return the SHA-256 of (N,) labels as little-endian int64, in hexadecimal.

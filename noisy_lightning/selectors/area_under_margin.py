@@ -2,17 +2,9 @@
 
 from typing import final
 
-import numpy as np
-
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings, suggestions
-from noisy_lightning.selectors.one_run import (
-    commonest_prediction,
-    high_component,
-    mean_over_epochs,
-    require_margin,
-    train_on_all,
-)
+from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings
+from noisy_lightning.selectors.one_run import judge, mean_over_epochs, require_margin, train_on_all
 
 
 @final
@@ -42,20 +34,6 @@ class AreaUnderMargin(Selector):
 
     def select(self, task: Task, trainings: Trainings) -> Judgement:
         """Train once and split the areas."""
-        records, warnings = train_on_all(task, trainings, self.epochs)
-        score = -mean_over_epochs(require_margin(records), last=None)
-        judged = task.judged & ~np.isnan(score)
-        suspicious = high_component(score, judged)
-        if suspicious is None:
-            warnings = [*warnings, "the areas do not fall into two groups: all labels are selected"]
-            suspicious = np.zeros_like(score)
-        select = judged & (suspicious <= self.threshold)
-        return Judgement(
-            select=select,
-            score=np.where(judged, score, np.float32(np.nan)),
-            suggested=suggestions(commonest_prediction(records, task.num_classes), task.labels),
-            candidate=np.zeros_like(select),
-            noise_rate=float(1 - select[judged].mean()) if judged.any() else None,
-            assumption="two Gaussians of areas under the margin",
-            warnings=warnings,
-        )
+        records, notes = train_on_all(task, trainings, self.epochs)
+        area = mean_over_epochs(require_margin(records), last=None)
+        return judge(task, records, -area, self.threshold, "areas under the margin", notes)

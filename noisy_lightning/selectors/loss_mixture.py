@@ -2,11 +2,9 @@
 
 from typing import final
 
-import numpy as np
-
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings, suggestions
-from noisy_lightning.selectors.one_run import commonest_prediction, high_component, mean_over_epochs, train_on_all
+from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings
+from noisy_lightning.selectors.one_run import judge, mean_over_epochs, train_on_all
 
 
 @final
@@ -37,20 +35,6 @@ class LossMixture(Selector):
 
     def select(self, task: Task, trainings: Trainings) -> Judgement:
         """Train once and split the losses."""
-        records, warnings = train_on_all(task, trainings, self.epochs)
+        records, notes = train_on_all(task, trainings, self.epochs)
         loss = mean_over_epochs(records.loss, self.last)
-        judged = task.judged & ~np.isnan(loss)
-        high = high_component(loss, judged)
-        if high is None:
-            warnings = [*warnings, "the losses do not fall into two groups: all labels are selected"]
-            high = np.zeros_like(loss)
-        select = judged & (high <= self.threshold)
-        return Judgement(
-            select=select,
-            score=np.where(judged, loss, np.float32(np.nan)),
-            suggested=suggestions(commonest_prediction(records, task.num_classes), task.labels),
-            candidate=np.zeros_like(select),
-            noise_rate=float(1 - select[judged].mean()) if judged.any() else None,
-            assumption="two Gaussians of losses",
-            warnings=warnings,
-        )
+        return judge(task, records, loss, self.threshold, "losses", notes)

@@ -1,13 +1,14 @@
 """What the selectors share that judge by the records of one training on all labels."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.measures import UNKNOWN, Bools, Floats, Ints
 from noisy_lightning.records import Records
-from noisy_lightning.selectors.base import Fold, Task, Trainings, check_fold
+from noisy_lightning.selectors.base import Fold, Judgement, Task, Trainings, check_fold, suggestions
 
 _FEWEST = 10  # values that two Gaussians are fitted to
 
@@ -20,6 +21,36 @@ def train_on_all(task: Task, trainings: Trainings, epochs: int | None) -> tuple[
     """
     fold = Fold("all_labels", task.judged, np.zeros_like(task.judged), epochs=epochs)
     return trainings.records(fold), check_fold(task, fold)
+
+
+def judge(
+    task: Task, records: Records, score: Floats, threshold: float, measure: str, notes: Sequence[str]
+) -> Judgement:
+    """Select the samples whose score belongs to the lower of two Gaussians, or all where there are no two groups.
+
+    Args:
+        task: The labels.
+        records: Of the training; what it predicted in most epochs is suggested.
+        score: (N,) NaN for samples that were never seen, which are not judged.
+        threshold: Probability of the higher group up to which a label is selected.
+        measure: What the scores are, in the plural.
+        notes: Warnings so far.
+    """
+    judged = task.judged & ~np.isnan(score)
+    high = high_component(score, judged)
+    if high is None:
+        notes = [*notes, f"the {measure} do not fall into two groups: all labels are selected"]
+        high = np.zeros_like(score)
+    select = judged & (high <= threshold)
+    return Judgement(
+        select=select,
+        score=np.where(judged, score, np.float32(np.nan)),
+        suggested=suggestions(commonest_prediction(records, task.num_classes), task.labels),
+        candidate=np.zeros_like(select),
+        noise_rate=float(1 - select[judged].mean()) if judged.any() else None,
+        assumption=f"two Gaussians of {measure}",
+        warnings=notes,
+    )
 
 
 def mean_over_epochs(values: Floats, last: int | None) -> Floats:
