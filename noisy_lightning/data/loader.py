@@ -33,10 +33,9 @@ class Schedule:
     """Which samples make up which batch on which rank.
 
     A batch of `batch_size` samples is split over the ranks, so that the optimizer sees the same batches on any
-    number of devices (a last batch that does not divide evenly aside: the ranks' means are averaged, whatever their
-    sizes). Every sample is served once per epoch, or at most once where classes are balanced; all ranks have equally
-    many batches. A last batch with fewer than two samples per rank joins the one before it: batch normalisation cannot
-    train on one sample.
+    number of devices; the parts of one that does not divide evenly differ by one sample. Every sample is served once
+    per epoch, or at most once where classes are balanced; all ranks have equally many batches. A last batch with fewer
+    than two samples per rank joins the one before it: batch normalisation cannot train on one sample.
 
     Raises:
         InputError: `batch_size` is not positive, or a batch has fewer samples than there are ranks.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from noisy_lightning.methods.all_labels import losses_of_all_labels
 from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.methods.transition_estimate import TransitionEstimate
 from noisy_lightning.types import Step
 
@@ -99,7 +100,7 @@ class BackwardCorrection(Method):
         every = losses_of_all_labels(self.loss, logits)
         losses = every.gather(1, label.unsqueeze(1)).squeeze(1)
         corrected = (self.inverse.to(every.dtype)[label] * every).sum(1)
-        return Step(corrected.mean(), losses, logits)
+        return Step(batch_mean(corrected), losses, logits)
 
 
 def inverse_of(matrix: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.fine_tuning import classifiers
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.types import Step
 
 _BATCH = 128
@@ -131,7 +132,7 @@ class DimensionalityDriven(Method):
         losses = self.loss(logits, label)
         given, predicted = (F.one_hot(k, self.num_classes).to(losses.dtype) for k in (label, logits.argmax(1)))
         target = self.alpha * given + (1 - self.alpha) * predicted
-        return Step(self.loss(logits, target).mean(), losses, logits, (target * given).sum(1))
+        return Step(batch_mean(self.loss(logits, target)), losses, logits, (target * given).sum(1))
 
     def _note(self, lid: float) -> None:
         """Take down an estimate, or the last one again where this is none."""

@@ -13,7 +13,7 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
 from noisy_lightning.methods.inference import inferred
 from noisy_lightning.methods.mixture import Mixture
-from noisy_lightning.methods.ranks import gather, total, weighted_mean, world_size
+from noisy_lightning.methods.ranks import batch_mean, gather, total, weighted_mean, world_size
 from noisy_lightning.methods.sample_memory import SampleMemory
 from noisy_lightning.types import Step
 
@@ -205,9 +205,9 @@ class DivideMix(Method):
     def _step_of_warm_up(self, image: Tensor, label: Tensor) -> Step:
         both = self.first(image), self.second(image)
         losses = [self.loss(logits, label) for logits in both]
-        loss = losses[0].mean() + losses[1].mean()
+        loss = batch_mean(losses[0]) + batch_mean(losses[1])
         if self.negative_entropy:
-            loss = loss + sum(negative_entropy(logits).mean() for logits in both)
+            loss = loss + sum(batch_mean(negative_entropy(logits)) for logits in both)
         return Step(loss, (losses[0] + losses[1]) / 2, both[0] + both[1], torch.ones_like(label, dtype=torch.float))
 
     def _targets(self, own: Tensor, other: Tensor, given: Tensor, weights: Tensor, labelled: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem
-from noisy_lightning.methods.ranks import total, world_size
+from noisy_lightning.methods.ranks import batch_mean, total, world_size
 from noisy_lightning.types import Step
 
 
@@ -59,11 +59,11 @@ class DynamicWeights(Method):
         weights = self._weights(logits.float().softmax(1).amax(1))
         if self.mode == "as_run":
             # The product of both means over all ranks, written so that averaging the ranks' gradients is right.
-            loss, weight = losses.mean(), weights.mean()
+            loss, weight = batch_mean(losses), batch_mean(weights)
             mean_loss, mean_weight = total(torch.stack([loss, weight])) / world_size()
             return Step(loss * mean_weight + mean_loss * (weight - mean_weight), losses, logits)
         kept = weights.detach()
-        return Step((kept * losses).mean(), losses, logits, kept if self.mode == "as_described" else None)
+        return Step(batch_mean(kept * losses), losses, logits, kept if self.mode == "as_described" else None)
 
     def _weights(self, confidence: Tensor) -> Tensor:
         """Return the weights (B,) of samples with these confidences (B,)."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.methods.sample_memory import SampleMemory
 from noisy_lightning.methods.soft_targets import moved, share_contradicted
 from noisy_lightning.types import Step
@@ -69,7 +70,7 @@ class EarlyLearningRegularization(Method):
         p = clamped_probabilities(logits)
         self.targets.write(index, moved(self.targets.read(index), p / p.sum(1, keepdim=True), self.beta))
         regulariser = early_learning(p, self.targets.read(index))
-        return Step((losses + self.strength * regulariser).mean(), losses, logits)
+        return Step(batch_mean(losses + self.strength * regulariser), losses, logits)
 
     def on_epoch_end(self, run: Run) -> None:
         """Compare the targets with the given labels."""

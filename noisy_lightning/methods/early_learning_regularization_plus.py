@@ -14,7 +14,7 @@ from noisy_lightning.methods.base import Method, Problem, Run
 from noisy_lightning.methods.early_learning_regularization import clamped_probabilities, early_learning
 from noisy_lightning.methods.mean_teacher import MeanTeacher
 from noisy_lightning.methods.mixture import Mixture
-from noisy_lightning.methods.ranks import gather
+from noisy_lightning.methods.ranks import batch_mean, gather
 from noisy_lightning.methods.sample_memory import SampleMemory
 from noisy_lightning.methods.soft_targets import moved, share_contradicted
 from noisy_lightning.types import Step
@@ -130,7 +130,7 @@ class EarlyLearningRegularizationPlus(Method):
             if self.refine_labels:
                 label_target = refined(label_target, target)
             regulariser = early_learning(clamped_probabilities(logits), target)
-            loss = loss + (self.loss(logits, label_target) + strength * regulariser).mean()
+            loss = loss + batch_mean(self.loss(logits, label_target) + strength * regulariser)
         losses = (self.loss(by_first, label) + self.loss(by_second, label)) / 2
         return Step(loss, losses, (by_first + by_second) / 2)
 

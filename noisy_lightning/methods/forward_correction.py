@@ -8,6 +8,7 @@ from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.methods.transition_estimate import TransitionEstimate
 from noisy_lightning.types import Step
 
@@ -94,7 +95,7 @@ class ForwardCorrection(Method):
         logits = self.backbone(image)
         losses = self.loss(logits, label)
         corrected = self.loss(forward_corrected(logits, self.noise.matrix), label)
-        return Step(torch.where(self.noise.known, corrected, losses).mean(), losses, logits)
+        return Step(batch_mean(torch.where(self.noise.known, corrected, losses)), losses, logits)
 
 
 def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:

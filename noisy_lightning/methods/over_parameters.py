@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from noisy_lightning.losses.probabilities import at_label, log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.ranks import world_size
+from noisy_lightning.methods.ranks import total
 from noisy_lightning.methods.sample_memory import SampleMemory
 
 _LEAST = 1e-4
@@ -69,9 +69,9 @@ class OverParameters(nn.Module):
     def follow(self) -> None:
         """Follow the mean loss of the batches since the last call, all ranks' parts together."""
         for change in self._changes:
-            number = len(change.samples) * world_size() * len(self._changes)
-            self.u.write(change.samples, change.u - self.lr_u / number * change.u_gradient)
-            self.v.write(change.samples, change.v - self.lr_v / number * change.v_gradient)
+            number = total(change.samples.new_tensor(len(change.samples))) * len(self._changes)
+            self.u.write(change.samples, change.u - self.lr_u * (change.u_gradient / number))
+            self.v.write(change.samples, change.v - self.lr_v * (change.v_gradient / number))
         self._changes.clear()
 
     def take_stock(self, labels: Tensor) -> None:

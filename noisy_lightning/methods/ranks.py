@@ -39,6 +39,16 @@ def total(value: Tensor) -> Tensor:
     return value
 
 
+def batch_mean(losses: Tensor) -> Tensor:
+    """Return the mean of losses (B,) over the whole batch, such that averaging its gradients over the ranks is right.
+
+    The plain mean is that only where all ranks have equally many samples, which those of a last batch need not have.
+    """
+    if world_size() == 1:
+        return losses.mean()
+    return losses.sum() / (total(losses.new_tensor(len(losses))) / world_size())
+
+
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
     """Return Σ w·loss / Σ w over the whole batch, such that averaging its gradients over the ranks is right.
 

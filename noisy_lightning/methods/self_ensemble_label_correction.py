@@ -8,6 +8,7 @@ from torch import Tensor
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.methods.sample_memory import SampleMemory
 from noisy_lightning.methods.soft_targets import given_targets, moved, share_contradicted
 from noisy_lightning.types import Step
@@ -74,7 +75,7 @@ class SelfEnsembleLabelCorrection(Method):
         logits = self.backbone(image)
         probabilities = log_probabilities(logits).exp()
         self.targets.write(index, moved(self.targets.read(index), probabilities, self.momentum_now))
-        return Step(self.loss(logits, self.targets.read(index)).mean(), self.loss(logits, label), logits)
+        return Step(batch_mean(self.loss(logits, self.targets.read(index))), self.loss(logits, label), logits)
 
     def on_epoch_end(self, run: Run) -> None:
         """Compare the targets with the given labels."""

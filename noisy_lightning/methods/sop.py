@@ -6,6 +6,7 @@ from torch import Tensor
 
 from noisy_lightning.methods.base import Method, Problem, Run
 from noisy_lightning.methods.over_parameters import OverParameters, cross_entropy, over_parameterised, squared_distance
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.types import Step
 
 
@@ -70,7 +71,7 @@ class SOP(Method):
         distance = squared_distance(logits, label, u if self.square_moves_u else u.detach(), v)
         losses = cross_entropy(over_parameterised(logits, label, u, v), label) + distance
         self.samples.learn(index, u, v, losses)
-        return Step(losses.mean(), self.loss(logits, label), logits)
+        return Step(batch_mean(losses), self.loss(logits, label), logits)
 
     def on_step_end(self) -> None:
         """Let u and v learn."""

@@ -10,7 +10,7 @@ from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
 from noisy_lightning.methods.over_parameters import OverParameters, cross_entropy, over_parameterised, squared_distance
-from noisy_lightning.methods.ranks import total
+from noisy_lightning.methods.ranks import batch_mean, total
 from noisy_lightning.types import Step
 
 
@@ -77,7 +77,7 @@ class SOPPlus(Method):
         losses = cross_entropy(q, label) + distance
         losses = losses + self.consistency * divergence(logits.detach(), second) + self.balance * imbalance(q)
         self.samples.learn(index, u, v, losses)
-        return Step(losses.mean(), self.loss(logits, label), logits)
+        return Step(batch_mean(losses), self.loss(logits, label), logits)
 
     def on_step_end(self) -> None:
         """Let u and v learn."""

@@ -5,6 +5,7 @@ from typing import final
 from torch import Tensor
 
 from noisy_lightning.methods.base import Method, Problem
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.types import Step
 
 
@@ -26,4 +27,4 @@ class Standard(Method):
         """Average the per-sample losses; every sample takes part."""
         logits = self.backbone(image)
         losses = self.loss(logits, label)
-        return Step(losses.mean(), losses, logits)
+        return Step(batch_mean(losses), losses, logits)

@@ -10,6 +10,7 @@ from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
 from noisy_lightning.methods.mean_teacher import MeanTeacher
+from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.methods.sample_memory import SampleMemory
 from noisy_lightning.methods.soft_targets import given_targets, share_contradicted
 from noisy_lightning.types import Step
@@ -143,7 +144,7 @@ class StochasticLabelNoise(Method):
             noise = self.noise_now * self._noise()[index]
             taught = taught - (noise * log_probabilities(logits)).sum(1)
         kept = None if self.given_weights is None else self.given_weights.read(index)
-        return Step(taught.mean(), losses, logits, kept)
+        return Step(batch_mean(taught), losses, logits, kept)
 
     def on_step_end(self) -> None:
         """Let the average follow."""

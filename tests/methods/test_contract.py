@@ -113,7 +113,7 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
     for epoch in range(EPOCHS):
         method.on_epoch_start(_run(epoch))
         order = torch.randperm(N, generator=torch.Generator().manual_seed(epoch))
-        for batch in order.split(20):
+        for batch in order.split(25):  # of which two do not divide evenly
             index = batch[rank::world_size]
             optimizer.zero_grad()
             method.step(_images(method, index), labels[index], index).loss.backward()
