@@ -26,6 +26,7 @@ from noisy_lightning.messages import explain
 from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs import RunFolder, RunOptions, claim_run
 from noisy_lightning.selectors import Judgement, Selector, Task
+from noisy_lightning.selectors.base import mask
 from noisy_lightning.selectors.outcome import Outcome, draw, summary_table, write_selection
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 
@@ -47,9 +48,12 @@ def run_clean(args: Sequence[str]) -> None:
     selector = _selector(parser, config)
     if config.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {config.jobs}")
-    training = {key: value for key, value in plain.items() if key not in ("selector", "run", "jobs", "config")}
-    data = _data(training)
+    if plain["trainer"]["fast_dev_run"]:
+        raise InputError("trainer.fast_dev_run must be false: it leaves no run to judge by")
     options = RunOptions(**plain["run"])
+    training = {key: plain[key] for key in ("seed_everything", "trainer", "model", "data", "recorder", "oracle")}
+    training["run"] = {"checkpoint_every_n_steps": options.checkpoint_every_n_steps}
+    data = _data(training)
     run = claim_run(Path(options.root) / experiment_of(config), options.version, options.resume, plain)
     try:
         if not run.config.exists():
@@ -73,8 +77,8 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
     write_manifest(run.path, data.noise_summary(), data.label_table())
     with replacing(run.path / TRAINING_FILE) as staged:
         staged.write_text(yaml.safe_dump(training, sort_keys=False))
-    labels, judged = data.labels.numpy(), (data.labels < 0).numpy()
-    judged[data.source.usable().numpy()] = True
+    labels = data.labels.numpy()
+    judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
     judgement = selector.select(Task(labels, judged, data.num_classes, data.seed), folds)
     outcome = Outcome(_trusting(judgement, data), labels, data.true_labels.numpy(), data.num_classes)
@@ -117,8 +121,11 @@ def _parser() -> Parser:
         parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
     parser.add_class_arguments(SampleRecorder, "recorder")
     parser.add_class_arguments(RunOptions, "run")
-    parser.add_argument("--monitor", type=str, default="val/acc", help="Not used: folds choose by accuracy.")
     parser.add_argument("--oracle", type=bool, default=False, help="As for fit.")
+    # What else a configuration of fit has.
+    parser.add_argument("--monitor", type=Any, help="Not used: where a fold chooses an epoch, it does by accuracy.")
+    for key in ("ckpt_path", "weights_only"):
+        parser.add_argument(f"--{key}", type=Any, help="Not used: every training starts from the beginning.")
     return parser
 
 

@@ -5,6 +5,7 @@ in. The colours stay apart for colour-blind readers (Okabe and Ito's palette).
 """
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -138,8 +139,9 @@ def sample_grid(
             interpolation="nearest",
         )
         colour = OTHER if true[i] is None else CLEAN if true[i] == given[i] else NOISY
-        lines = [given[i], "" if true[i] is None else f"true: {true[i]}", f"{measure} {values[i]:.2f}"]
-        text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8}
+        lines = [_short(given[i], 16), "" if true[i] is None else _short(f"true: {true[i]}", 19)]
+        lines.append(f"{measure} {values[i]:.2f}")
+        text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "parse_math": False}
         axes.text(x + 0.5, y + 1.02, lines[0], color=colour, weight="bold", **text)
         axes.text(x + 0.5, y + 1.17, "\n".join(line for line in lines[1:] if line), color=_INK, **text)
     axes.set(xlim=(0, columns * 1.06 - 0.06), ylim=(rows * step, 0), aspect="equal")
@@ -171,8 +173,8 @@ def transition_matrices(
         image = axes.imshow(shown, cmap=_SHARES, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
         axes.set_facecolor("#D9D9D9")
         axes.set_title(f"{name}, rows true", loc="left", fontsize=10, color=_INK)
-        axes.set_xticks(range(len(class_names)), class_names, rotation=90)
-        axes.set_yticks(range(len(class_names)), class_names)
+        axes.set_xticks(range(len(class_names)), class_names, rotation=90, parse_math=False)
+        axes.set_yticks(range(len(class_names)), class_names, parse_math=False)
         axes.tick_params(colors=_INK, length=0, labelsize=9 if numbers else 6)
         axes.spines[:].set_visible(False)
         for (row, column), share in np.ndenumerate(shown) if numbers else ():
@@ -237,6 +239,10 @@ def cross_validation_over_rates(
     return figure
 
 
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def _percent(share: float) -> str:
     """Return a share in percent, in at most four characters."""
     return f"{100 * share:.1f}" if share < 0.9995 else "100"
@@ -265,11 +271,12 @@ def _mean_and_quartiles(loss: Floats) -> tuple[float, float, float]:
 
 
 def _figure(width: float, height: float, title: str) -> Figure:
-    """Return an empty figure; 100 pixels an inch."""
-    figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+    """Return an empty figure; 100 pixels an inch, and as much higher as the title has more lines than one."""
+    lines = wrap(title, max(20, int(11 * width)))
+    figure = Figure(figsize=(width, height + 0.17 * max(0, len(lines) - 1)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    if title:
-        figure.suptitle(title, fontsize=11, color=_INK)
+    if lines:
+        figure.suptitle("\n".join(lines), fontsize=11, color=_INK, parse_math=False)
     return figure
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,17 +15,15 @@ from typing import Any, final
 
 import numpy as np
 
-import noisy_lightning
 from noisy_lightning import records
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
 from noisy_lightning.lightning_cli import run_command
 from noisy_lightning.measures import Bools, Floats, Ints
 from noisy_lightning.records import Records
-from noisy_lightning.runs import RunFolder
+from noisy_lightning.runs import FOLDS, RunFolder
 from noisy_lightning.selectors import Fold
 
-FOLDER = "folds"
 START = "forkserver"  # processes begin as copies of one that has imported everything and done nothing else
 _FAILED, _INTERRUPTED = 2, 130  # exit codes
 
@@ -35,8 +34,8 @@ class FoldRuns:
     """Trains folds as runs `<folder>/folds/<name>`, each once, and has them predict.
 
     A fold is `noisy-lightning fit` with a selection file of its own, which lies beside the run, and then
-    `noisy-lightning predict`, in a process of their own. A run that is there and finished is
-    not trained again, an unfinished one is continued.
+    `noisy-lightning predict`, each in a process of its own. A run that is there and finished is not trained again, an
+    unfinished one is continued.
 
     Args:
         folder: Of the selection.
@@ -54,18 +53,18 @@ class FoldRuns:
 
     def probabilities(self, folds: Sequence[Fold]) -> list[Floats]:
         """Train what is missing and return the predictions (N, K) of each fold."""
-        self._train([fold for fold in folds if not self._predictions(fold).exists()])
+        self._train(folds)
+        missing = [fold for fold in folds if not self._predictions(fold).exists()]
+        self._start("predicting with", [(fold, self._predict_command(fold)) for fold in missing])
         return [self._read(fold) for fold in folds]
 
     def records(self, fold: Fold) -> Records:
         """Train if it is missing and return the records of the run."""
-        run = self._run(fold)
-        if not run.finished:
-            self._train([fold])
-        return records.load(run.path)
+        self._train([fold])
+        return records.load(self._run(fold).path)
 
     def _run(self, fold: Fold) -> RunFolder:
-        return RunFolder(self.folder / FOLDER / fold.name)
+        return RunFolder(self.folder / FOLDS / fold.name)
 
     def _predictions(self, fold: Fold) -> Path:
         return self._run(fold).path / f"predictions_{'best' if fold.best else 'last'}.npz"
@@ -77,57 +76,65 @@ class FoldRuns:
             probability[predictions["index"]] = predictions["probability"]
         return probability
 
-    def _commands(self, fold: Fold) -> list[list[str]]:
-        """Return the command lines that are still to be run for a fold."""
-        run = self._run(fold)
-        chosen = run.path.with_name(f"{fold.name}.csv")
+    def _train(self, folds: Sequence[Fold]) -> None:
+        """Train what has not been trained to the end."""
+        unfinished = [fold for fold in folds if not self._run(fold).finished]
+        self._start("training", [(fold, self._fit_command(fold)) for fold in unfinished])
+
+    def _fit_command(self, fold: Fold) -> list[str]:
+        """Write the selection file of a fold and return the command line that trains it."""
+        chosen = self._run(fold).path.with_name(f"{fold.name}.csv")
         chosen.parent.mkdir(parents=True, exist_ok=True)
         _write_parts(chosen, self.labels, fold.train, fold.held_out)
         fit = ["fit", "--config", str(self.config), "--data.selection", str(chosen)]
-        fit += ["--run.root", str(self.folder), "--run.experiment", FOLDER, "--run.version", fold.name]
+        fit += ["--run.root", str(self.folder), "--run.experiment", FOLDS, "--run.version", fold.name]
         fit += ["--data.validation", "given" if fold.best else "none"]
         if fold.best:
             fit += ["--data.val_fraction", "0.5", "--monitor", "val/acc"]  # the file says on what
         if fold.epochs is not None:
             fit += ["--trainer.max_epochs", str(fold.epochs)]
-        predict = ["predict", str(run.path), "best" if fold.best else "last"]
-        predict += ["--trainer.devices", "1", "--trainer.strategy", "auto"]
-        return [*([] if run.finished else [fit]), *([predict] if fold.held_out.any() else [])]
+        return fit
 
-    def _train(self, folds: Sequence[Fold]) -> None:
-        """Run the commands of folds, some at a time.
+    def _predict_command(self, fold: Fold) -> list[str]:
+        """Return the command line that predicts all samples by the weights of a fold."""
+        predict = ["predict", str(self._run(fold).path), "best" if fold.best else "last"]
+        predict += ["--trainer.devices", "1", "--trainer.strategy", "auto", "--trainer.limit_predict_batches", "1.0"]
+        return predict
+
+    def _start(self, doing: str, commands: Sequence[tuple[Fold, list[str]]]) -> None:
+        """Run the command lines of folds, some at a time, each in a process of its own.
 
         Raises:
             InputError: One of them failed.
         """
         context: Any = multiprocessing.get_context(START)
         context.set_forkserver_preload([__name__])
-        waiting = list(folds)
+        waiting = list(commands)
         running: dict[BaseProcess, Fold] = {}
         try:
             while waiting or running:
                 while waiting and len(running) < self.jobs:
-                    fold = waiting.pop(0)
+                    fold, command = waiting.pop(0)
                     log = self._run(fold).path.with_suffix(".log") if self.jobs > 1 else None
-                    print(f"training {fold.name}{'' if log is None else f', see {log}'}", flush=True)
-                    process: BaseProcess = context.Process(target=_run_commands, args=(self._commands(fold), log))
+                    print(f"{doing} {fold.name}{'' if log is None else f', see {log}'}", flush=True)
+                    process: BaseProcess = context.Process(target=_run, args=(command, log))
                     process.start()
                     running[process] = fold
                 wait([process.sentinel for process in running])
                 for ended in [process for process in running if not process.is_alive()]:
-                    self._check(running.pop(ended), ended.exitcode)
+                    self._check(doing, running.pop(ended), ended.exitcode)
         finally:
             for unfinished in running:
                 unfinished.terminate()
                 unfinished.join()
 
-    def _check(self, fold: Fold, code: int | None) -> None:
+    def _check(self, doing: str, fold: Fold, code: int | None) -> None:
         if code == _INTERRUPTED:
             raise KeyboardInterrupt
         if code:
             log = self._run(fold).path.with_suffix(".log")
             reason = f"see {log}" if self.jobs > 1 else "see above"
-            raise InputError(f"the training of {fold.name} failed with exit code {code}: {reason}")
+            raise InputError(f"{doing} {fold.name} failed with exit code {code}: {reason}")
 
 
 def _write_parts(path: Path, labels: Ints, train: Bools, held_out: Bools) -> None:
@@ -138,24 +145,25 @@ def _write_parts(path: Path, labels: Ints, train: Bools, held_out: Bools) -> Non
         staged.write_text("\n".join(["index,y_noisy,select,candidate,validate", *lines, ""]))
 
 
-def _run_commands(commands: Sequence[Sequence[str]], log: Path | None) -> None:
-    """Run command lines one after the other in this process, which ends with the one that has started it."""
+def _run(command: Sequence[str], log: Path | None) -> None:
+    """Run a command line in this process, which ends with the one that has started it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+    # Where Lightning starts further processes for other devices, these repeat this command line: by `-m`, since a
+    # script would find the package's modules, such as selectors, in place of Python's.
+    sys.modules["__main__"].__spec__ = find_spec("noisy_lightning.__main__")
+    sys.argv = ["noisy-lightning", *command]
     with contextlib.ExitStack() as stack:
         if log is not None:
             file = stack.enter_context(log.open("a", buffering=1))
             stack.enter_context(contextlib.redirect_stdout(file))
             stack.enter_context(contextlib.redirect_stderr(file))
-        for command in commands:
-            # Where Lightning starts further processes for other devices, these repeat this command line.
-            sys.argv = [str(Path(noisy_lightning.__file__).with_name("__main__.py")), *command]
-            try:
-                run_command(command)
-            except InputError as error:
-                print(f"error: {error}", file=sys.stderr)
-                sys.exit(_FAILED)
+        try:
+            run_command(command)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(_FAILED)
 
 
 def _die_with(sentinel: int) -> None:

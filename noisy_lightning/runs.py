@@ -12,6 +12,8 @@ import yaml
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
 
+FOLDS = "folds"
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -50,6 +52,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def folds(self) -> Path:
+        """Folder of the trainings of a selection."""
+        return self.path / FOLDS
+
+    @property
     def metrics(self) -> Path:
         """One row per epoch."""
         return self.path / "metrics.csv"
@@ -75,6 +82,8 @@ class RunFolder:
         """
         path = self.checkpoints / f"{name}.ckpt" if name in ("best", "last") else Path(name)
         if not path.is_file():
+            if self.folds.is_dir():
+                raise InputError(f"{self.path} is a selection, whose trainings are runs of their own in {self.folds}")
             found = ", ".join(sorted(file.stem for file in self.checkpoints.glob("*.ckpt"))) or "none"
             raise InputError(f"no checkpoint {name} at {path}; {self.path} has: {found}")
         return path
@@ -151,8 +160,12 @@ def claim_run(folder: Path, version: str | None, resume: bool, config: dict[str,
         config: The resolved configuration, as plain data.
 
     Raises:
-        InputError: The version is finished, in use, or of another configuration.
+        InputError: The version is finished, in use, or of another configuration, or the folder cannot be made.
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"run.root: cannot make the folder {folder}: {error.strerror}") from error
     if version is not None:
         return _claim_named(RunFolder(folder / version), resume, config)
     numbers = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
@@ -175,9 +188,8 @@ def claim_run(folder: Path, version: str | None, resume: bool, config: dict[str,
 def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFolder:
     another = "choose another run.version"
     if run.finished:
-        raise InputError(
-            f"run.version: {run.path} has finished; {another}, or test it: noisy-lightning test {run.path}"
-        )
+        test = f", or test it: noisy-lightning test {run.path}" if run.checkpoints.exists() else ""
+        raise InputError(f"run.version: {run.path} has finished; {another}{test}")
     if run.config.exists() and not run.same_configuration(config):
         raise InputError(
             f"run.version: {run.path} was started with another configuration (config.yaml there); {another}"

@@ -21,6 +21,7 @@ from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.sources import load_digits8x8
 from noisy_lightning.records import load
 from tests.conftest import SMALL
+from tests.processes import noisy_lightning
 
 ROOT = Path(__file__).parents[1]
 CROSS = (*SMALL, "--selector", "NoisyCrossValidation")
@@ -80,6 +81,44 @@ def _digits() -> Digits:
     data = Digits(noise=Symmetric(0.4))
     data.setup()
     return data
+
+
+def test_a_run_is_tested_without_its_selection_and_its_configuration_judges_labels(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = ("--selector", "LossMixture", "--run.experiment", "one")
+    assert run("clean", *SMALL, *one, "--trainer.limit_train_batches", "0.5", "--trainer.max_epochs", "1") == 0
+    assert "samples were never trained on and are not judged" in capsys.readouterr().out
+    selection = tmp_path / "runs/one/0/selection.csv"
+    assert run("fit", *SMALL, "--data.selection", str(selection)) == 0
+    selection.rename(tmp_path / "elsewhere.csv")
+    folder = tmp_path / "runs/default/0"
+    for command in ("test", "predict"):
+        assert run(command, str(folder), "last") == 0
+    assert run("test", str(selection.parent)) == 2
+    assert "one/0 is a selection, whose trainings are runs of their own" in capsys.readouterr().err
+    again = (
+        "clean",
+        "--config",
+        str(folder / "config.yaml"),
+        "--data.selection",
+        "null",
+        *one,
+        "--run.version",
+        "again",
+    )
+    steps = ("--run.checkpoint_every_n_steps", "2")
+    assert run(*again, *steps) == 0
+    assert "checkpoint_every_n_steps: 2" in (tmp_path / "runs/one/again/folds/all_labels/config.yaml").read_text()
+    assert run(*again) == 2
+    assert capsys.readouterr().err.strip().endswith("runs/one/again has finished; choose another run.version")
+
+
+def test_folds_train_on_two_devices(tmp_path: Path) -> None:
+    two = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.limit_predict_batches", "2")
+    done = noisy_lightning("clean", *CROSS, *two, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(row["score"] for row in _rows(tmp_path / "runs/default/0/selection.csv"))
 
 
 def test_the_whole_of_study_3_is_two_commands(run: Callable[..., int], tmp_path: Path) -> None:
@@ -196,6 +235,8 @@ def test_own_images_are_judged_reviewed_and_corrected(
     [
         (("--selector", "INVC"), "INCV"),
         (("--selector", "INCV", "--selector.iterations", "0"), "iterations must be in [1, inf), got 0"),
+        (("--selector", "INCV", "--trainer.fast_dev_run", "true"), "trainer.fast_dev_run must be false"),
+        (("--selector", "INCV", "--run.root", "/dev/null/runs"), "run.root: cannot make the folder /dev/null/runs"),
         (("--selector", "INCV", "--jobs", "0"), "jobs must be at least 1, got 0"),
         (("--selector", "INCV", "--data.selection", "s.csv"), "data.selection must be left out"),
         (("--selector", "INCV", "--data.redraw", "per_epoch"), "data.redraw must be once"),
@@ -218,7 +259,7 @@ def test_a_training_that_fails_is_named(
 ) -> None:
     assert run("clean", *CROSS, "--model.optimizer.lr", "-1", "--jobs", "2") == 2
     error = capsys.readouterr().err
-    fold = re.fullmatch(r"error: the training of (fold_[12]) failed with exit code 2: see (\S+)\n", error)
+    fold = re.fullmatch(r"error: training (fold_[12]) failed with exit code 2: see (\S+)\n", error)
     assert fold, error
     log = tmp_path / fold[2]
     assert log.name == f"{fold[1]}.log"

@@ -143,3 +143,17 @@ def test_pictures_and_records_need_neither_torch_nor_pyplot():
     code = "import sys, noisy_lightning.figures; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_any_class_name_and_a_long_title_are_drawn_whole() -> None:
+    names = [r"\foo$ $x_{$", "the long name of a class"]
+    title = "NoisyCrossValidation on ImageFolder, AsFound: most suspicious labels"
+    images = np.zeros((2, 1, 4, 4), np.uint8)
+    for figure in (
+        sample_grid(images, names, names[::-1], np.zeros(2, np.float32), title, columns=4),
+        transition_matrices({"T": np.eye(2)}, names, title),
+    ):
+        as_array(figure)
+        (heading,) = figure.texts
+        assert heading.get_window_extent().x0 >= 0
+        assert heading.get_text().replace("\n", " ") == title

@@ -1,5 +1,6 @@
 """The published CIFAR-10 and MNIST, byte for byte, where they lie beside the repository."""
 
+import csv
 import json
 import math
 import os
@@ -12,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import datasets
 
 from noisy_lightning.data import CIFAR10, MNIST, NoisyDataModule, OpenSet, Symmetric
 from noisy_lightning.data.labels import realised_rate
-from noisy_lightning.data.sources import cifar10_files
+from noisy_lightning.data.sources import cifar10_files, load_mnist
 from noisy_lightning.errors import InputError
 from tests.conftest import SHARED_DATA, SMALL
 from tests.processes import ROOT
@@ -186,3 +188,33 @@ def test_a_truncated_file_is_refused_with_its_checksum(
     assert name in error
     assert (copy / name).read_bytes() == content
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_planted_wrong_labels_are_the_most_suspicious(root: Path, run: Callable[..., int], tmp_path: Path) -> None:
+    """5,000 pictures of MNIST as files in a folder per class, 100 of them in the wrong one."""
+    source = load_mnist(root, train=True)
+    for number in range(5_000):
+        label, planted = int(source.labels[number]), number % 50 == 0
+        path = tmp_path / "images/train" / str((label + 1 + number // 50 % 9) % 10 if planted else label)
+        path.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(source.images[number, :, :, 0].numpy()).save(  # type: ignore[index]
+            path / f"{'planted' if planted else 'right'}_{number}.png"
+        )
+    data = ("--data", "ImageFolder", "--data.root", str(tmp_path / "images"), "--data.image_size", "28")
+    model: tuple[str, ...] = (
+        "--model.backbone",
+        "SmallCNN",
+        "--model.optimizer",
+        "SGD",
+        "--model.optimizer.lr",
+        "0.05",
+    )
+    model = (*model, "--model.lr_scheduler", "CosineAnnealingLR", "--model.lr_scheduler.T_max", "0")
+    trainer = ("--trainer.max_epochs", "10", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
+    command = ("clean", *data, "--data.channels", "1", *model, "--model.optimizer.momentum", "0.9", *trainer)
+    assert run(*command, "--selector", "NoisyCrossValidation", "--selector.folds", "5") == 0
+    with (tmp_path / "runs/default/0/selection.csv").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: -float(row["score"]))
+    found = sum("planted" in row["path"] for row in rows[:100])
+    print(f"{found} of the 100 most suspicious labels are planted ones")
+    assert found >= 85

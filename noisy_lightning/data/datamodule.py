@@ -17,7 +17,7 @@ from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, su
 from noisy_lightning.data.loader import Batches, BatchLoader, LabelledImages, Schedule
 from noisy_lightning.data.noise import LabelNoise, NoNoise
 from noisy_lightning.data.redraw import EpochLabels
-from noisy_lightning.data.selection import read_selection
+from noisy_lightning.data.selection import Selection, read_selection
 from noisy_lightning.data.sources import (
     Source,
     fetch_cifar10,
@@ -190,7 +190,10 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         return self.validation == "trusted" or (self.validation == "given" and self.val_fraction > 0)
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the images, draw the noise and split; every stage has the same labels."""
+        """Load the images, draw the noise and split; every stage has the same labels.
+
+        Test and prediction begin without the selection, which they do not need: its file may be gone by then.
+        """
         if not hasattr(self, "labels"):
             self.source = self.load(train=True)
             self.true_labels = self.source.labels
@@ -205,7 +208,10 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             trusted = self.source.trusted
             self.is_trusted = torch.zeros_like(self.is_clean) if trusted is None else trusted
             self.noise_hash = label_hash(self.labels, self._foreign_index, self._foreign_checksum)
-            self.train_indices, self.val_indices = self._split(seeded_generator("split", self.seed))
+        selection = None if stage in ("test", "predict") else self.selection
+        if not hasattr(self, "train_indices") or (selection is not None and self.candidate_indices is None):
+            chosen = None if selection is None else read_selection(selection, self.labels)
+            self.train_indices, self.val_indices = self._split(chosen, seeded_generator("split", self.seed))
             self._redrawn = self._epoch_labels() if self.redraw == "per_epoch" else None
         if not self._tests and (stage == "test" or (stage is None and self.has_test_set)):
             self._tests["test"] = self.load(train=False)
@@ -368,10 +374,9 @@ class NoisyDataModule(L.LightningDataModule, ABC):
         images[self.is_foreign] = foreign.images
         self.source = self.source._replace(images=images, identity=self.source.checksum())
 
-    def _split(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def _split(self, chosen: Selection | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Choose what to validate on; what the data set keeps for validation is never trained on."""
         kept, trusted = self.source.validation, self.source.trusted
-        chosen = None if self.selection is None else read_selection(self.selection, self.labels)
         is_val = torch.zeros_like(self.is_clean)
         cause = f"data.validation {self.validation}"
         if chosen is not None and chosen.validate is not None:

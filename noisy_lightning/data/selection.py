@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +12,11 @@ from torch import Tensor
 
 from noisy_lightning.errors import InputError
 
-_FLAGS = {"0": False, "false": False, "1": True, "true": True}
+_FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 # Columns that need not be there.
 _GIVEN, _VALIDATE, _RATE = "y_noisy", "validate", "eval_ratio"
 _REQUIRED = ("index", "select", "candidate")
+_WHOLE = re.compile(r"\s*([+-]?\d+)(\.0*)?\s*")  # spreadsheets and pandas may write 3 as 3.0
 _Row = Mapping[str, str | None]
 
 
@@ -53,11 +55,12 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            names = reader.fieldnames or ()
+            reader.fieldnames = names = [name.strip() for name in reader.fieldnames or []]
             missing = [name for name in _REQUIRED if name not in names]
             if missing:
                 raise InputError(
-                    f"data.selection: {path} has no column {', '.join(missing)}: its first line names them"
+                    f"data.selection: {path} has no column {', '.join(missing)}: its first line must name them, "
+                    "separated by commas"
                 )
             flags = ("select", "candidate", *([_VALIDATE] if _VALIDATE in names else []))
             seen: set[int] = set()
@@ -87,6 +90,11 @@ def _check_labels(path: Path, found: Tensor, labels: Tensor) -> None:
     differing = (found != labels).nonzero().squeeze(1)
     if len(differing):
         first = int(differing[0])
+        if (found[differing] < 0).all():
+            raise InputError(
+                f"data.selection: {path} lacks {len(differing)} of {len(labels)} samples, sample {first} first: "
+                "it has been cut off, or was made for a smaller data set; what shall not be trained on has the select 0"
+            )
         there = f"label {int(found[first])}" if found[first] >= 0 else "missing"
         raise InputError(
             f"data.selection: {path} was made for other labels: sample {first} is {there} there and label "
@@ -103,10 +111,11 @@ def _index(row: _Row, count: int, where: str) -> int:
 
 
 def _whole(row: _Row, name: str, where: str) -> int:
-    try:
-        return int(row[name] or "")
-    except ValueError:
-        raise InputError(f"{where}: {name} must be a whole number, got {row[name]!r}") from None
+    cell = _cell(row, name, where)
+    whole = _WHOLE.fullmatch(cell)
+    if whole is None:
+        raise InputError(f"{where}: {name} must be a whole number, got {cell!r}")
+    return int(whole[1])
 
 
 def _share(row: _Row, where: str) -> float | None:
@@ -122,7 +131,15 @@ def _share(row: _Row, where: str) -> float | None:
 
 
 def _flag(row: _Row, name: str, where: str) -> bool:
-    value = _FLAGS.get((row[name] or "").strip().lower())
+    cell = _cell(row, name, where)
+    value = _FLAGS.get(cell.strip().lower())
     if value is None:
-        raise InputError(f"{where}: {name} must be 0 or 1, got {row[name]!r}")
+        raise InputError(f"{where}: {name} must be 0 or 1, got {cell!r}")
     return value
+
+
+def _cell(row: _Row, name: str, where: str) -> str:
+    cell = row[name]
+    if cell is None:
+        raise InputError(f"{where}: the line ends before {name}; the file has been cut off, perhaps")
+    return cell

@@ -37,6 +37,8 @@ def judge(
         notes: Warnings so far.
     """
     judged = task.judged & ~np.isnan(score)
+    if unseen := int((task.judged & ~judged).sum()):
+        notes = [*notes, f"{unseen:,} samples were never trained on and are not judged, so not selected"]
     high = high_component(score, judged)
     if high is None:
         notes = [*notes, f"the {measure} do not fall into two groups: all labels are selected"]

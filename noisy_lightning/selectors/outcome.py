@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary
+from noisy_lightning.errors import InputError
 from noisy_lightning.figures import (
     as_array,
     cross_validation_over_rates,
@@ -86,6 +88,7 @@ class Outcome:
                 "theory_of_predictions": self.theory(self.confusion()),
             }
             measures["cross_validation"] = {name: values._asdict() for name, values in numbers.items()}
+            measures["cross_validated_noise_rate"] = self.noise_rate()
         return measures
 
     def quality(self, select: Bools) -> tuple[float, float]:
@@ -123,6 +126,10 @@ class Outcome:
         """Return the measured M (K, K)."""
         assert self.judgement.prediction is not None
         return confusion_of(self.judgement.prediction, self.true_labels, self.num_classes)
+
+    def noise_rate(self) -> float:
+        """Return the share of wrong labels among the samples that were held out and whose class is known."""
+        return float(1 - priors_of(self.true_labels, self.num_classes) @ self.transition().diagonal())
 
     def cross_validated(self) -> CrossValidated:
         """Return what was measured of the cross-validation."""
@@ -183,7 +190,7 @@ def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSumm
     if outcome.is_cross_validation:
         matrices = {"labels T": outcome.transition(), "predictions M": outcome.confusion()}
         pictures["confusion_and_transition"] = transition_matrices(matrices, data.class_names, title)
-        points_by_rate = _siblings(folder, noise) | {noise.realised_rate or 0.0: outcome.cross_validated()._asdict()}
+        points_by_rate = _siblings(folder, noise) | {outcome.noise_rate(): outcome.cross_validated()._asdict()}
         curves = _theory_curves(outcome)
         heading = f"Noisy cross-validation, {noise.dataset}, {noise.kind}"
         pictures["theory_and_experiment"] = cross_validation_over_rates(curves, points_by_rate, heading)
@@ -222,17 +229,17 @@ def _siblings(folder: Path, noise: NoiseSummary) -> dict[float, dict[str, float]
     """Return what other selections of the experiment measured on the same data with the same kind of noise, by rate."""
     points = {}
     for path in sorted(folder.parent.glob("*/result.json")):
-        result = RunFolder(path.parent).read_result()
-        same = path.parent != folder and result.get("dataset") == noise.dataset
-        if same and "cross_validation" in result and result["noise"]["kind"] == noise.kind:
-            points[float(result["noise"]["realised_rate"])] = result["cross_validation"]["measured"]
+        with suppress(InputError, KeyError):  # what is damaged, or of another kind, has no point
+            result = RunFolder(path.parent).read_result()
+            if path.parent != folder and (result["dataset"], result["noise"]["kind"]) == (noise.dataset, noise.kind):
+                points[result["cross_validated_noise_rate"]] = result["cross_validation"]["measured"]
     return points
 
 
 def _theory_curves(outcome: Outcome) -> dict[str, tuple[list[float], list[float]]]:
     """Return, by name, noise rates and what the theory says there of noise with this pattern."""
     transition, priors = outcome.transition(), priors_of(outcome.true_labels, outcome.num_classes)
-    rate = float(1 - priors @ transition.diagonal())
+    rate = outcome.noise_rate()
     identity = np.diag((transition.sum(1) > 0).astype(float))
     rates = np.linspace(0, 1, 101)
     curves: dict[str, tuple[list[float], list[float]]] = {}

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from noisy_lightning.data import Digits
 from noisy_lightning.data.selection import read_selection
 from noisy_lightning.errors import InputError
 
@@ -25,9 +26,10 @@ def test_marks_are_read_by_column_name_and_index(tmp_path: Path) -> None:
 
 
 def test_a_file_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
-    selection = read_selection(_write(tmp_path, "\ufeffindex,select,candidate\r\n1, 1 ,0\r\n"), LABELS[:2])
+    text = "\ufeffindex, select,candidate,y_noisy\r\n1.0, 1.0 ,FALSE,0.0\r\n0,0,TRUE,0\r\n"
+    selection = read_selection(_write(tmp_path, text), LABELS[:2])
     assert selection.select.tolist() == [False, True]
-    assert not selection.candidate.any()
+    assert selection.candidate.tolist() == [True, False]
 
 
 def test_a_file_without_lines_selects_nothing(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_a_file_for_other_labels_is_refused_by_its_first_difference(tmp_path: Pa
     message = "made for other labels: sample 1 is label 2 there and label 1 here, 2 of 3 differ"
     with pytest.raises(InputError, match=message):
         read_selection(path, torch.tensor([0, 1, 2]))
-    with pytest.raises(InputError, match="sample 3 is missing there and label 7 here, 1 of 4 differ"):
+    with pytest.raises(InputError, match="lacks 1 of 4 samples, sample 3 first: it has been cut off"):
         read_selection(path, torch.tensor([0, 2, 1, 7]))
 
 
@@ -63,9 +65,10 @@ def test_a_file_for_other_labels_is_refused_by_its_first_difference(tmp_path: Pa
         ("index,select,candidate\n0,1,0\n9,1,0\n", r"line 3: index must be in \[0, 9\)"),
         ("index,select,candidate\n0,1,0\n-1,1,0\n", r"line 3: index must be in \[0, 9\)"),
         ("index,select,candidate\n0.5,1,0\n", "line 2: index must be a whole number, got '0.5'"),
+        ("index;select;candidate\n0;1;0\n", "no column index, select, candidate: .* separated by commas"),
         ("index,select,candidate\n,1,0\n", "line 2: index must be a whole number"),
         ("index,select,candidate\n0,1,0\n1,2,0\n7,7,7\n", "line 3: select must be 0 or 1, got '2'"),
-        ("index,select,candidate\n0,1\n", "line 2: candidate must be 0 or 1, got None"),
+        ("index,select,candidate\n0,1\n", "line 2: the line ends before candidate; the file has been cut off"),
         ("index,select,candidate\n0,1,0\n0,1,0\n", "line 3: index 0 stands there twice"),
         ("index,select,candidate\n0,1,1\n", "line 2: sample 0 may have only one of select, candidate"),
         ("index,select,candidate,validate\n0,0,1,1\n", "line 2: sample 0 may have only one of select, candidate, val"),
@@ -88,3 +91,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"index,select,candidate\n\xff\xfe,1,0\n")
     with pytest.raises(InputError, match=r"cannot read .*nothing\.csv"):
         read_selection(path, LABELS)
+
+
+def test_training_after_a_test_reads_the_selection(tmp_path: Path) -> None:
+    path = tmp_path / "selection.csv"
+    data = Digits(selection=path, val_fraction=0)
+    data.setup("test")
+    path.write_text("index,select,candidate\n3,1,0\n5,0,1\n")
+    data.setup("fit")
+    assert data.train_indices.tolist() == [3]
+    assert data.candidate_indices is not None
+    assert data.candidate_indices.tolist() == [5]
