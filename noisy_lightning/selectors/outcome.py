@@ -205,6 +205,10 @@ def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSumm
             if not np.isnan(precision):
                 board.add_scalar("selection/label_precision", precision, iteration)
                 board.add_scalar("selection/label_recall", recall, iteration)
+        measures = outcome.measures()
+        for name in ("auroc", "average_precision"):
+            if measures.get(name) is not None:
+                board.add_scalar(f"selection/{name}", measures[name], len(outcome.judgement.iterations))
         curves_together = {"label precision and recall": ["Multiline", ["selection/label_.*"]]}
         board.add_custom_scalars({"Selection": curves_together})
 
