@@ -1,14 +1,27 @@
-"""What every backbone of the package promises."""
+"""What every backbone of the package promises, found by itself so that a new backbone cannot be forgotten."""
 
+import importlib
 import inspect
+import pkgutil
 
 import pytest
 import torch
+from torch import nn
 
 from noisy_lightning import backbones
 from noisy_lightning.backbones.convolution import conv_block
 
-BACKBONES = [getattr(backbones, name) for name in backbones.__all__]
+
+def discover():
+    for found in pkgutil.walk_packages(backbones.__path__, "noisy_lightning.backbones."):
+        module = importlib.import_module(found.name)
+        for name, value in vars(module).items():
+            own = inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
+            if own and issubclass(value, nn.Module):
+                yield value
+
+
+BACKBONES = sorted(discover(), key=lambda backbone: backbone.__name__)
 
 each_backbone = pytest.mark.parametrize("make_backbone", BACKBONES, ids=lambda backbone: backbone.__name__)
 
@@ -26,6 +39,10 @@ def image_size(make_backbone):
     """The size that a backbone is made for, where its constructor names one."""
     size = inspect.signature(make_backbone).parameters.get("image_size")
     return (size.default,) * 2 if size and size.default else (32, 32)
+
+
+def test_all_are_exported():
+    assert [backbone.__name__ for backbone in BACKBONES] == sorted(backbones.__all__)
 
 
 @each_backbone

@@ -1,10 +1,16 @@
 """What every loss of the package promises, found by itself so that a new loss cannot be forgotten."""
 
+import importlib
+import pkgutil
+
 import pytest
 import torch
 
 from noisy_lightning import losses
 from noisy_lightning.losses import RobustLoss
+
+for module in pkgutil.walk_packages(losses.__path__, "noisy_lightning.losses."):
+    importlib.import_module(module.name)
 
 K = 10
 LOSSES = sorted(
