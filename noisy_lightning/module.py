@@ -188,7 +188,16 @@ class NoisyClassifier(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the epoch that the weights come from: a test belongs there."""
+        """Keep the epoch that the weights come from: a test belongs there.
+
+        Raises:
+            InputError: They were trained on other labels, those of another class of data sets.
+        """
+        data = self._data()
+        if type(data).__qualname__ not in checkpoint:
+            # Lightning has a data set compare its labels with those of its own class only.
+            states = (state for state in checkpoint.values() if isinstance(state, dict) and "noise_hash" in state)
+            data.load_state_dict(next(states, {"noise_hash": "unknown"}))
         self._loaded_epoch = checkpoint["epoch"]
 
     def on_validation_epoch_start(self) -> None:

@@ -7,9 +7,12 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from noisy_lightning.data import Digits
+from noisy_lightning.data.labels import label_hash
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.records import load
 from tests.conftest import SMALL
+from tests.fabricated import fabricate
 
 Run = Callable[..., int]
 
@@ -158,6 +161,40 @@ def test_weights_and_labels_must_be_the_right_ones(
     assert len(error.splitlines()) == 1
     assert message in error
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_weights_of_another_data_set_are_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fabricate(monkeypatch)
+    assert run("fit", *SMALL) == 0
+    capsys.readouterr()
+    checkpoint = "runs/default/0/checkpoints/last.ckpt"
+    other = [*SMALL, "--data", "MNIST", "--ckpt_path", checkpoint]
+    for command in (["test", "runs/default/0", "last", "--data", "MNIST"], ["predict", *other], ["fit", *other]):
+        assert run(*command) == 2
+        assert "the checkpoint was trained on labels" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_own_labels_only(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = tmp_path / "labels.csv"
+    options = (*SMALL, "--data.noise", "LabelFile", "--data.noise.path", str(labels))
+    hashes = []
+    for shift in (1, 2):
+        given = (Digits().load(train=True).labels + shift) % 10
+        labels.write_text("label_noisy\n" + "".join(f"{label}\n" for label in given.tolist()))
+        hashes.append(label_hash(given))
+        if shift == 1:
+            assert run("fit", *options) == 0
+            (tmp_path / "runs/default/0/result.json").unlink()  # as if it had been killed after its last epoch
+            before = (tmp_path / "runs/default/0/noise.csv").read_bytes()
+    capsys.readouterr()
+    for command in (("fit", *options), ("test", "runs/default/0", "last")):
+        assert run(*command) == 2
+        message = capsys.readouterr().err
+        assert all(given[:16] in message for given in hashes)
+        assert "noise.json" in message
+    assert (tmp_path / "runs/default/0/noise.csv").read_bytes() == before
 
 
 def test_a_training_that_cannot_start_leaves_no_folder(run: Run, tmp_path: Path) -> None:
