@@ -37,7 +37,9 @@ class INCV(Selector):
     highest accuracy on the held-out given labels instead of the last one: in 1 where ε̂ > 0.6 or the pattern is pair, in
     2 where ε̂ > 0.3, else in 4.
 
-    The score is 1 − p(given label) when the sample was last held out.
+    The score, which the paper does not have, is 1 − p(given label), p being the mean over all networks that were not
+    trained on the sample: those before it was selected, and those after it was removed, too, since they know the most.
+    Of what is not selected, the class with the largest p is suggested.
 
     Deviations: the authors' code removes everything where it should remove nothing, a slice [-0:]; here nothing is
     removed then. What is removed is not selected, and a selected sample is not removed, in the same iteration. The
@@ -84,7 +86,7 @@ class INCV(Selector):
         """Iterate."""
         count = len(task.labels)
         select, candidate = np.zeros(count, bool), task.judged.copy()
-        probability = np.full((count, task.num_classes), np.nan, np.float32)
+        total, times = np.zeros((count, task.num_classes), np.float32), np.zeros((count, 1), np.float32)
         estimate: Estimate | None = None
         selections: list[Bools] = []
         warnings: list[str] = []
@@ -103,7 +105,9 @@ class INCV(Selector):
             warnings += [warning for fold in folds for warning in check_fold(task, fold)]
             chosen, removed = np.zeros(count, bool), np.zeros(count, bool)
             for fold, predictions in zip(folds, trainings.probabilities(folds), strict=True):
-                probability[fold.held_out] = predictions[fold.held_out]
+                unseen = task.judged & ~fold.train
+                total[unseen] += predictions[unseen]
+                times[unseen] += 1
                 agreeing = fold.held_out & (predicted(predictions) == task.labels)
                 if estimate is None:
                     agreement = float(agreeing[fold.held_out].mean())
@@ -116,10 +120,12 @@ class INCV(Selector):
                 candidate &= ~removed
             selections.append(select.copy())
         assert estimate is not None
+        probability = np.where(times > 0, total / np.maximum(times, 1), np.float32(np.nan))
+        suggested = suggestions(predicted(probability), task.labels)
         return Judgement(
             select=select,
             score=1 - of_given_label(probability, task.labels),
-            suggested=suggestions(predicted(probability), task.labels),
+            suggested=np.where(select, -1, suggested),
             candidate=candidate,
             noise_rate=estimate.rate,
             assumption=estimate.assumption,
