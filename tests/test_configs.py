@@ -1,8 +1,9 @@
 """Every configuration trains and is tested, on fabricated images of the right shape."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,6 +13,8 @@ from tests.fabricated import QUICK, fabricate, quickly
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 SELECTORS = [config for config in CONFIGS if "\nselector:" in config.read_text()]
 TRAININGS = [config for config in CONFIGS if config not in SELECTORS]
+EXPERIMENTS = [config for config in CONFIGS if re.match(r"study\d|ma2020", config.stem)]
+PROTOCOLS = yaml.safe_load((Path(__file__).parent / "protocols.yaml").read_text())
 
 
 @pytest.mark.parametrize("config", SELECTORS, ids=lambda path: path.stem)
@@ -51,3 +54,25 @@ def test_a_configuration_explains_itself(config: Path) -> None:
     assert isinstance(content["seed_everything"], int)
     assert isinstance(content["data"]["init_args"]["seed"], int)
     assert not str(content["data"]["init_args"].get("root", "data")).startswith("/")
+
+
+def _flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield keys and values as the command line has them; a class goes by its name."""
+    if not isinstance(content, dict):
+        yield name, content
+    elif "class_path" in content:
+        yield name, content["class_path"]
+        yield from _flat(content.get("init_args", {}), name)
+    else:
+        for key, value in content.items():
+            yield from _flat(value, f"{name}.{key}" if name else key)
+
+
+@pytest.mark.parametrize("config", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_has_the_protocol_of_its_source(config: Path) -> None:
+    content, protocol = dict(_flat(yaml.safe_load(config.read_text()))), PROTOCOLS[config.stem]
+    assert {key: content.get(key) for key in protocol} == protocol
+
+
+def test_every_protocol_is_that_of_an_experiment() -> None:
+    assert {name for name in PROTOCOLS if not name.startswith(".")} == {config.stem for config in EXPERIMENTS}
