@@ -70,10 +70,20 @@ class FoldRuns:
         return self._run(fold).path / f"predictions_{'best' if fold.best else 'last'}.npz"
 
     def _read(self, fold: Fold) -> Floats:
-        path = self._predictions(fold)
-        with np.load(path) as predictions:
-            probability = np.full((len(self.labels), self.num_classes), np.nan, np.float32)
-            probability[predictions["index"]] = predictions["probability"]
+        """Return the predictions (N, K) of a fold.
+
+        Raises:
+            InputError: The network predicts what is not a number, which no selector can judge by.
+        """
+        with np.load(self._predictions(fold)) as predictions:
+            index, seen = predictions["index"], predictions["probability"]
+        if broken := int(np.isnan(seen).any(1).sum()):
+            raise InputError(
+                f"{fold.name} predicts NaN for {broken:,} of {len(seen):,} images: its training has diverged, see "
+                f"{self._run(fold).metrics}; a lower learning rate or trainer.gradient_clip_val may prevent it"
+            )
+        probability = np.full((len(self.labels), self.num_classes), np.nan, np.float32)
+        probability[index] = seen
         return probability
 
     def _train(self, folds: Sequence[Fold]) -> None:

@@ -124,7 +124,7 @@ def check_fold(task: Task, fold: Fold) -> list[str]:
         Warnings: which classes it will never see.
 
     Raises:
-        InputError: It has fewer samples than there are classes, or none is held out.
+        InputError: It has fewer samples than there are classes.
     """
     count = int(fold.train.sum())
     if count < task.num_classes:

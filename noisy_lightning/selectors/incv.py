@@ -91,7 +91,7 @@ class INCV(Selector):
         selections: list[Bools] = []
         warnings: list[str] = []
         for iteration in range(1, self.iterations + 1):
-            if candidate.sum() < 2:
+            if selections and candidate.sum() < 2:
                 warnings.append(f"iteration {iteration} has too few candidates left: the selection ends before it")
                 break
             best = iteration <= (1 if estimate is None else self._best_until(estimate.rate))

@@ -1,10 +1,10 @@
 """Trust the labels that networks predict without having seen them: Chen, Liao, Chen and Zhang, ICML 2019."""
 
-import math
 from typing import final
 
 import numpy as np
 
+from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.measures import Floats
 from noisy_lightning.selectors.base import (
@@ -38,8 +38,10 @@ def out_of_fold(
     Raises:
         InputError: There are too few samples.
     """
-    count = len(task.labels)
-    parts = random_parts(np.flatnonzero(task.judged), task.generator(0), folds)
+    count, members = len(task.labels), np.flatnonzero(task.judged)
+    if folds > len(members):
+        raise InputError(f"selector.folds must be at most {len(members)}, the number of samples to judge, got {folds}")
+    parts = random_parts(members, task.generator(0), folds)
     trained = [
         Fold(f"fold_{number + 1}", task.judged & ~mask(count, part), mask(count, part), best, epochs)
         for number, part in enumerate(parts)
@@ -92,7 +94,7 @@ class NoisyCrossValidation(Selector):
         probability, warnings = out_of_fold(task, trainings, self.folds, self.best, self.epochs)
         prediction = predicted(probability)
         select = task.judged & (prediction == task.labels)
-        agreement = float(select[task.judged].mean()) if task.judged.any() else math.nan
+        agreement = float(select[task.judged].mean())
         estimate = estimated_rate(agreement, task.num_classes, self._pattern)
         return Judgement(
             select=select,

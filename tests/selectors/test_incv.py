@@ -136,9 +136,17 @@ def test_only_judged_samples_take_part() -> None:
     assert not judgement.candidate[7]
 
 
-def test_a_fold_with_fewer_samples_than_classes_is_refused() -> None:
-    given, true = labels(7)
-    with pytest.raises(InputError, match="iteration_1_second would train on 3 samples, fewer than the 4 classes"):
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (7, "iteration_1_second would train on 3 samples, fewer than the 4 classes"),
+        (1, "iteration_1_first would train on 1 samples"),
+        (0, "iteration_1_first would train on 0 samples"),
+    ],
+)
+def test_a_fold_with_fewer_samples_than_classes_is_refused(count: int, message: str) -> None:
+    given, true = labels(count)
+    with pytest.raises(InputError, match=message):
         INCV().select(task(given), MadeUp(_predictor(1.0, true)))
 
 

@@ -69,6 +69,14 @@ def test_too_few_samples_are_refused() -> None:
         NoisyCrossValidation().select(task(given), _by_name(true))
 
 
+def test_more_folds_than_samples_are_refused() -> None:
+    """They would train on everything, and hold out nothing."""
+    given, true = labels(20)
+    NoisyCrossValidation(20).select(task(given), _by_name(true))
+    with pytest.raises(InputError, match="folds must be at most 20, the number of samples to judge, got 21"):
+        NoisyCrossValidation(21).select(task(given), _by_name(true))
+
+
 @pytest.mark.parametrize("arguments", [{"folds": 1}, {"epochs": 0}])
 def test_a_value_out_of_range_is_refused(arguments: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):

@@ -1,0 +1,35 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.fold_runs import FoldRuns
+from noisy_lightning.measures import Floats
+from noisy_lightning.selectors import Fold
+
+LABELS = np.array([0, 1, 0, 1])
+FOLD = Fold("fold_1", np.array([1, 1, 0, 0], bool), np.array([0, 0, 1, 1], bool))
+
+
+def _trained(folder: Path, probability: Floats) -> FoldRuns:
+    """Return the runs of a selection whose only fold has predicted this of the first images."""
+    run = folder / "folds/fold_1"
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(json.dumps({"epochs": 1}))
+    np.savez(run / "predictions_last.npz", index=np.arange(len(probability)), probability=probability)
+    return FoldRuns(folder, folder / "fit.yaml", LABELS, 2)
+
+
+def test_what_was_predicted_is_read_and_not_trained_again(tmp_path: Path) -> None:
+    seen = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], np.float32)
+    (probability,) = _trained(tmp_path, seen).probabilities([FOLD])
+    np.testing.assert_array_equal(probability, [*seen, [np.nan, np.nan]])  # the last image cannot be read
+
+
+def test_a_training_that_diverged_is_named(tmp_path: Path) -> None:
+    seen = np.array([[0.9, 0.1], [np.nan, np.nan], [0.5, 0.5]], np.float32)
+    message = r"fold_1 predicts NaN for 1 of 3 images: its training has diverged, see \S+fold_1/metrics\.csv"
+    with pytest.raises(InputError, match=message):
+        _trained(tmp_path, seen).probabilities([FOLD])
