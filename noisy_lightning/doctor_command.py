@@ -2,16 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 
 from noisy_lightning.data import NoisyDataModule
-from noisy_lightning.data.augment import WindowStore
 from noisy_lightning.data_parser import built_data, data_parser
 from noisy_lightning.errors import InputError
 
@@ -62,8 +61,8 @@ def examine(config: Any, build: Callable[[], NoisyDataModule]) -> Iterator[Findi
         config: As parsed, with `trainer` and `run`.
         build: Returns its data module, which may look for its files at once.
     """
-    yield from _checked("devices", lambda: _devices(config.trainer))
-    yield from _checked("disk", lambda: _disk(config.run.root))
+    yield _checked("devices", lambda: _devices(config.trainer))
+    yield _checked("disk", lambda: _disk(config.run.root))
     try:
         data = build()
     except InputError as error:
@@ -71,26 +70,24 @@ def examine(config: Any, build: Callable[[], NoisyDataModule]) -> Iterator[Findi
         return
     for module in (data, *data.test_sets.values()):
         module.download = False
-    files = list(_checked("files", lambda: _files(data)))
-    yield from files
-    if any(finding.is_problem for finding in files):
-        return
-    labels = list(_checked("labels", lambda: _labels(data)))
-    yield from labels
-    if any(finding.is_problem for finding in labels):
-        return
+    # Memory first: with too little of it, the system would end this process amid the others.
+    for topic, check in {"memory": _memory, "files": _files, "labels": _labels}.items():
+        finding = _checked(topic, partial(check, data))
+        yield finding
+        if finding.is_problem:
+            return
     yield _classes(data)
     yield Finding("split", f"{len(data.train_indices):,} images to train on, {len(data.val_indices):,} to validate on")
-    yield from _checked("tests", lambda: _tests(data))
-    yield from _checked("memory", lambda: _memory(data))
+    yield _checked("tests", lambda: _tests(data))
+    yield _checked("images", lambda: _images(data))
 
 
-def _checked(topic: str, check: Callable[[], Finding]) -> Iterator[Finding]:
-    """Yield what a check finds, or as a problem the error that it ends in."""
+def _checked(topic: str, check: Callable[[], Finding]) -> Finding:
+    """Return what a check finds, or as a problem the error that it ends in."""
     try:
-        yield check()
+        return check()
     except (InputError, MisconfigurationException, OSError, ValueError, RuntimeError) as error:
-        yield Finding(topic, " ".join(str(error).split()), is_problem=True)
+        return Finding(topic, " ".join(str(error).split()), is_problem=True)
 
 
 def _devices(trainer: Any) -> Finding:
@@ -155,19 +152,32 @@ def _tests(data: NoisyDataModule) -> Finding:
     return Finding("tests", ", ".join(found))
 
 
+def _images(data: NoisyDataModule) -> Finding:
+    """Decode what has not been decoded yet."""
+    for module in (data, *data.test_sets.values()):
+        module.check_images()
+    count, usable = data.num_samples, len(data.source.usable())
+    rest = f", {count - usable:,} are left out" * (usable < count)
+    return Finding("images", f"{usable:,} training images can be read{rest}")
+
+
 def _memory(data: NoisyDataModule) -> Finding:
-    """Compare what is ready for reading with what is free; the images themselves are in memory by now."""
-    images = data.source.images
-    if data.workers or not isinstance(images, Tensor):
-        return Finding("memory", "images are not kept ready: each batch is made from them when it is needed")
-    needed = WindowStore.nbytes(images, data.augmentation)
+    """Compare what the training images will take with what is free; none of them has been read yet."""
+    if not data.in_memory:
+        return Finding("memory", "images are not kept: each batch is decoded when it is needed")
+    augmentation, values = data.augmentation, data.num_samples * data.in_channels
+    images = values * augmentation.rows * augmentation.columns  # what is decoded with a margin to crop from is larger
+    ready = 0 if data.workers else values * augmentation.area
+    text = f"{(images + ready) / _GIB:.2f} GiB needed for training images" + ", as they are and ready to read" * (
+        ready > 0
+    )
     free = _available_memory()
     if free is None:
-        return Finding(
-            "memory", f"{needed / _GIB:.2f} GiB needed for images ready to read; free memory is unknown here"
-        )
-    text = f"{needed / _GIB:.2f} GiB needed for images ready to read, {free / _GIB:.1f} GiB available"
-    if needed > free:
+        return Finding("memory", f"{text}; free memory is unknown here")
+    text += f", {free / _GIB:.1f} GiB available"
+    if images > free:
+        return Finding("memory", f"{text}: choose smaller images, or decode files late by --data.cache_gib 0", True)
+    if images + ready > free:
         return Finding("memory", f"{text}: set --data.workers 2, which makes batches from the images as they are", True)
     return Finding("memory", text)
 

@@ -97,7 +97,8 @@ def test_too_little_disk_or_memory_is_a_problem(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
-    monkeypatch.setattr(doctor_command, "_available_memory", lambda: 1000)
+    free = 1437 * 64 + 1000  # enough for the images as they are
+    monkeypatch.setattr(doctor_command, "_available_memory", lambda: free)
     assert run("doctor", "--data", "Digits") == 1
     _, wrong = findings(capsys)
     assert "--run.root" in wrong["disk"]
@@ -105,6 +106,18 @@ def test_too_little_disk_or_memory_is_a_problem(
     assert run("doctor", "--data", "Digits", "--data.workers", "1") == 1
     _, wrong = findings(capsys)
     assert set(wrong) == {"disk"}
+
+
+def test_what_does_not_fit_in_memory_is_not_read(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor_command, "_available_memory", lambda: 1000)
+    monkeypatch.setattr(Digits, "load", lambda self, train: pytest.fail("it was read"))
+    assert run("doctor", "--data", "Digits", "--data.workers", "1") == 1
+    well, wrong = findings(capsys)
+    assert set(wrong) == {"memory"}
+    assert "--data.cache_gib 0" in wrong["memory"]
+    assert "labels" not in well
 
 
 def test_a_configuration_that_cannot_be_read_is_an_error(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

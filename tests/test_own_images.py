@@ -157,6 +157,23 @@ def test_a_broken_image_is_named_or_skipped(folder: str, run: Run, capsys: pytes
     assert json.loads(Path("runs/mine/0/noise.json").read_text())["realised_rate"] is None
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_doctor_decodes_what_training_would_decode_late(
+    part: str, folder: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = ("--data.cache_gib", "0", "--data.mean", "[0.5]", "--data.std", "[0.5]")
+    assert run("doctor", "--config", folder, *late) == 0
+    assert "200 training images can be read" in capsys.readouterr().out
+    broken = next(Path(f"images/{part}/3").iterdir())
+    broken.write_bytes(broken.read_bytes()[:60])
+    assert run("doctor", "--config", folder, *late) == 1
+    assert str(broken) in capsys.readouterr().out
+    with pytest.warns(UserWarning, match="are broken and left out"):
+        assert run("doctor", "--config", folder, *late, "--data.broken", "skip") == 0
+    left = ", 1 are left out" if part == "train" else ""
+    assert f"{200 - bool(left)} training images can be read{left}" in capsys.readouterr().out
+
+
 def test_an_empty_folder_of_a_class_is_named(folder: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     Path("images/train/none").mkdir()
     assert run("doctor", "--config", folder) == 1

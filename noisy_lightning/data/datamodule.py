@@ -97,6 +97,8 @@ class NoisyDataModule(L.LightningDataModule, ABC):
     """(H, W, C)."""
     has_test_set: bool = True
     """Whether there are test images."""
+    in_memory: bool = True
+    """Whether all images are kept in memory; otherwise they are files that are decoded a batch at a time."""
     candidate_indices: Tensor | None = None
     estimated_noise_rate: float | None = None
     views: int = 1
@@ -163,6 +165,13 @@ class NoisyDataModule(L.LightningDataModule, ABC):
 
     def fetch(self) -> None:
         """Verify the files, or download them; nothing to do where a data set comes with a package."""
+
+    def check_images(self) -> None:
+        """Read what training would read late; nothing to do where `load` has read all images.
+
+        Raises:
+            InputError: Images are broken and not to be skipped.
+        """
 
     @abstractmethod
     def load(self, train: bool) -> Source:

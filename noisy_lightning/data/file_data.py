@@ -120,6 +120,7 @@ class FileDataModule(NoisyDataModule, ABC):
             self.val_fraction = self._train.validation.double().mean().item()
         self._measured = [name for name in ("mean", "std") if arguments.get(name) is None]
         self._gib = sum(self._files(listing).nbytes for listing in self._listings()) / 2**30
+        self.in_memory = self._gib <= self.cache_gib
         if not self.in_memory and not self.workers:
             self.workers = processors()
 
@@ -136,16 +137,22 @@ class FileDataModule(NoisyDataModule, ABC):
         """N paths of the training images below their folder."""
         return self._train.names
 
-    @property
-    def in_memory(self) -> bool:
-        """Whether all images are decoded at once and stay in memory."""
-        return self._gib <= self.cache_gib
-
     def fetch(self) -> None:
         """Decode into the cache, where the other processes find it."""
         if self.cache is not None and self.in_memory:
             for listing in self._listings():
                 decode_cached(self._files(listing), self.cache)
+
+    def check_images(self) -> None:
+        """Decode all images once where a broken one would stop the training when its turn comes.
+
+        Raises:
+            InputError: Images are broken.
+        """
+        if self.in_memory or self.broken == "skip":
+            return
+        for listing in self._listings():
+            self._report(decode_all(self._files(listing), keep=False).broken, len(listing.names))
 
     def load(self, train: bool) -> Source:
         """Return the training or the test set; the training set tells mean and deviation if they are not given.
