@@ -1,6 +1,7 @@
 """Records what every training sample went through, epoch by epoch, at next to no cost per step."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -31,8 +32,9 @@ class SampleRecorder(L.Callback):
     `trainer.default_root_dir`, and its measures as `train/...` in the loggers, whose x axis is the epoch, and in
     `trainer.callback_metrics`. The step's own work stays on the device: one row per sample in one table.
     TensorBoard also gets charts of clean beside noisy samples and, in a few epochs, pictures. Where the method works
-    with a transition matrix, its mean absolute difference to the realised one is `method/transition_error`. It only
-    observes: without it a training ends with the same weights.
+    with a transition matrix, its mean absolute difference to the realised one is `method/transition_error`. An epoch of
+    which the method keeps no sample gives a warning. It only observes: without it a training ends with the same
+    weights.
 
     Args:
         pictures: Whether TensorBoard gets pictures, at about 0.3 s an epoch.
@@ -148,6 +150,8 @@ class SampleRecorder(L.Callback):
         if error is not None:
             measures["method/transition_error"] = error
         if trainer.is_global_zero:
+            if measured.get("kept") == 0:
+                warnings.warn("the method has kept no sample for a whole epoch: it learned nothing", stacklevel=2)
             write_epoch(Path(trainer.default_root_dir) / FOLDER, epoch, record)
             self._show(trainer, epoch, record, measures)
         return measures

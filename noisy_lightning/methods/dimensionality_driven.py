@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from typing import final
 
 import torch
@@ -41,8 +42,8 @@ class DimensionalityDriven(Method):
     are logged; α is 1 before the turning point.
 
     Samples without an estimate are left out: those with k neighbours in the same place, or all equally far away. Where
-    nothing is left, or the features are not finite, LID_t is that of the epoch before, as in the authors' code. Of
-    fewer than 128 samples as many are neighbours as there are; a last few with fewer than two do not count.
+    nothing is left, or the features are not finite, LID_t is that of the epoch before, as in the authors' code, with a
+    warning. Of fewer than 128 samples as many are neighbours as there are; a last few with fewer than two do not count.
 
     Args:
         problem: The task; the loss must take soft targets. Cross-entropy in the paper; symmetric cross-entropy in the
@@ -137,6 +138,7 @@ class DimensionalityDriven(Method):
     def _note(self, lid: float) -> None:
         """Take down an estimate, or the last one again where this is none."""
         if not 0 < lid < math.inf:
+            warnings.warn("D2L: no dimension can be estimated, that of the epoch before counts", stacklevel=2)
             if self.estimates == 0:
                 return
             lid = self.recent[-1].item()

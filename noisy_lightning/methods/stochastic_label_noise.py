@@ -1,5 +1,7 @@
 """Stochastic label noise (SLN): Chen, Chen, Ye, Zhao and Heng, ICLR 2021 (study 2)."""
 
+import math
+import warnings
 from typing import Literal, final
 
 import torch
@@ -32,7 +34,7 @@ class StochasticLabelNoise(Method):
         w · onehot(given label) + (1 − w) · onehot(predicted class).
 
     A large loss keeps the given label, as published: most w are small, so most samples are taught the prediction. Where
-    all losses are equal, all given labels are kept.
+    all losses are equal, or one is not finite, all given labels are kept for an epoch, with a warning.
 
     Recorded are the losses on the given label without noise, and as kept, where labels are corrected, w: how far the
     given label takes part, 1 before the correction.
@@ -48,7 +50,8 @@ class StochasticLabelNoise(Method):
         correction_epoch: First epoch, counted from 0, that trains on corrected targets. It is the number of epochs
             before it and thereby equal to the paper's: 250 of 300 on CIFAR, 1 of 10 on Clothing1M. null: never.
         correction_reference: Whose loss decides on w: `current`, that of the target as corrected so far, as in the
-            authors' code, or `given`, that of the given label, as in a reproduction that is as accurate.
+            authors' code for CIFAR, or `given`, that of the given label, as in their code for Clothing1M, and in a
+            reproduction on CIFAR that is as accurate.
         soft_correction: Whether the predicted probabilities take the place of the predicted class, as for Clothing1M.
 
     Raises:
@@ -130,7 +133,8 @@ class StochasticLabelNoise(Method):
         given, current = given[trained_on], self.targets.read(trained_on)
         weights = given_weights(self.loss(outputs, current if self.correction_reference == "current" else given))
         predicted = outputs.softmax(1) if self.soft_correction else F.one_hot(outputs.argmax(1), self.shape[1]).float()
-        targets = weights[:, None] * given + (1 - weights[:, None]) * predicted
+        corrected = weights[:, None] * given + (1 - weights[:, None]) * predicted
+        targets = torch.where(weights[:, None] < 1, corrected, given)  # whatever was predicted, be it NaN
         self.targets.values.index_copy_(0, trained_on, targets)
         self.given_weights.values.index_copy_(0, trained_on, weights)
         self.relabelled.copy_(share_contradicted(self.targets.values, labels))
@@ -159,9 +163,15 @@ class StochasticLabelNoise(Method):
 
 
 def given_weights(losses: Tensor) -> Tensor:
-    """Return w (N,) in [0, 1]: the losses (N,) between the smallest and the largest; 1 where all are equal."""
+    """Return w (N,) in [0, 1]: the losses (N,) between the smallest and the largest.
+
+    All are 1, with a warning, where all losses are equal or one is not finite.
+    """
     low, high = losses.aminmax()
-    return torch.where(high > low, (losses - low) / (high - low), 1)
+    if not 0 < high - low < math.inf:
+        warnings.warn("SLN: the losses do not tell labels apart, all given ones are kept for an epoch", stacklevel=2)
+        return torch.ones_like(losses)
+    return (losses - low) / (high - low)
 
 
 def _forget_table(method: StochasticLabelNoise, incompatible_keys: object) -> None:

@@ -226,6 +226,19 @@ def test_measures_reach_callbacks_loggers_and_table(tmp_path):
     assert 0 <= float(rows[-1]["train_class/class_0"]) <= 1
 
 
+def test_an_epoch_of_which_nothing_is_kept_gives_one_warning(tmp_path):
+    class Empty(Module):
+        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            loss = super().training_step(batch, batch_idx)
+            self.last_step = self.last_step._replace(kept=torch.zeros(len(batch.index), dtype=torch.bool))
+            return loss
+
+    with pytest.warns(UserWarning, match="kept no sample for a whole epoch") as warned:
+        fit(tmp_path, Empty(), max_epochs=1)
+    assert sum("kept no sample" in str(warning.message) for warning in warned) == 1
+    assert load(tmp_path).measures()["kept"].tolist() == [0]
+
+
 def read_board(run: Path) -> EventAccumulator:
     return EventAccumulator(str(run), size_guidance={"tensors": 0, "images": 0, "scalars": 0}).Reload()
 

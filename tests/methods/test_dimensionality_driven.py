@@ -164,7 +164,11 @@ def test_samples_without_an_estimate_are_left_out() -> None:
 def test_an_epoch_without_an_estimate_repeats_the_last() -> None:
     method = DimensionalityDriven(problem(), init_epoch=0, window=2, neighbours=2)
     for epoch, lid in enumerate([math.nan, 3.0, math.nan, -4.0]):
-        _start_with(method, lid, epoch)
+        if lid > 0:
+            _start_with(method, lid, epoch)
+        else:
+            with pytest.warns(UserWarning, match="no dimension can be estimated"):
+                _start_with(method, lid, epoch)
     assert method.estimates == 3
     assert method.recent.tolist() == [3.0, 3.0, 3.0]
     assert method.lowest == 3

@@ -227,9 +227,24 @@ def test_the_largest_loss_keeps_its_label() -> None:
     assert given_weights(torch.tensor([1.0, 5.0, 2.0])).tolist() == [0, 1, 0.25]
 
 
-@pytest.mark.parametrize("losses", [[2.0, 2.0, 2.0], [0.0], [1.0, math.nan, 2.0]])
+@pytest.mark.parametrize("losses", [[2.0, 2.0, 2.0], [0.0], [1.0, math.nan, 2.0], [1.0, math.inf, 2.0]])
 def test_where_losses_tell_nothing_the_given_labels_stay(losses: list[float]) -> None:
-    assert given_weights(torch.tensor(losses)).tolist() == [1.0] * len(losses)
+    with pytest.warns(UserWarning, match="all given ones are kept"):
+        assert given_weights(torch.tensor(losses)).tolist() == [1.0] * len(losses)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("soft", [False, True])
+def test_outputs_that_are_not_finite_correct_nothing(soft: bool, value: float) -> None:
+    method = StochasticLabelNoise(problem(), correction_epoch=0, soft_correction=soft)
+    assert method.targets is not None
+    _, labels = points()
+    outputs = torch.randn(N, K)
+    outputs[0, 0] = value
+    with pytest.warns(UserWarning, match="all given ones are kept"):
+        method.on_epoch_start(Run(0, 10, labels, lambda network, augmented=False, index=None: outputs))
+    assert method.targets.values.equal(nn.functional.one_hot(labels, K).float())
+    assert method.scalars()["relabelled"] == 0
 
 
 @pytest.mark.parametrize("size", [1, 2])
