@@ -92,8 +92,8 @@ class INCVCoTeaching(Method):
 
     @property
     def oracle(self) -> bool:
-        """Whether the noise rate was told."""
-        return not isinstance(self.noise_rate, str)
+        """Whether the noise rate was told, or another pattern than that which is assumed of all noise."""
+        return not isinstance(self.noise_rate, str) or (self.noise_rate == "selection" and self.pattern != "symmetric")
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the first network's logits (B, K) of images (B, C, H, W)."""
