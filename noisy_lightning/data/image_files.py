@@ -76,20 +76,23 @@ class ImageFiles:
                 raise InputError(f"data.root: {error}") from error
         return images
 
-    def checksum(self, times: bool = False) -> str:
+    def checksum(self, place: bool = False) -> str:
         """Return a SHA-256, in hex, of the files' names and sizes and of the shape of the images.
 
         Args:
-            times: Whether it covers the times of the last changes too, which differ between copies of a folder.
+            place: Whether it covers the root and the times of the last changes too, which differ between copies of a
+                folder.
         """
         digest = hashlib.sha256(f"{_VERSION} {self.image_shape}".encode())
+        if place:
+            digest.update(os.fsencode(self.root.resolve()))
         for name in self.names:
             try:
                 status = (self.root / name).stat()
             except OSError:
                 described = "missing"
             else:
-                described = f"{status.st_size} {status.st_mtime_ns}" if times else f"{status.st_size}"
+                described = f"{status.st_size} {status.st_mtime_ns}" if place else f"{status.st_size}"
             # A name of undecodable bytes holds surrogates. NUL is the one character that no name has.
             digest.update(f"{name}\0{described}\0".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
@@ -182,12 +185,13 @@ def processors() -> int:
 def decode_cached(files: ImageFiles, folder: Path) -> Decoded:
     """Return what an earlier call has left in a folder for the same files, or decode them and leave it there.
 
-    Files are the same if their names, sizes and times of change are. The images stay on disk until they are read.
+    Files are the same if their folder, names, sizes and times of change are. The images stay on disk until they are
+    read.
 
     Raises:
         InputError: The folder cannot be written to, or holds a damaged file.
     """
-    path = folder / f"images_{files.checksum(times=True)[:32]}.safetensors"
+    path = folder / f"images_{files.checksum(place=True)[:32]}.safetensors"
     try:
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)

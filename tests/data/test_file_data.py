@@ -1,5 +1,6 @@
 """Images in folders and tables: what is read, and what is refused in one line."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,19 @@ def test_decoded_pictures_are_kept_until_a_file_changes(folder: Path, tmp_path: 
     data.setup("fit")
     assert len(list(cache.iterdir())) == 2
     assert data.train_images(torch.tensor([4]))[0, 0, 0, 0] == 99
+
+
+def test_a_folder_does_not_take_the_decoded_pictures_of_another(tmp_path: Path) -> None:
+    """Archives often give all files one time, and formats without compression one size."""
+    shown = []
+    for root, grey in ((tmp_path / "one", 10), (tmp_path / "two", 90)):
+        for name in ("a", "b"):
+            picture(root / name / "0.pgm", grey)
+            os.utime(root / name / "0.pgm", (0, 0))
+        data = opened(root, cache=tmp_path / "cache", validation="none")
+        data.setup("fit")
+        shown.append(data.train_images(torch.tensor([0]))[0, 0, 0, 0].item())
+    assert shown == [10, 90]
 
 
 @pytest.mark.parametrize(
