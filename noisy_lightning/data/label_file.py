@@ -34,14 +34,14 @@ _GIVEN = ("label_noisy", "given_label", "noisy_label", "noise_label")
 _TRUE = ("label", "true_label", "clean_label")
 _UNNAMED = ""
 _FOREIGN = "foreign_index"
-# What an array of int64 in a pickle is rebuilt with; files from before numpy 2 call the first one by its old place.
+# What an array of numbers in a pickle is rebuilt with; files from before numpy 2 call the first one by its old place.
 _RECONSTRUCT = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
 _SAFE: list[Any] = [
     (_RECONSTRUCT, "numpy.core.multiarray._reconstruct"),
     (_RECONSTRUCT, "numpy._core.multiarray._reconstruct"),
     np.ndarray,
     np.dtype,
-    np.dtypes.Int64DType,
+    *{type(np.dtype(code)) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]},
 ]
 
 
@@ -292,7 +292,9 @@ def _read_pt(path: Path) -> dict[str, Any]:
         raise
     except pickle.UnpicklingError as error:
         # Torch explains over many lines how to open it all the same.
-        reason = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line), "it is damaged")
+        reason = next(
+            (line.strip() for line in str(error).splitlines() if "GLOBAL" in line), "it is damaged or holds objects"
+        )
         raise InputError(
             f"path: {path} is not opened, because it is more than arrays of numbers: {reason.split(' was not')[0]}"
         ) from error

@@ -372,6 +372,24 @@ def test_a_pickle_of_something_else(content: Any, tmp_path: Path) -> None:
         LabelFile(tmp_path / "labels.pt")
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, ">i8"])
+def test_a_pickle_of_whole_numbers_of_any_size(dtype: Any, tmp_path: Path) -> None:
+    path = human(tmp_path, clean_label=np.array(TRUE, dtype=dtype), worse_label=np.array(GIVEN, dtype=dtype))
+    assert read(path, "worst") == GIVEN
+
+
+@pytest.mark.parametrize("values", [[0.0, np.nan], np.array([1, 2], dtype=np.float16), [True, False]])
+def test_a_pickle_of_numbers_that_are_no_labels(values: Any, tmp_path: Path) -> None:
+    path = human(tmp_path, worse_label=np.asarray(values))
+    with pytest.raises(InputError, match=r"column 'worse_label', must hold whole numbers of shape \(N,\), got \(2,\)"):
+        LabelFile(path)
+
+
+def test_a_pickle_of_objects_in_an_array_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"human\.pt is not opened, .* it is damaged or holds objects$"):
+        LabelFile(human(tmp_path, worse_label=np.array(GIVEN, dtype=object)))
+
+
 @pytest.mark.parametrize("value", [[0.5, 1.0], 3, {"a": 1}, torch.zeros(2, 2), ([0], [0, 1]), "cat"])
 def test_a_pickle_of_columns_that_are_no_labels(value: Any, tmp_path: Path) -> None:
     torch.save({"worse_label": value}, tmp_path / "labels.pt")
