@@ -35,6 +35,11 @@ from tests.conftest import SMALL
             "SymmetricCrossEntropy: alpha must be in [0, inf), got -1.0",
         ),
         (
+            ["--model.loss", "TruncatedGeneralizedCrossEntropy", "--model.method", "SelfAdaptiveTraining"],
+            "model.loss: TruncatedGeneralizedCrossEntropy does not go with this method: soft targets (B, K) are "
+            "refused, class indices (B,) are expected: the truncation keeps or drops a sample",
+        ),
+        (
             ["--model.method", "DynamicWeights", "--model.method.threshold", "0"],
             "threshold must be in (0, 1], got 0.0",
         ),
@@ -48,6 +53,10 @@ from tests.conftest import SMALL
         (
             ["--model.backbone", "Timm", "--model.backbone.name", "resnet81"],
             "timm has no model 'resnet81'; similar:",
+        ),
+        (
+            ["--model.backbone", "Timm", "--model.backbone.checkpoint_path", "nowhere.safetensors"],
+            "checkpoint_path nowhere.safetensors: no such file",
         ),
         (["--model.backbone", "SmalCNN"], "model.backbone: no class is called 'SmalCNN'; did you mean SmallCNN?"),
         (["--model.backbone", "tests.networks.Plan"], "module 'tests.networks' has no attribute 'Plan'"),

@@ -63,8 +63,8 @@ class SymmetricCrossEntropy(RobustLoss):
             for MNIST; study 0 has 1.
         beta: weight of the reverse cross-entropy, in [0, inf). The paper has 1, and 0.1 for CIFAR-100; study 0
             has 1.
-        log_zero: what the logarithm of zero counts as, in (-inf, 0). The code behind the paper's tables has
-            -9.2103, the logarithm of 1e-4.
+        log_zero: what the logarithm of zero counts as, in (-inf, 0). The code behind the paper's tables, and study
+            0's, has -9.2103, the logarithm of 1e-4.
         min_probability: probabilities are clamped from below at this, in [0, 1), in the cross-entropy, which then
             gives samples under it no gradient. 0 is the paper; the code behind its tables has 1e-7.
 
