@@ -19,7 +19,7 @@ from noisy_lightning.selectors.base import (
     random_parts,
     suggestions,
 )
-from noisy_lightning.selectors.noise_estimate import Estimate, Inversion, estimated_rate, pattern_of
+from noisy_lightning.selectors.noise_estimate import Estimate, Inversion, estimated_rate, highest_rate, pattern_of
 
 
 @final
@@ -53,7 +53,8 @@ class INCV(Selector):
         pattern: `symmetric`, or `pair`, where nothing is removed: an input of the published algorithm, which knows it.
         inversion: How ε̂ follows from the agreement: `symmetric` as published, whatever the noise is (40 % of pair noise
             pass for 28.6 %), `pair`, or a file (.csv, .json, .npy) with the matrix Q (K, K) whose row i says what
-            replaces labels of class i, with zeros on the diagonal; None: that of `pattern`.
+            replaces labels of class i, with zeros on the diagonal but for classes that are never wrong, which have
+            ones; None: that of `pattern`.
 
     Raises:
         InputError: The file of `inversion` cannot be read.
@@ -84,6 +85,7 @@ class INCV(Selector):
 
     def select(self, task: Task, trainings: Trainings) -> Judgement:
         """Iterate."""
+        highest_rate(task.num_classes, self._pattern)  # refuses a matrix of other classes before hours of training
         count = len(task.labels)
         select, candidate = np.zeros(count, bool), task.judged.copy()
         total, times = np.zeros((count, task.num_classes), np.float32), np.zeros((count, 1), np.float32)

@@ -31,6 +31,11 @@ class Pattern(NamedTuple):
     value: Literal["symmetric", "pair"] | Tensor
     """As `rate_from_agreement` takes it."""
 
+    @property
+    def share_wrong(self) -> float:
+        """The share of wrong labels where all are replaced: below 1 where a matrix keeps some, of balanced classes."""
+        return 1.0 if isinstance(self.value, str) else 1 - float(self.value.diagonal().mean())
+
 
 def pattern_of(inversion: Inversion) -> Pattern:
     """Return the pattern that is named or lies in a file.
@@ -47,8 +52,30 @@ def pattern_of(inversion: Inversion) -> Pattern:
     return Pattern(f"the pattern of {inversion}", matrix)
 
 
+def highest_rate(num_classes: int, pattern: Pattern) -> float:
+    """Return the share of wrong labels that no estimate exceeds, at which predictions agree least with given labels.
+
+    Args:
+        num_classes: K >= 2.
+        pattern: Of the noise.
+
+    Raises:
+        InputError: The pattern is of another number of classes, or no label of it is ever wrong.
+    """
+    rows = num_classes if isinstance(pattern.value, str) else len(pattern.value)
+    if rows != num_classes:
+        raise InputError(
+            f"selector.inversion: {pattern.name} must be {num_classes}×{num_classes}, a row for each class, got "
+            f"{rows}×{rows}"
+        )
+    try:
+        return rate_from_agreement(0.0, num_classes, pattern.value) * pattern.share_wrong
+    except ValueError as error:
+        raise InputError(f"selector.inversion: {error}") from error
+
+
 def estimated_rate(agreement: float, num_classes: int, pattern: Pattern) -> Estimate:
-    """Return the noise rate at which held-out predictions agree with the given labels as often as this.
+    """Return the share of wrong labels at which held-out predictions agree with the given ones as often as this.
 
     Args:
         agreement: A in [0, 1], the share of held-out samples whose given label is predicted.
@@ -56,13 +83,10 @@ def estimated_rate(agreement: float, num_classes: int, pattern: Pattern) -> Esti
         pattern: Of the noise.
 
     Raises:
-        InputError: The pattern is of another number of classes, or no label of it is ever wrong.
+        InputError: As `highest_rate`.
     """
-    try:
-        rate = rate_from_agreement(agreement, num_classes, pattern.value)
-        bound = rate_from_agreement(0.0, num_classes, pattern.value)
-    except ValueError as error:
-        raise InputError(f"selector.inversion: {error}") from error
+    bound = highest_rate(num_classes, pattern)
+    rate = rate_from_agreement(agreement, num_classes, pattern.value) * pattern.share_wrong
     assumption = f"{pattern.name} noise, balanced classes, predictions that are wrong as often as the labels"
     if rate < bound:
         return Estimate(rate, assumption, [])

@@ -20,7 +20,7 @@ from noisy_lightning.selectors.base import (
     random_parts,
     suggestions,
 )
-from noisy_lightning.selectors.noise_estimate import Inversion, estimated_rate, pattern_of
+from noisy_lightning.selectors.noise_estimate import Inversion, estimated_rate, highest_rate, pattern_of
 
 
 def out_of_fold(
@@ -91,6 +91,7 @@ class NoisyCrossValidation(Selector):
 
     def select(self, task: Task, trainings: Trainings) -> Judgement:
         """Judge each label by the fold that holds it out."""
+        highest_rate(task.num_classes, self._pattern)  # refuses a matrix of other classes before hours of training
         probability, warnings = out_of_fold(task, trainings, self.folds, self.best, self.epochs)
         prediction = predicted(probability)
         select = task.judged & (prediction == task.labels)
