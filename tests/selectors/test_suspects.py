@@ -374,6 +374,25 @@ def test_pictures_beside_the_page_are_found_and_missed(review):
     assert review.verdicts == {1: "✓ kept"}
 
 
+@pytest.mark.slow
+def test_fifty_thousand_samples_stay_usable(review):
+    suspects = make_suspects(50_000, classes=10)
+    noise = np.random.default_rng(0).integers(0, 256, (100, 3, 32, 32), np.uint8)  # what compresses worst
+    files = write_suspects(review.page, suspects, lambda indices: noise[: len(indices)])
+    assert review.page.stat().st_size < 30 * 10**6
+    assert len(files) > 1
+    review.browser.get(review.page.as_uri())
+    assert review.text("page") == "page 1 of 1,042"
+    review.set("given", "class 3")
+    assert review.text("state") == "5,000 of 50,000 match, 1–48 shown"
+    review.find("next").click()
+    assert review.text("page") == "page 2 of 105"
+    review.press("9")
+    expected = suspects.given.copy()
+    expected[review.shown[0]] = 9
+    assert labels_of(review.exported(), 50_000, 10) == expected.tolist()
+
+
 def test_filters_change_what_is_shown(review):
     suspects = make_suspects(40, paths=[f"train/{index:02d}.PNG" for index in range(40)])
     suspects.score[[3, 4]] = np.nan
