@@ -188,11 +188,14 @@ def test_margin_noise_equals_the_loop_over_images(kind: Any, rate: float, tmp_pa
 @pytest.mark.parametrize("kind", [1, 2, 3])
 @pytest.mark.parametrize("rate", [0.2, 0.35, 0.5, 0.7])
 @pytest.mark.parametrize(("num_classes", "boost"), [(2, 3.0), (5, 3.0), (5, 12.0), (100, 6.0)])
-def test_margin_noise_has_its_rate(kind: Any, rate: float, num_classes: int, boost: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_margin_noise_has_its_rate(
+    kind: Any, rate: float, num_classes: int, boost: float, seed: int, tmp_path: Path
+) -> None:
     labels = torch.randint(num_classes, (4000,), generator=seeded(3))
     eta = class_probabilities(labels, num_classes, boost)
     noise = PolynomialMargin(rate, saved(tmp_path, eta), kind)
-    given = noise.corrupt(labels, None, num_classes, seeded(10))
+    given = noise.corrupt(labels, None, num_classes, seeded(seed))
     assert expected_rate(noise, labels, num_classes) == rate
     assert realised_rate(labels, given) == pytest.approx(rate, abs=5 * (rate * (1 - rate) / 4000) ** 0.5)
     assert bool((eta.argsort(1, descending=True)[:, :2] == given.unsqueeze(1)).any(1).all())
@@ -227,7 +230,14 @@ def test_a_perfect_network_reaches_every_rate(rate: float, tmp_path: Path) -> No
 # --- Bad input
 
 
-@pytest.mark.parametrize("make", [PartDependent, lambda rate: InstanceDependent(rate, Path("x.npy"))])
+@pytest.mark.parametrize(
+    "make",
+    [
+        PartDependent,
+        lambda rate: InstanceDependent(rate, Path("x.npy")),
+        lambda rate: PolynomialMargin(rate, Path("x.npy")),
+    ],
+)
 @pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
 def test_a_rate_is_a_share(make: Any, rate: float) -> None:
     with pytest.raises(InputError, match=rf"^rate must be in \[0, 1\], got {rate}$"):
