@@ -199,6 +199,36 @@ def test_true_labels_are_monitored_as_an_oracle_only(table: str, run: Run, capsy
     assert "oracle" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        (
+            (
+                "--trainer.callbacks+=lightning.pytorch.callbacks.EarlyStopping",
+                "--trainer.callbacks.monitor=train/loss_noisy",
+            ),
+            "trainer.callbacks: EarlyStopping: train/loss_noisy",
+        ),
+        (
+            (
+                *("--model.lr_scheduler", "lightning.pytorch.cli.ReduceLROnPlateau"),
+                *("--model.lr_scheduler.monitor", "val/acc_true"),
+            ),
+            "model.lr_scheduler.monitor: val/acc_true",
+        ),
+    ],
+    ids=["callback", "scheduler"],
+)
+def test_nothing_else_looks_at_true_labels(
+    options: tuple[str, ...], where: str, table: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", "--config", table, *options) == 2
+    assert f"{where} needs true labels: --oracle true" in error(capsys)
+    assert not Path("runs").exists()
+    assert run("fit", "--config", table, *options, "--oracle", "true") == 0
+    assert json.loads(RESULT.read_text())["oracle"] is True
+
+
 @pytest.mark.parametrize(("rate", "oracle"), [("0.4", True), ("estimate", False)])
 def test_a_method_that_is_told_the_rate_is_an_oracle(rate: str, oracle: bool, folder: str, run: Run) -> None:
     method = ("--model.method", "CoTeaching", "--model.method.forget_rate", rate)
