@@ -20,7 +20,8 @@ def train_on_all(task: Task, trainings: Trainings, epochs: int | None) -> tuple[
         InputError: There are fewer samples than classes.
     """
     fold = Fold("all_labels", task.judged, np.zeros_like(task.judged), epochs=epochs)
-    return trainings.records(fold), check_fold(task, fold)
+    notes = check_fold(task, fold)  # before hours of training
+    return trainings.records(fold), notes
 
 
 def judge(
@@ -35,8 +36,16 @@ def judge(
         threshold: Probability of the higher group up to which a label is selected.
         measure: What the scores are, in the plural.
         notes: Warnings so far.
+
+    Raises:
+        InputError: There is no score at all: what was recorded is not finite.
     """
     judged = task.judged & ~np.isnan(score)
+    if not judged.any():
+        raise InputError(
+            f"selector: the training recorded no finite {measure}, so it has diverged, see {records.run}; a lower "
+            "learning rate or trainer.gradient_clip_val may prevent it"
+        )
     if unseen := int((task.judged & ~judged).sum()):
         notes = [*notes, f"{unseen:,} samples were never trained on and are not judged, so not selected"]
     high = high_component(score, judged)
@@ -49,7 +58,7 @@ def judge(
         score=np.where(judged, score, np.float32(np.nan)),
         suggested=suggestions(commonest_prediction(records, task.num_classes), task.labels),
         candidate=np.zeros_like(select),
-        noise_rate=float(1 - select[judged].mean()) if judged.any() else None,
+        noise_rate=float(1 - select[judged].mean()),
         assumption=f"two Gaussians of {measure}",
         warnings=notes,
     )

@@ -63,6 +63,22 @@ def test_the_threshold_decides_how_sure_to_be() -> None:
     assert not (strict & ~lax).any()
 
 
+@pytest.mark.parametrize(("selector", "measure"), [(LossMixture(), "losses"), (AreaUnderMargin(), "areas")])
+def test_a_training_that_diverged_is_named(selector: Selector, measure: str) -> None:
+    given, _ = labels(40)
+    nothing = np.full((2, 40), np.nan, np.float32)
+    with pytest.raises(InputError, match=f"no finite {measure}.*, so it has diverged, see run;"):
+        selector.select(task(given), MadeUp(recorded=recorded(nothing, given, margin=nothing)))
+
+
+@pytest.mark.parametrize("selector", [LossMixture(), AreaUnderMargin()])
+def test_fewer_samples_than_classes_are_refused_before_the_training(selector: Selector) -> None:
+    trainings = MadeUp()
+    with pytest.raises(InputError, match="all_labels would train on 3 samples, fewer than the 4 classes"):
+        selector.select(task(labels(3)[0]), trainings)
+    assert not trainings.asked
+
+
 def test_records_without_margins_are_refused() -> None:
     given, _ = labels(40)
     old = MadeUp(recorded=recorded(np.ones((2, 40), np.float32), given))
