@@ -19,6 +19,8 @@ _NOISE = re.compile(
 _IN_CALLABLE = re.compile(
     r'^Type .* expects a function or a callable class: Parser key "([\w.]+)":;? (.*)\. Got value: Namespace\(.*\)$'
 )
+# How a class path that leads nowhere is wrapped.
+_NO_CALLABLE = re.compile(r"^Type .* expects a function or a callable class: (.*)\. Got value: ([\w.]+)$")
 
 
 def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str] = ()) -> str:
@@ -50,6 +52,10 @@ def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str
     reason = "; ".join(re.sub(r'^Parser key ".*?": ', "", line) for line in lines if not _NOISE.match(line))
     if inner := _IN_CALLABLE.search(reason):
         return f"{key}.{inner[1]}: {inner[2]}"
+    if inner := _NO_CALLABLE.search(reason):
+        return f"{where}{inner[2]}: {inner[1]}"
+    if tried and owner is None:
+        return f"{where}{tried[-1]}: {reason}"
     if not key and owner and "." not in reason.split(" ")[0]:
         where = f"{owner.__name__}: "
     return where + reason
@@ -61,9 +67,13 @@ def _key(lines: list[str]) -> str:
     return ".".join(dict.fromkeys(keys)).replace("init_args.", "")
 
 
-def _class(class_path: str) -> type:
+def _class(class_path: str) -> type | None:
+    """Return a class; None where the path leads to none."""
     module, _, name = class_path.rpartition(".")
-    found: type = getattr(import_module(module), name)
+    try:
+        found: type = getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        return None
     return found
 
 
