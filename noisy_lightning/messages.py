@@ -52,10 +52,10 @@ def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str
     reason = "; ".join(re.sub(r'^Parser key ".*?": ', "", line) for line in lines if not _NOISE.match(line))
     if inner := _IN_CALLABLE.search(reason):
         return f"{key}.{inner[1]}: {inner[2]}"
-    if inner := _NO_CALLABLE.search(reason):
-        return f"{where}{inner[2]}: {inner[1]}"
-    if tried and owner is None:
-        return f"{where}{tried[-1]}: {reason}"
+    if nowhere := _NO_CALLABLE.search(reason):
+        reason = f"{nowhere[2]}: {nowhere[1]}"
+    elif tried and owner is None:
+        reason = f"{tried[-1]}: {reason}"
     if not key and owner and "." not in reason.split(" ")[0]:
         where = f"{owner.__name__}: "
     return where + reason
