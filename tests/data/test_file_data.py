@@ -250,6 +250,20 @@ def test_a_broken_picture_is_named_or_left_out(content: bytes, folder: Path) -> 
     assert len(data.label_table().given_labels) == 8
 
 
+def test_a_broken_picture_that_is_decoded_late_is_named_when_its_turn_comes(folder: Path) -> None:
+    (folder / "été/deeper/2.png").write_bytes(b"half")
+    data = opened(folder, cache_gib=0, workers=1, validation="none", mean=[0.5], std=[0.5])
+    data.setup("fit")
+    with pytest.raises(InputError, match=r"^data\.root: .*été/deeper/2\.png cannot be read: [^\n]*$"):
+        list(data.train_dataloader())
+    with pytest.raises(InputError, match=r"1 of 8 images are broken.*2\.png"):
+        data.check_images()
+    data = opened(folder, cache_gib=0, workers=1, validation="none", broken="skip")
+    with pytest.warns(UserWarning, match="1 of 8 images are broken"):
+        data.setup("fit")
+    assert sum(len(batch.index) for batch in data.train_dataloader()) == 7
+
+
 def test_decoded_pictures_are_kept_until_a_file_changes(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     for expected in (1, 1):
