@@ -67,6 +67,7 @@ from tests.conftest import SMALL
         (["--model.loss", "my_loss.Mine"], "model.loss: my_loss.Mine: No module named 'my_loss'"),
         (["--model.loss", "torch.nn.L2Loss"], "model.loss: torch.nn.L2Loss: module 'torch.nn' has no attribute"),
         (["--data.noise", "my_noise.Mine"], "data.noise: my_noise.Mine: No module named 'my_noise'"),
+        (["--model.backbone", "PlainCNN"], "model.backbone.image_size is 32, but the images have 8×8 pixels"),
         (["--model.method", "Standrd"], "model.method: no class is called 'Standrd'; did you mean Standard?"),
         (["--model.optimizer", "SDG"], "model.optimizer: no class is called 'SDG'; did you mean SGD?"),
         (["--model.optimizer.lr", "-1"], "model.optimizer: Invalid learning rate: -1.0"),

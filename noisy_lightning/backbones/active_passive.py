@@ -7,7 +7,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from noisy_lightning.backbones.convolution import conv_block
+from noisy_lightning.backbones.convolution import check_image_size, conv_block
 
 
 def _linear_block(in_features: int, out_features: int) -> nn.Sequential:
@@ -35,6 +35,7 @@ class EightLayerCNN(nn.Module):
         super().__init__()
         if image_size < 8:
             raise ValueError(f"image_size must be in [8, inf), got {image_size}")
+        self.image_size = image_size
         self.network = nn.Sequential(
             conv_block(in_channels, 64),
             conv_block(64, 64, pool=True),
@@ -48,7 +49,12 @@ class EightLayerCNN(nn.Module):
         ).apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
+        """Return the logits (B, K) of images (B, C, H, W).
+
+        Raises:
+            InputError: The images have another size.
+        """
+        check_image_size(image, self.image_size)
         logits: Tensor = self.network(image)
         return logits
 
@@ -67,6 +73,7 @@ class FourLayerCNN(nn.Module):
         super().__init__()
         if image_size < 4:
             raise ValueError(f"image_size must be in [4, inf), got {image_size}")
+        self.image_size = image_size
         self.network = nn.Sequential(
             conv_block(in_channels, 32, pool=True),
             conv_block(32, 64, pool=True),
@@ -76,6 +83,11 @@ class FourLayerCNN(nn.Module):
         ).apply(_initialise)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
+        """Return the logits (B, K) of images (B, C, H, W).
+
+        Raises:
+            InputError: The images have another size.
+        """
+        check_image_size(image, self.image_size)
         logits: Tensor = self.network(image)
         return logits

@@ -1,6 +1,8 @@
-"""The block that plain convolutional networks repeat."""
+"""The block that plain convolutional networks repeat, and what those with linear layers ask of their images."""
 
-from torch import nn
+from torch import Tensor, nn
+
+from noisy_lightning.errors import InputError
 
 
 def conv_block(
@@ -25,3 +27,14 @@ def conv_block(
         layers.append(nn.MaxPool2d(2))
     layers.append(nn.LeakyReLU(negative_slope, inplace=True) if negative_slope else nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
+
+
+def check_image_size(image: Tensor, image_size: int) -> None:
+    """Check that images (B, C, H, W) have the height and width that a network's linear layers were made for.
+
+    Raises:
+        InputError: They have others.
+    """
+    height, width = image.shape[2:]
+    if (height, width) != (image_size, image_size):
+        raise InputError(f"model.backbone.image_size is {image_size}, but the images have {height}×{width} pixels")

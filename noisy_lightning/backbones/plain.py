@@ -4,6 +4,8 @@ from typing import final
 
 from torch import Tensor, nn
 
+from noisy_lightning.backbones.convolution import check_image_size
+
 
 def _xavier(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
@@ -27,6 +29,7 @@ class PlainCNN(nn.Module):
         super().__init__()
         if image_size < 4:
             raise ValueError(f"image_size must be in [4, inf), got {image_size}")
+        self.image_size = image_size
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 8, 3, padding=1),
             nn.ReLU(inplace=True),
@@ -46,6 +49,11 @@ class PlainCNN(nn.Module):
         ).apply(_xavier)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
+        """Return the logits (B, K) of images (B, C, H, W).
+
+        Raises:
+            InputError: The images have another size.
+        """
+        check_image_size(image, self.image_size)
         logits: Tensor = self.classifier(self.features(image))
         return logits

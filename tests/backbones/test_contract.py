@@ -10,6 +10,7 @@ from torch import nn
 
 from noisy_lightning import backbones
 from noisy_lightning.backbones.convolution import conv_block
+from noisy_lightning.errors import InputError
 
 
 def discover():
@@ -131,6 +132,12 @@ def test_takes_images_from_the_size_it_states(backbone, smallest):
 def test_an_argument_out_of_range_is_named(backbone, arguments, message):
     with pytest.raises(ValueError, match=message):
         backbone(10, 3, **arguments)
+
+
+@pytest.mark.parametrize("backbone", [backbones.EightLayerCNN, backbones.FourLayerCNN, backbones.PlainCNN])
+def test_images_of_another_size_are_refused(backbone):
+    with pytest.raises(InputError, match=r"model\.backbone\.image_size is 16, but the images have 16×28 pixels"):
+        backbone(10, 1, image_size=16)(torch.zeros(2, 1, 16, 28))
 
 
 @pytest.mark.parametrize("negative_slope", [0.0, 0.1])
