@@ -24,7 +24,8 @@ class GeneralizedCrossEntropy(RobustLoss):
     Args:
         q: the exponent, in (0, 1]. The paper has 0.7.
         min_probability: p is clamped from below at this, in [0, 1); samples under it get no gradient. 0 is the
-            paper; the code of "Normalized Loss Functions" (Ma et al. 2020) has 1e-7, which matters at small q only.
+            paper; the code of "Normalized Loss Functions" (Ma et al. 2020), and so its tables, have 1e-7, which matters
+            at small q only.
 
     Raises:
         ValueError: if an argument is out of range.
