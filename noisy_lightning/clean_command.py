@@ -4,7 +4,6 @@ import copy
 import inspect
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import torch
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
-from noisy_lightning.callbacks.run_summary import VERSIONS
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.data_parser import built_data, data_parser, experiment_of
+from noisy_lightning.environment import git_commit, versions
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
 from noisy_lightning.fold_runs import FoldRuns
@@ -95,7 +94,8 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
         "dataset": noise.dataset,
         "noise": noise.headline(),
         "seconds": round(time.monotonic() - started, 2),
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": versions(),
+        "git_commit": git_commit(),
     }
     run.write_result(result)
     print(summary_table(result, run.path, [SELECTION_FILE, PAGE_FILE]))
@@ -124,6 +124,7 @@ def _parser() -> Parser:
     parser.add_argument("--oracle", type=bool, default=False, help="As for fit.")
     # What else a configuration of fit has.
     parser.add_argument("--monitor", type=Any, help="Not used: where a fold chooses an epoch, it does by accuracy.")
+    parser.add_argument("--test_every_epoch", type=Any, help="Not used: folds are not tested.")
     for key in ("ckpt_path", "weights_only"):
         parser.add_argument(f"--{key}", type=Any, help="Not used: every training starts from the beginning.")
     return parser

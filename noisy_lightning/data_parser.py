@@ -13,7 +13,10 @@ from noisy_lightning.messages import explain
 from noisy_lightning.runs import RunOptions
 
 # What else a configuration has for fit and clean; not checked, so that the same file serves all.
-_OF_FIT = ("jobs", "selector", "seed_everything", "model", "recorder", "monitor", "oracle", "ckpt_path", "weights_only")
+_OF_FIT = (
+    *("jobs", "selector", "seed_everything", "model", "recorder", "monitor", "oracle", "test_every_epoch"),
+    *("ckpt_path", "weights_only"),
+)
 
 
 def data_parser(command: str, description: str) -> Parser:

@@ -1,31 +1,21 @@
 """The trainings that a selector asks for: ordinary runs of `fit`, in processes of their own."""
 
 import contextlib
-import multiprocessing
-import os
-import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import numpy as np
 
 from noisy_lightning import records
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
-from noisy_lightning.lightning_cli import run_command
 from noisy_lightning.measures import Bools, Floats, Ints
+from noisy_lightning.processes import INTERRUPTED, Job, run_here, run_jobs
 from noisy_lightning.records import Records
 from noisy_lightning.runs import FOLDS, RunFolder
 from noisy_lightning.selectors import Fold
-
-START = "forkserver"  # processes begin as copies of one that has imported everything and done nothing else
-_FAILED, _INTERRUPTED = 2, 130  # exit codes
 
 
 @final
@@ -117,34 +107,20 @@ class FoldRuns:
         Raises:
             InputError: One of them failed.
         """
-        context: Any = multiprocessing.get_context(START)
-        context.set_forkserver_preload([__name__])
-        waiting = list(commands)
-        running: dict[BaseProcess, Fold] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < self.jobs:
-                    fold, command = waiting.pop(0)
-                    log = self._run(fold).path.with_suffix(".log") if self.jobs > 1 else None
-                    print(f"{doing} {fold.name}{'' if log is None else f', see {log}'}", flush=True)
-                    process: BaseProcess = context.Process(target=_run, args=(command, log))
-                    process.start()
-                    running[process] = fold
-                wait([process.sentinel for process in running])
-                for ended in [process for process in running if not process.is_alive()]:
-                    self._check(doing, running.pop(ended), ended.exitcode)
-        finally:
-            for unfinished in running:
-                unfinished.terminate()
-                unfinished.join()
+        jobs = [
+            Job(fold.name, run_here, (command,), self._run(fold).path.with_suffix(".log") if self.jobs > 1 else None)
+            for fold, command in commands
+        ]
 
-    def _check(self, doing: str, fold: Fold, code: int | None) -> None:
-        if code == _INTERRUPTED:
-            raise KeyboardInterrupt
-        if code:
-            log = self._run(fold).path.with_suffix(".log")
-            reason = f"see {log}" if self.jobs > 1 else "see above"
-            raise InputError(f"{doing} {fold.name} failed with exit code {code}: {reason}")
+        def announce(job: Job) -> None:
+            print(f"{doing} {job.name}{'' if job.log is None else f', see {job.log}'}", flush=True)
+
+        with contextlib.closing(run_jobs(jobs, self.jobs, started=announce)) as ended:
+            for job, code in ended:
+                if code == INTERRUPTED:
+                    raise KeyboardInterrupt
+                if code:
+                    raise InputError(f"{doing} {job.name} failed with exit code {code}: see {job.log or 'above'}")
 
 
 def _write_parts(path: Path, labels: Ints, train: Bools, held_out: Bools) -> None:
@@ -153,30 +129,3 @@ def _write_parts(path: Path, labels: Ints, train: Bools, held_out: Bools) -> Non
     lines = [f"{index},{label},{int(one)},0,{int(other)}" for index, (label, one, other) in enumerate(rows)]
     with replacing(path) as staged:
         staged.write_text("\n".join(["index,y_noisy,select,candidate,validate", *lines, ""]))
-
-
-def _run(command: Sequence[str], log: Path | None) -> None:
-    """Run a command line in this process, which ends with the one that has started it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
-    # Where Lightning starts further processes for other devices, these repeat this command line: by `-m`, since a
-    # script would find the package's modules, such as selectors, in place of Python's.
-    sys.modules["__main__"].__spec__ = find_spec("noisy_lightning.__main__")
-    sys.argv = ["noisy-lightning", *command]
-    with contextlib.ExitStack() as stack:
-        if log is not None:
-            file = stack.enter_context(log.open("a", buffering=1))
-            stack.enter_context(contextlib.redirect_stdout(file))
-            stack.enter_context(contextlib.redirect_stderr(file))
-        try:
-            run_command(command)
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(_FAILED)
-
-
-def _die_with(sentinel: int) -> None:
-    """End this process when another one ends, however it does; a later one continues from the last checkpoint."""
-    wait([sentinel])
-    os._exit(_FAILED)

@@ -7,12 +7,13 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, final
 
 import lightning as L
 import numpy as np
 import torch
 import yaml
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -28,6 +29,7 @@ from noisy_lightning.callbacks.progress_bar import RunProgress
 from noisy_lightning.callbacks.run_summary import RunSummary
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.callbacks.step_hooks import NoProfiler
+from noisy_lightning.callbacks.test_curve import TestCurve
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
@@ -158,6 +160,13 @@ class NoisyCLI(LightningCLI):
             help="Whether monitor, callbacks and lr_scheduler may look at what needs true labels, such as "
             "val/acc_true; marks all results.",
         )
+        parser.add_argument(
+            "--test_every_epoch",
+            type=bool,
+            default=False,
+            help="Whether fit measures the test sets after every epoch, too, for display and for ledgers; nothing that "
+            "it chooses looks at them.",
+        )
         parser.add_class_arguments(SampleRecorder, "recorder")
         parser.add_class_arguments(RunOptions, "run")
         for name in ("num_classes", "in_channels", "num_samples"):
@@ -206,6 +215,7 @@ class NoisyCLI(LightningCLI):
             if config.logger in (None, True):
                 kwargs["logger"] = TensorBoardLogger(run.path, name="", version="", default_hp_metric=False)
             callbacks += [self.config_init.fit.recorder, RunSummary(run, self.config.fit.oracle), RandomState()]
+            callbacks += [TestCurve()] if self.config.fit.test_every_epoch else []
             callbacks += [MetricsTable(run.metrics), *self._checkpoints(run)]
         elif self.subcommand != "fit":
             kwargs["logger"] = False
@@ -231,6 +241,8 @@ class NoisyCLI(LightningCLI):
         for where, name in monitored:
             if name and name.rpartition("/")[2] in OF_TRUE_LABELS and not self.config.fit.oracle:
                 raise InputError(f"{where}: {name} needs true labels: --oracle true allows it and marks the run")
+            if name and name.startswith("test"):
+                raise InputError(f"{where}: {name} is of the test set, by which nothing can be chosen")
 
     def _claim_run(self) -> RunFolder:
         """Find out where this run is kept; the first process decides for all on its machine."""
@@ -246,12 +258,17 @@ class NoisyCLI(LightningCLI):
         if rank > 0:
             self.run_folder = RunFolder(folder / str(options.version))
             return self.run_folder
-        config = yaml.safe_load(self._parser("fit").dump(self.config.fit, skip_none=False))
+        config = self._plain(self.config.fit)
         self.run_folder = claim_run(folder, options.version, options.resume, config)
         os.environ[RUN_VARIABLE] = str(self.run_folder.path)
         if not self.run_folder.config.exists():
             self.run_folder.config.write_text(yaml.safe_dump({**config, "ckpt_path": None}, sort_keys=False))
         return self.run_folder
+
+    def _plain(self, config: Any) -> dict[str, Any]:
+        """Return a parsed configuration of fit as plain data."""
+        plain: dict[str, Any] = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
+        return plain
 
     def fit(self, **arguments: Any) -> None:
         """Train, from where an earlier process of this run came to."""
@@ -341,3 +358,32 @@ class NoisyCLI(LightningCLI):
         if not self.evaluated:
             raise InputError(f"{self.subcommand} needs weights: name a run's folder first, or give --ckpt_path FILE")
         return self.evaluated
+
+
+@final
+class FitParser(NoisyCLI):
+    """Parses command lines of fit and runs none of them."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+
+    def resolve(self, args: Sequence[str]) -> dict[str, Any]:
+        """Return the configuration that options of fit amount to, as plain data, as a run of them would keep it.
+
+        Raises:
+            InputError: An option is unknown, or a value has the wrong type.
+        """
+        return self._plain(self.parser.parse_args(["fit", *args]).fit)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Leave the command line alone."""
+        self.config = Namespace(subcommand=None)  # type: ignore[no-untyped-call]
+
+    def before_instantiate_classes(self) -> None:
+        """Prepare nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Build nothing."""
+
+    def _set_seed(self) -> None:
+        """Leave the random numbers alone."""

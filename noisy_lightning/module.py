@@ -230,8 +230,9 @@ class NoisyClassifier(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log what was measured."""
+        epoch = self._loaded_epoch if self.trainer.testing else None
         for metrics in self._tests:
-            self._log_metrics(metrics, self._loaded_epoch)
+            self._log_metrics(metrics, epoch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return `index` (B,), `label` (B,), `true_label` (B,) and `probability` (B, K)."""

@@ -1,6 +1,7 @@
 """The folder of a run: where its files lie, which one a command continues, and what came out of it."""
 
 import fcntl
+import hashlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import IO, Any
 
 import yaml
 
+from noisy_lightning import __version__
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
 
@@ -204,12 +206,23 @@ def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFol
     return run
 
 
+def identity(config: dict[str, Any]) -> str:
+    """Return a hash of what decides the outcome of a run: its configuration, its place aside, and our version.
+
+    Args:
+        config: A resolved configuration, as plain data.
+
+    Returns:
+        SHA-256 in hex.
+    """
+    content = json.dumps([__version__, _identity(config)], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def _identity(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides the outcome of a run."""
-    return {
-        key: config.get(key)
-        for key in ("seed_everything", "trainer", "model", "data", "recorder", "monitor", "oracle", "selector")
-    }
+    """Return the part of a configuration that decides the outcome of a run."""
+    keys = ("seed_everything", "trainer", "model", "data", "recorder", "monitor", "oracle", "test_every_epoch")
+    return {key: config.get(key) for key in (*keys, "selector")}
 
 
 def _without_nan(value: Any) -> Any:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from noisy_lightning import fold_runs
+from noisy_lightning import processes
 from noisy_lightning.data import (
     CIFAR10,
     CIFAR100,
@@ -86,7 +86,7 @@ def fabricate(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dataset, "num_samples", COUNT)
     monkeypatch.setattr(Clothing1M, "list_files", clothing1m)
     # Other processes would have the real ones.
-    monkeypatch.setattr(fold_runs, "START", "fork")
+    monkeypatch.setattr(processes, "START", "fork")
     for own in (ImageFolder, ImageTable):
         monkeypatch.setattr(own, "list_files", my_images(own.list_files))
     true = torch.arange(COUNT) % 10

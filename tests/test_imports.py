@@ -16,14 +16,15 @@ NAME = PACKAGE.name
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "files", "messages", "summary", "types"}),
-    frozenset({"backbones", "fine_tuning", "losses", "matrices", "measures", "metrics", "runs"}),
+    frozenset({"backbones", "environment", "fine_tuning", "losses", "matrices", "measures", "metrics", "runs"}),
     frozenset({"data", "methods", "records"}),
     frozenset({"figures", "module"}),
     frozenset({"callbacks"}),
     frozenset({"experiments", "selectors"}),
     frozenset({"lightning_cli"}),
-    frozenset({"data_parser", "fold_runs"}),
-    frozenset({"clean_command", "doctor_command", "noise_command"}),
+    frozenset({"data_parser", "processes"}),
+    frozenset({"cluster", "fold_runs"}),
+    frozenset({"clean_command", "doctor_command", "noise_command", "report_command", "sweep_command"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

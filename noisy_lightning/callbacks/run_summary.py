@@ -1,8 +1,6 @@
 """What a run was given and what came out of it, beside its checkpoints."""
 
-import platform
 import time
-from importlib.metadata import version
 from typing import Any, cast, final
 
 import lightning as L
@@ -14,10 +12,9 @@ from noisy_lightning.callbacks.transition import transition_error, transition_of
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loader import BatchLoader
 from noisy_lightning.data.manifest import write_manifest
+from noisy_lightning.environment import device_name, git_commit, peak_memory, versions
 from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs import RunFolder
-
-VERSIONS = ("noisy_lightning", "torch", "torchvision", "lightning", "timm", "torchmetrics")
 
 
 @final
@@ -34,6 +31,7 @@ class RunSummary(L.Callback):
         self.run, self.oracle = run, oracle
         self._seconds = 0.0
         self._images = 0
+        self._peak_memory = 0
         self._started = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -49,6 +47,7 @@ class RunSummary(L.Callback):
         self._seconds += now - self._started
         self._started = now
         self._images += self._served(trainer)
+        self._peak_memory = max(self._peak_memory, peak_memory(trainer.strategy.root_device))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the result; an interrupted run does not come here."""
@@ -56,12 +55,13 @@ class RunSummary(L.Callback):
             self.run.write_result(self._result(trainer, pl_module))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return seconds and images so far."""
-        return {"seconds": self._seconds, "images": self._images}
+        """Return seconds, images and most memory so far."""
+        return {"seconds": self._seconds, "images": self._images, "peak_memory": self._peak_memory}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Count on."""
         self._seconds, self._images = state_dict["seconds"], state_dict["images"]
+        self._peak_memory = state_dict["peak_memory"]
 
     def _served(self, trainer: L.Trainer) -> int:
         """Return how many images an epoch has, which Trainer options may cut short."""
@@ -82,19 +82,22 @@ class RunSummary(L.Callback):
             "noise": noise.headline(),
             "transition": _transition(trainer, pl_module),
             "dataset": noise.dataset,
+            "test_set": _data(trainer).has_test_set,
             "mean": list(_data(trainer).augmentation.mean),
             "std": list(_data(trainer).augmentation.std),
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "seconds": round(self._seconds, 2),
             "images_per_second": round(self._images / self._seconds, 1) if self._seconds else None,
+            "peak_memory_mib": self._peak_memory,
             "hardware": {
                 "device": str(trainer.strategy.root_device),
-                "name": _device_name(trainer.strategy.root_device),
+                "name": device_name(trainer.strategy.root_device),
                 "devices": trainer.world_size,
                 "threads": torch.get_num_threads(),
                 "precision": str(trainer.precision),
             },
-            "versions": {name: version(name) for name in VERSIONS} | {"python": platform.python_version()},
+            "versions": versions(),
+            "git_commit": git_commit(),
         }
 
 
@@ -119,7 +122,3 @@ def _best(trainer: L.Trainer) -> dict[str, Any] | None:
         if isinstance(callback, BestCheckpoint) and callback.epoch >= 0:
             return {"epoch": callback.epoch, callback.monitor: callback.score}
     return None
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()

@@ -1,0 +1,53 @@
+"""Test accuracy after every epoch."""
+
+from typing import cast, final
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
+from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.errors import InputError
+from noisy_lightning.module import NoisyClassifier
+
+
+@final
+@without_idle_step_hooks
+class TestCurve(Checkpoint):  # Lightning runs checkpoints last: the method has closed the epoch by then
+    """Logs after every epoch what a test of the weights of that moment would: `test/acc` and the like.
+
+    It draws no random number, so that weights and records are the same without it.
+    """
+
+    __test__ = False  # not for pytest
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Have the test images loaded.
+
+        Raises:
+            InputError: There are none.
+        """
+        data = _data(trainer)
+        if not data.has_test_set:
+            raise InputError("test_every_epoch must be false: there is no test set")
+        data.setup("test")
+
+    @torch.no_grad()
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Measure all test sets and log it for this epoch."""
+        module = cast(NoisyClassifier, pl_module)
+        training = [layer for layer in module.modules() if layer.training]
+        module.eval()
+        module.on_test_epoch_start()
+        for number, loader in enumerate(_data(trainer).test_dataloader()):
+            for step, batch in enumerate(loader):
+                with trainer.precision_plugin.forward_context():
+                    module.test_step(trainer.strategy.batch_to_device(batch), step, number)
+        module.on_test_epoch_end()
+        for layer in training:
+            layer.training = True
+
+
+def _data(trainer: L.Trainer) -> NoisyDataModule:
+    return cast(NoisyDataModule, trainer.datamodule)  # type: ignore[attr-defined]

@@ -1,0 +1,98 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+
+from noisy_lightning import processes
+from noisy_lightning.errors import InputError
+from noisy_lightning.processes import FAILED, Job, run_jobs
+
+
+@pytest.fixture(autouse=True)
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "START", "fork")
+
+
+def say(text: str) -> None:
+    print(text)
+    os.write(2, b"and past Python\n")
+
+
+def refuse() -> None:
+    raise InputError("this cannot work")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def tell(file: Path) -> None:
+    file.write_text(f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {torch.get_num_threads()}")
+    time.sleep(0.3)
+
+
+def wait_for(go: Path, mark: Path) -> None:
+    mark.write_text(str(os.getpid()))
+    while not go.exists():
+        time.sleep(0.01)
+
+
+def test_each_job_ends_with_its_own_code_and_writes_to_its_own_log(tmp_path: Path) -> None:
+    jobs = [
+        Job("says", say, ("hello",), tmp_path / "says.log"),
+        Job("refuses", refuse, (), tmp_path / "refuses.log"),
+        Job("dies", die, ()),
+    ]
+    codes = {job.name: code for job, code in run_jobs(jobs)}
+    assert codes == {"says": 0, "refuses": FAILED, "dies": -signal.SIGKILL}
+    assert (tmp_path / "says.log").read_text() == "hello\nand past Python\n"
+    assert (tmp_path / "refuses.log").read_text() == "error: this cannot work\n"
+
+
+def test_as_many_run_side_by_side_as_asked_on_devices_and_threads_of_their_own(tmp_path: Path) -> None:
+    jobs = [Job(str(number), tell, (tmp_path / str(number),)) for number in range(4)]
+    begun: list[str] = []
+    ended = [job.name for job, _ in run_jobs(jobs, 2, ["3", "5"], started=lambda job: begun.append(job.name))]
+    assert begun == ["0", "1", "2", "3"]
+    assert sorted(ended) == begun
+    told = [(tmp_path / name).read_text().split() for name in begun]
+    assert [device for device, _ in told[:2]] == ["3", "5"]
+    assert {device for device, _ in told} == {"3", "5"}
+    assert {int(threads) for _, threads in told} == {max(1, torch.get_num_threads() // 2)}
+
+
+def test_who_stops_iterating_ends_the_processes(tmp_path: Path) -> None:
+    jobs = [Job("says", say, ("hello",)), Job("waits", wait_for, (tmp_path / "go", tmp_path / "pid"))]
+    with closing(run_jobs(jobs, 2)) as ended:
+        next(ended)
+        while not (tmp_path / "pid").exists():
+            time.sleep(0.01)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from noisy_lightning.processes import Job, run_jobs; "
+        "from tests.test_processes import wait_for; "
+        f"list(run_jobs([Job('waits', wait_for, (Path('{tmp_path}/go'), Path('{tmp_path}/pid')))]))"
+    )
+    root = Path(__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}) as parent:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            assert parent.poll() is None
+            time.sleep(0.05)
+        parent.kill()
+    worker = int((tmp_path / "pid").read_text())
+    for _ in range(100):
+        if not Path(f"/proc/{worker}").exists():
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("it goes on")
