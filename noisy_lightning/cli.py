@@ -49,6 +49,10 @@ def main(args: Sequence[str] | None = None) -> int:
             from noisy_lightning.clean_command import run_clean  # noqa: PLC0415
 
             run_clean(args[1:])
+        elif args[0] == "sweep":
+            from noisy_lightning.sweep_command import run_sweep  # noqa: PLC0415
+
+            return 1 if run_sweep(args[1:]) else 0
         elif args[0] == "doctor":
             from noisy_lightning.doctor_command import run_doctor  # noqa: PLC0415
 

@@ -1,0 +1,1 @@
+"""Grids of runs, the ledger of what came out of them, and reports."""

@@ -1,0 +1,201 @@
+"""One row per run: what it was, what it reached at which epoch, what it cost."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from noisy_lightning import __version__
+from noisy_lightning.errors import InputError
+from noisy_lightning.files import replacing
+from noisy_lightning.runs import RunFolder
+
+LEDGER_FILE = "ledger.csv"
+AXIS = "axis_"  # begins the name of a column with the label of an axis
+PUBLISHED = "published_"  # begins the name of one with what a publication calls that; published_source: which ones
+ACCURACIES = ("acc_last", "acc_mean_last_10", "acc_chosen", "acc_best_oracle")
+"""Columns of test accuracy in [0, 1]: at the last epoch; its mean over the last ten, empty where there are fewer; at
+the epoch that validation on given labels chose; and the best of all, which only looking at the test set finds."""
+_LAST = 10
+# What may look like a number and is none.
+_TEXTS, _OF_TEXT = ("run", "noise_hash", "git_commit"), (AXIS, PUBLISHED, "version_")
+
+Row = dict[str, Any]
+
+
+def row_of(path: Path) -> Row:
+    """Return the row of a run that has finished.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        InputError: The folder is no run, is damaged, or the run has not finished.
+    """
+    run = RunFolder(path)
+    if not run.config.is_file():
+        raise InputError(f"{path} is not the folder of a run: it has no {run.config.name}")
+    result = run.read_result()
+    if "epochs" not in result:
+        raise InputError(f"{path} has not finished: the command that started it continues it")
+    try:
+        return _row(run, result, yaml.safe_load(run.config.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        made_by = result.get("versions", {}).get("noisy_lightning", "an unknown version")
+        raise InputError(
+            f"{path} is damaged or of another version (noisy_lightning {made_by}, this is {__version__}): {error!r}"
+        ) from error
+
+
+def write_ledger(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as a table, whole or not at all; `.parquet` where the name ends so, else CSV.
+
+    Args:
+        path: The file.
+        rows: A column that a row lacks is empty in it.
+
+    Raises:
+        InputError: pyarrow, which writes Parquet, is not installed.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as staged:
+        if path.suffix == ".parquet":
+            _write_parquet(staged, [{name: row.get(name) for name in columns} for row in rows])
+            return
+        with staged.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def read_ledger(path: Path) -> list[Row]:
+    """Read a CSV ledger: numbers as numbers, what is empty as None.
+
+    Raises:
+        InputError: It cannot be read, is no ledger, or ends within a line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the ledger {path}: {error}") from error
+    lines = list(csv.reader(text.splitlines()))
+    if not lines or "run" not in lines[0] or "acc_last" not in lines[0]:
+        raise InputError(f"{path} is no ledger: its first line should name the columns run and acc_last")
+    for number, cells in enumerate(lines[1:], 2):
+        if len(cells) != len(lines[0]) or (number == len(lines) and not text.endswith("\n")):
+            raise InputError(
+                f"{path} is torn in line {number}, which has {len(cells)} of {len(lines[0])} columns: nothing is lost, "
+                f"noisy-lightning report on the folder of the runs writes it anew"
+            )
+    return [{name: _value(name, cell) for name, cell in zip(lines[0], cells, strict=True)} for cells in lines[1:]]
+
+
+def described(spec: Mapping[str, Any] | str | None, only: Sequence[str] | None = None) -> str | None:
+    """Return a class of a configuration as it would be called, such as `Symmetric(rate=0.4, include_true=False)`.
+
+    Args:
+        spec: `class_path` and `init_args`.
+        only: Names of the arguments to tell; None: all that are not None.
+    """
+    if spec is None or isinstance(spec, str):
+        return spec
+    arguments = {
+        name: described(value) if isinstance(value, dict) and "class_path" in value else value
+        for name, value in (spec.get("init_args") or {}).items()
+        if value is not None and (only is None or name in only)
+    }
+    text = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    name = str(spec["class_path"]).rpartition(".")[2]
+    return f"{name}({text})" if text else name
+
+
+def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -> Row:
+    noise, hardware, made_with = result["noise"], result["hardware"], result["versions"]
+    data, model, last = config["data"]["init_args"], config["model"], result["last_epoch"]
+    tests = result.get("test", {})
+    at_last, best = tests.get("last", last), result.get("best_epoch") or {}
+    curve = _test_curve(run.metrics)
+    top = max(curve, key=lambda epoch: curve[epoch], default=None)
+    row: Row = {
+        "run": str(run.path),
+        "dataset": result["dataset"],
+        "noise": described({"class_path": noise["kind"], "init_args": noise["arguments"]}),
+        "noise_kind": noise["kind"],
+        "rate_nominal": noise["nominal_rate"],
+        "rate_realised": noise["realised_rate"],
+        "noise_hash": noise["label_hash"],
+        "backbone": described(model["backbone"]),
+        "stem": (model["backbone"].get("init_args") or {}).get("stem"),
+        "loss": described(model["loss"]),
+        "method": described(model["method"]),
+        "optimizer": described(model["optimizer"], only=("lr", "weight_decay", "momentum", "nesterov")),
+        "epochs": result["epochs"],
+        "batch_size": data["batch_size"],
+        "val_fraction": data["val_fraction"],
+        "validation": result["validation"],
+        "oracle": result["oracle"],
+        "seed": config["seed_everything"],
+        "data_seed": data["seed"],
+        "acc_last": at_last.get("test/acc"),
+        "acc_mean_last_10": _mean_of_last(curve),
+        "acc_chosen": tests.get("best", {}).get("test/acc"),
+        "acc_best_oracle": None if top is None else curve[top],
+        "epoch_chosen": best.get("epoch"),
+        "chosen_by": next((name for name in best if name != "epoch"), None),
+        "epoch_best_oracle": top,
+        "auroc": last.get("train/auroc"),
+        "memorised": last.get("train/memorised"),
+        "corrected": last.get("train/corrected"),
+        "label_precision": last.get("train/label_precision"),
+        "label_recall": last.get("train/label_recall"),
+        "acc_train": last.get("train/acc"),
+        "acc_val": last.get("val/acc"),
+        "parameters": result["parameters"],
+        "seconds": result["seconds"],
+        "images_per_second": result["images_per_second"],
+        "peak_memory_mib": result.get("peak_memory_mib"),
+        "device": hardware["name"],
+        "devices": hardware["devices"],
+        "threads": hardware["threads"],
+        "precision": hardware["precision"],
+        **{f"version_{name}": made_with.get(name) for name in ("noisy_lightning", "torch", "lightning", "python")},
+        "git_commit": result.get("git_commit"),
+    }
+    classes = {name.rpartition("/")[2]: value for name, value in at_last.items() if name.startswith("test/acc_class/")}
+    return row | {f"acc_class_{number}": value for number, value in classes.items()}
+
+
+def _test_curve(path: Path) -> dict[int, float]:
+    """Return test accuracy by epoch, of the epochs that measured it."""
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        return {int(row["epoch"]): float(row["test/acc"]) for row in csv.DictReader(file) if row.get("test/acc")}
+
+
+def _mean_of_last(curve: Mapping[int, float]) -> float | None:
+    last = [curve[epoch] for epoch in sorted(curve)[-_LAST:]]
+    return sum(last) / _LAST if len(last) == _LAST else None
+
+
+def _value(column: str, cell: str) -> Any:
+    if cell and (column in _TEXTS or column.startswith(_OF_TEXT)):
+        return cell
+    if cell in ("", "True", "False"):
+        return {"": None, "True": True, "False": False}[cell]
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell
+
+
+def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+    try:
+        from pyarrow import Table, parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise InputError("Parquet needs pyarrow: pip install 'noisy_lightning[parquet]'") from error
+    parquet.write_table(Table.from_pylist(list(rows)), path)

@@ -1,0 +1,143 @@
+"""The folder of a sweep: which runs it has, what there is of each, and their ledger."""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, row_of, write_ledger
+from noisy_lightning.files import replacing
+from noisy_lightning.runs import RunFolder
+
+MANIFEST_FILE = "sweep.json"
+_PARTS = ("logs", "errors", ".locks")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the manifest says of a run."""
+
+    name: str
+    """Of its folder."""
+    labels: Mapping[str, str]
+    """By axis."""
+    published: Mapping[str, str]
+    """By axis, what a publication calls the value, where that is another name."""
+
+
+@dataclass
+class SweepFolder:
+    """Files of a sweep: `<run>/`, `logs/<run>.log`, `errors/<run>.txt`, the manifest and the ledger.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+    _rows: dict[str, Row] = field(default_factory=dict, repr=False)
+
+    def make(self) -> None:
+        """Make the folder and its parts."""
+        for name in _PARTS:
+            (self.path / name).mkdir(parents=True, exist_ok=True)
+
+    def run(self, name: str) -> RunFolder:
+        """Return the files of a run."""
+        return RunFolder(self.path / name)
+
+    def log(self, name: str) -> Path:
+        """Return the file with a run's output."""
+        return self.path / "logs" / f"{name}.log"
+
+    def error(self, name: str) -> Path:
+        """Return the file with the error that a run ended in, if it did."""
+        return self.path / "errors" / f"{name}.txt"
+
+    @contextmanager
+    def held(self, name: str) -> Iterator[bool]:
+        """Claim a run for as long as the block, or the process, lasts; yields whether it was free."""
+        with (self.path / ".locks" / name).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+    def done(self, name: str) -> bool:
+        """Return whether a run has been trained and tested, as far as there is something to test."""
+        result = self.run(name).read_result()
+        return "epochs" in result and ("test" in result or not result.get("test_set", True))
+
+    def epochs_done(self, name: str) -> int:
+        """Return how many epochs a run has behind it."""
+        try:
+            return max(0, len(self.run(name).metrics.read_text().splitlines()) - 1)
+        except FileNotFoundError:
+            return 0
+
+    def state(self, name: str) -> str:
+        """Return what there is of a run, in a word or two."""
+        if self.done(name):
+            return "done"
+        if self.error(name).exists():
+            return "failed"
+        return f"epoch {self.epochs_done(name)}" if self.run(name).config.exists() else "to do"
+
+    def write_manifest(self, entries: Sequence[Entry], published: Sequence[str]) -> None:
+        """Write down which runs there are, in their order, and the sources to compare with."""
+        content = {"published": list(published), "runs": [vars(entry) for entry in entries]}
+        with replacing(self.path / MANIFEST_FILE) as staged:
+            staged.write_text(json.dumps(content, indent=1) + "\n")
+
+    def rows(self) -> list[Row]:
+        """Return the ledger: a row for each run of the manifest that is done or has failed.
+
+        Raises:
+            InputError: The manifest or a run is damaged.
+        """
+        manifest = self._manifest()
+        sources = "; ".join(manifest["published"])
+        rows = []
+        for entry in (Entry(**run) for run in manifest["runs"]):
+            if (row := self._row(entry.name)) is not None:
+                axes = {f"{AXIS}{axis}": label for axis, label in entry.labels.items()}
+                published = {f"{PUBLISHED}{axis}": name for axis, name in entry.published.items()}
+                rows.append({**axes, **row, f"{PUBLISHED}source": sources or None, **published})
+        return rows
+
+    def write_ledger(self) -> None:
+        """Write the ledger, if there is anything to write."""
+        if rows := self.rows():
+            write_ledger(self.path / LEDGER_FILE, rows)
+
+    def missing(self) -> list[str]:
+        """Return the names of runs that are neither done nor failed."""
+        names = [run["name"] for run in self._manifest()["runs"]]
+        return [name for name in names if self._row(name) is None]
+
+    def _row(self, name: str) -> Row | None:
+        if name not in self._rows:
+            if self.done(name):
+                self._rows[name] = {"status": "done", **row_of(self.run(name).path), "error": None}
+            elif self.error(name).exists():
+                return {
+                    "status": "failed",
+                    "run": str(self.run(name).path),
+                    "error": self.error(name).read_text().strip(),
+                }
+            else:
+                return None
+        return self._rows[name]
+
+    def _manifest(self) -> dict[str, Any]:
+        path = self.path / MANIFEST_FILE
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}, which noisy-lightning sweep writes: {error}") from error
+        return content

@@ -1,0 +1,322 @@
+"""noisy-lightning sweep: the runs of a grid, each once, on this machine or by a cluster's scheduler."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from noisy_lightning.cluster import Cluster
+from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.grid import GridRun, Sweep, chosen, read_sweep
+from noisy_lightning.experiments.ledger import LEDGER_FILE
+from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
+from noisy_lightning.lightning_cli import FitParser
+from noisy_lightning.processes import INTERRUPTED, Job, run_here, run_jobs
+from noisy_lightning.runs import identity
+
+_EXECUTORS = ("processes", "local", "slurm")
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of a sweep, with its configuration resolved."""
+
+    grid: GridRun
+    name: str
+    """Of its folder: readable, and with a hash of the configuration and our version, whose change makes another run."""
+    config: dict[str, Any]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it takes."""
+        return int(self.config["trainer"]["max_epochs"] or 0)
+
+
+def run_sweep(args: Sequence[str]) -> int:
+    """Do the runs of a sweep that are not done yet, and write the ledger.
+
+    Args:
+        args: Options.
+
+    Returns:
+        How many runs have failed.
+
+    Raises:
+        InputError: The input cannot work.
+    """
+    options, of_fit = _parser().parse_known_args(list(args))
+    if options.jobs < 1:
+        raise InputError(f"jobs must be at least 1, got {options.jobs}")
+    sweep = read_sweep(options.config)
+    folder = SweepFolder(options.root / (options.name or options.config.stem))
+    runs = _plan(sweep, of_fit)
+    wanted = [runs[number] for number in chosen([run.grid for run in runs], options.only, options.shard)]
+    if options.dry_run:
+        print(_listing(wanted, folder))
+        return 0
+    try:
+        folder.make()
+        folder.write_manifest([Entry(run.name, run.grid.labels, run.grid.published) for run in runs], sweep.published)
+        failed = _execute(wanted, folder, options)
+        folder.write_ledger()
+    except OSError as error:
+        raise InputError(f"root: cannot write to {folder.path}: {error.strerror or error}") from error
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command continues {folder.path}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    print(_summary(wanted, failed, folder))
+    return len(failed)
+
+
+def complete(path: Path, name: str, options: Sequence[str]) -> None:
+    """Train and test one run of a sweep, from wherever an earlier process came to; nothing if another one is at it.
+
+    Args:
+        path: Folder of the sweep.
+        name: Of the run.
+        options: Of `fit`.
+    """
+    folder = SweepFolder(path)
+    with folder.held(name) as held:
+        if not held:
+            print(f"another process is at {path / name}")
+            return
+        run = folder.run(name)
+        try:
+            if not run.finished:
+                place = ["--run.root", str(path.parent), "--run.experiment", path.name, "--run.version", name]
+                run_here(["fit", *options, *place])
+            if not folder.done(name):
+                run_here(["test", str(run.path)])
+        except Exception as error:
+            folder.error(name).write_text(f"{' '.join(str(error).split()) or type(error).__name__}\n")
+            raise
+        folder.error(name).unlink(missing_ok=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="noisy-lightning sweep",
+        description="Do the runs of a grid that are not done yet: each is trained and tested as by fit and test, in a "
+        "folder of its own. The same command continues what was interrupted. Any other option is one of fit, for all "
+        "runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("-c", "--config", type=Path, required=True, help="sweep file, such as configs/sweeps/*.yaml")
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+    parser.add_argument("--name", help="folder of this sweep's runs there (default: the file's name)")
+    parser.add_argument("--dry-run", action="store_true", help="list the runs, with what each may cost, and do nothing")
+    parser.add_argument("--only", nargs="+", default=[], metavar="AXIS=PATTERN", help="the runs that match")
+    parser.add_argument("--shard", metavar="I/N", help="every N-th of these runs, from the I-th: for a job array")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1, in sequence)")
+    parser.add_argument(
+        "--devices",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="0,1,...",
+        help="GPUs that jobs take turns on (default: each sees them all)",
+    )
+    parser.add_argument(
+        "--executor",
+        choices=_EXECUTORS,
+        default="processes",
+        help="local and slurm submit jobs by submitit: pip install 'noisy_lightning[cluster]'",
+    )
+    parser.add_argument(
+        "--submitit",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="its parameters, such as slurm_partition=gpu timeout_min=120 gpus_per_node=1",
+    )
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        """Say in one line what is wrong, like every other command."""
+        raise InputError(f"sweep: {message}")
+
+
+def _plan(sweep: Sweep, of_fit: Sequence[str]) -> list[PlannedRun]:
+    """Resolve the configuration of every run.
+
+    Raises:
+        InputError: A key is none of the configuration's, a value has the wrong type, or two runs are the same.
+    """
+    parser = FitParser()
+    planned: dict[str, PlannedRun] = {}
+    for grid in sweep.runs(of_fit):
+        try:
+            config = parser.resolve(grid.options)
+        except InputError as error:
+            raise InputError(f"{grid.title}: {error}") from error
+        known = identity(config)
+        if known in planned:
+            raise InputError(f"axes: {grid.title} has the same configuration as {planned[known].grid.title}")
+        planned[known] = PlannedRun(grid, f"{grid.slug}-{known[:8]}", config)
+    return list(planned.values())
+
+
+def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: argparse.Namespace) -> list[PlannedRun]:
+    """Do what is not done; return what failed."""
+    waiting = {run.name: run for run in wanted if not folder.done(run.name)}
+    jobs = [
+        Job(run.name, complete, (folder.path, run.name, run.grid.options), folder.log(run.name))
+        for run in waiting.values()
+    ]
+    failed: list[PlannedRun] = []
+    with closing(_Progress(wanted, folder)) as progress:
+
+        def begin(job: Job) -> None:
+            folder.error(job.name).unlink(missing_ok=True)
+            progress.begin(waiting[job.name])
+
+        if options.executor == "processes":
+            ended = run_jobs(jobs, options.jobs, options.devices, begin, progress.refresh)
+        else:
+            cluster = Cluster(options.executor, folder.path / "submitit", options.submitit)
+            ended = cluster.run_jobs(jobs, options.jobs, begin, progress.refresh)
+        with closing(ended):
+            for job, code in ended:
+                if code == INTERRUPTED:
+                    raise KeyboardInterrupt
+                if code and not folder.error(job.name).exists():
+                    folder.error(job.name).write_text(_fate(code) + "\n")
+                if code:
+                    failed.append(waiting[job.name])
+                progress.end(waiting[job.name])
+                folder.write_ledger()
+    return failed
+
+
+def _fate(code: int) -> str:
+    """Return how a process ended that could not say so itself."""
+    if code < 0:
+        reason = ", such as for want of memory" if -code == signal.SIGKILL else ""
+        return f"ended by {signal.Signals(-code).name}{reason}"
+    return f"ended with exit code {code}"
+
+
+class _Progress:
+    """Shows how many runs are done, the epochs of those at work, and the time left; without a terminal, a line per run.
+
+    Args:
+        runs: All that the command is about.
+        folder: Of the sweep.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], folder: SweepFolder) -> None:
+        self._runs, self._folder = runs, folder
+        self._working: list[PlannedRun] = []
+        done = [run for run in runs if folder.done(run.name)]
+        self._done, self._epochs = len(done), sum(run.epochs for run in done)
+        self._bar: tqdm[Any] | None = None
+        if sys.stderr.isatty():
+            total = sum(run.epochs for run in runs)
+            before = self._epochs + sum(folder.epochs_done(run.name) for run in runs if run not in done)
+            layout = "{desc} |{bar:10}| {elapsed} gone, {remaining} left"
+            self._bar = tqdm(total=max(1, total), initial=before, mininterval=0, bar_format=layout)
+        elif done:
+            print(f"{len(done)} of {len(runs)} runs are done", flush=True)
+
+    def begin(self, run: PlannedRun) -> None:
+        """Show a run that begins."""
+        self._working.append(run)
+        if self._bar is None:
+            print(f"{run.grid.title}, see {self._folder.log(run.name)}", flush=True)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at what the runs at work have come to."""
+        if self._bar is None:
+            return
+        epochs = {run: self._folder.epochs_done(run.name) for run in self._working}
+        self._bar.n = self._epochs + sum(epochs.values())
+        at_work = "; ".join(f"{run.grid.title}: epoch {done}/{run.epochs}" for run, done in epochs.items())
+        self._bar.set_description_str(f"{self._done}/{len(self._runs)} runs  {at_work}")
+
+    def end(self, run: PlannedRun) -> None:
+        """Show that a run has ended, and how."""
+        self._working.remove(run)
+        state = self._folder.state(run.name)
+        self._done += state == "done"
+        self._epochs += run.epochs
+        if state != "done":
+            reason = self._folder.error(run.name)
+            text = reason.read_text().strip() if reason.exists() else "another process is at it"
+            self._say(f"{run.grid.title}: {'failed, ' if state == 'failed' else ''}{text}")
+        elif self._bar is None:
+            self._say(f"{run.grid.title}: done, {self._done} of {len(self._runs)}")
+        self.refresh()
+
+    def close(self) -> None:
+        """Put the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _say(self, text: str) -> None:
+        if self._bar is None:
+            print(text, flush=True)
+        else:
+            self._bar.write(text)
+
+
+def _listing(runs: Sequence[PlannedRun], folder: SweepFolder) -> str:
+    """Return what a sweep would do, and what that may cost by the runs of this folder that are done."""
+    costs = _costs(runs, folder)
+    width = max(len(run.name) for run in runs)
+    lines = [f"{'run':<{width}}  state     epochs  estimated"]
+    seconds = 0.0
+    for run in runs:
+        state, cost = folder.state(run.name), costs[run.name]
+        left = 0 if state == "done" else run.epochs - folder.epochs_done(run.name)
+        seconds += left * (cost or 0)
+        text = "" if cost is None or not left else _duration(left * cost)
+        lines.append(f"{run.name:<{width}}  {state:<8}  {run.epochs:6}  {text}".rstrip())
+    unknown = sum(cost is None for cost in costs.values())
+    epochs = sum(run.epochs for run in runs)
+    lines.append(
+        f"{len(runs)} runs of {epochs} epochs in {folder.path}; left, one after the other: {_duration(seconds)}"
+    )
+    if unknown:
+        lines[-1] += f" and {unknown} runs of a network and method of which none is done here yet"
+    return "\n".join(lines)
+
+
+def _costs(runs: Sequence[PlannedRun], folder: SweepFolder) -> dict[str, float | None]:
+    """Return the seconds that an epoch of each run may take: the mean of runs with its network and method."""
+    kinds = {run.name: json.dumps([run.config["model"]["backbone"], run.config["model"]["method"]]) for run in runs}
+    seconds: dict[str, list[float]] = {}
+    for run in runs:
+        if folder.done(run.name):
+            result = folder.run(run.name).read_result()
+            seconds.setdefault(kinds[run.name], []).append(result["seconds"] / max(1, result["epochs"]))
+    return {name: sum(seconds[kind]) / len(seconds[kind]) if kind in seconds else None for name, kind in kinds.items()}
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _summary(runs: Sequence[PlannedRun], failed: Sequence[PlannedRun], folder: SweepFolder) -> str:
+    """Return how a sweep ended."""
+    states = [folder.state(run.name) for run in runs]
+    lines = [f"{states.count('done')} of {len(runs)} runs are done"]
+    lines += [f"failed: {run.grid.title}, see {folder.log(run.name)}" for run in failed]
+    elsewhere = len(runs) - states.count("done") - len(failed)
+    if elsewhere:
+        lines.append(f"{elsewhere} runs are in the hands of other processes")
+    lines.append(f"ledger: {folder.path / LEDGER_FILE}")
+    lines.append(f"next: noisy-lightning report {folder.path}")
+    return "\n".join(lines)
