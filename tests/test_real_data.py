@@ -148,6 +148,21 @@ def test_an_epoch_of_mnist_teaches_digits_though_half_of_the_labels_are_wrong(
     assert result["test"]["last"]["test/acc"] > 0.9
 
 
+def test_labels_of_people_train_from_their_configuration(root: Path, run: Callable[..., int], tmp_path: Path) -> None:
+    options = (
+        *("--config", str(ROOT / "configs/ce_cifar10n.yaml"), "--data.root", str(root), "--data.download", "false"),
+        *("--data.noise.path", str(SHARED_DATA / "labels/CIFAR-10_human.pt"), "--model.backbone", "SmallCNN"),
+        *("--trainer.precision", "32-true", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
+    )
+    assert run("doctor", *options) == 0
+    assert run("fit", *options) == 0
+    assert run("test", "runs/ce_cifar10n/0", "last") == 0
+    result = json.loads((tmp_path / "runs/ce_cifar10n/0/result.json").read_text())
+    assert result["noise"]["kind"] == "LabelFile"
+    assert result["noise"]["realised_rate"] == 0.40208
+    assert result["test"]["last"]["test/acc"] > 0.3
+
+
 def test_what_was_learnt_on_mnist_helps_to_read_other_digits(
     root: Path, run: Callable[..., int], tmp_path: Path
 ) -> None:
