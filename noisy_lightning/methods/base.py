@@ -74,6 +74,9 @@ class Method(nn.Module, ABC):
 
     Subclasses are final and take the problem first, then their own hyper-parameters. State that changes the
     weights is a buffer of the method, so that checkpoints carry it. True labels never come here.
+
+    On several ranks a training comes out as on one, up to rounding. A network's dropout and batch normalisation are the
+    exception, for every method: its draws are a rank's own, and so are its statistics unless they are synchronised.
     """
 
     views: ClassVar[int] = 1

@@ -3,6 +3,7 @@
 import inspect
 import multiprocessing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
+from torch.nn.parallel import DistributedDataParallel
 
 from noisy_lightning import methods
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
+from noisy_lightning.methods.sample_memory import SampleMemory
 from noisy_lightning.records import load
 from tests.kill import Fall
 from tests.methods.examples import EXAMPLES, NAMES, make, options
@@ -99,13 +102,52 @@ def test_a_step_is_complete(example: Any) -> None:
         assert method(images if method.views == 1 else images[0]).shape == (4, K)
 
 
+@each_example
+def test_one_class_and_a_last_batch_of_one_sample_pass(example: Any) -> None:
+    torch.manual_seed(0)
+    method = make(example, _problem())
+    optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.1)
+    labels = torch.ones(N, dtype=torch.long)
+    for epoch in range(EPOCHS):
+        now = replace(_run(epoch), labels=labels)
+        method.on_epoch_start(now)
+        for index in torch.arange(N).split([20, 20, 19, 1]):
+            optimizer.zero_grad()
+            step = method.step(_images(method, index), labels[index], index)
+            step.loss.backward()
+            optimizer.step()
+            method.on_step_end()
+            assert step.loss.isfinite()
+            assert step.losses.isfinite().all()
+        method.on_epoch_end(now)
+    assert all(value.isfinite().all() for value in method.state_dict().values())
+    assert all(value.isfinite() for value in method.scalars().values())
+
+
 # On several ranks
 
 
+class Stepping(nn.Module):
+    """A method, for DistributedDataParallel to wrap as it wraps the module that Lightning trains."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+        self._ddp_params_and_buffers_to_ignore = [
+            f"{name}.values" for name, part in self.named_modules() if isinstance(part, SampleMemory)
+        ]
+
+    def forward(self, image: Tensor, label: Tensor, index: Tensor) -> Tensor:
+        return self.method.step(image, label, index).loss
+
+
 def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
-    """Train without Lightning on this rank's parts of the batches, averaging gradients as DDP does."""
+    """Train without Lightning on this rank's parts of the batches."""
     torch.manual_seed(0)
     method = make(example, _problem())
+    stepping: nn.Module = Stepping(method)
+    if world_size > 1:
+        stepping = DistributedDataParallel(stepping)
     optimizer = torch.optim.SGD(
         [weight for weight in method.parameters() if weight.requires_grad], lr=0.1, momentum=0.9
     )
@@ -116,11 +158,7 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
         for batch in order.split(25):  # of which two do not divide evenly
             index = batch[rank::world_size]
             optimizer.zero_grad()
-            method.step(_images(method, index), labels[index], index).loss.backward()
-            for weight in method.parameters():
-                if weight.grad is not None and world_size > 1:
-                    dist.all_reduce(weight.grad)
-                    weight.grad /= world_size
+            stepping(_images(method, index), labels[index], index).backward()
             optimizer.step()
             method.on_step_end()
         method.on_epoch_end(_run(epoch))
@@ -151,6 +189,7 @@ def test_two_ranks_train_as_one_does(number: int, two_ranks: list[Any]) -> None:
     for states in two_ranks:
         assert states[number].keys() == alone.keys()
         for name, value in alone.items():
+            assert value.isfinite().all(), name
             np.testing.assert_allclose(states[number][name], value.numpy(), rtol=1e-4, atol=1e-5, err_msg=name)
 
 
@@ -169,7 +208,7 @@ SMALL = (
 
 @each_example
 @pytest.mark.parametrize(
-    "at", [pytest.param((2, 0), marks=pytest.mark.slow), (1, 3)], ids=["at a boundary", "in mid-epoch"]
+    "at", [pytest.param((2, 0), marks=pytest.mark.slow), (2, 3)], ids=["at a boundary", "in mid-epoch"]
 )
 def test_an_interrupted_training_ends_as_if_nothing_had_happened(
     example: Any, at: tuple[int, int], run: Callable[..., int], tmp_path: Path
@@ -187,6 +226,19 @@ def test_an_interrupted_training_ends_as_if_nothing_had_happened(
         assert value.equal(states[1][name]), name
     assert (whole / "metrics.csv").read_text() == (fallen / "metrics.csv").read_text()
     np.testing.assert_array_equal(load(whole).loss, load(fallen).loss)
+
+
+@each_example
+def test_true_labels_leave_no_trace(example: Any, run: Callable[..., int], tmp_path: Path) -> None:
+    command = (*SMALL, *options(example), "--run.version")
+    assert run(*command, "true") == 0
+    assert run(*command, "other", "--trainer.callbacks+=tests.truth.OtherTruth") == 0
+    true, other = (tmp_path / "runs/default" / name for name in ("true", "other"))
+    assert (load(true).true_labels != load(other).true_labels).any()
+    states = [torch.load(path / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for path in (true, other)]
+    for name, value in states[0].items():
+        assert value.equal(states[1][name]), name
+    np.testing.assert_array_equal(load(true).loss, load(other).loss)
 
 
 @each_example
