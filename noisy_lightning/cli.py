@@ -1,4 +1,4 @@
-"""The command line: noisy-lightning {fit,validate,test,predict,noise,clean,doctor}."""
+"""The command line: noisy-lightning {fit,validate,test,predict,noise,clean,sweep,report,doctor}."""
 
 import sys
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ noisy-lightning: train image classifiers on data whose labels are partly wrong.
   noisy-lightning predict RUN [best|last|FILE]                    class probabilities of all training images
   noisy-lightning noise --config configs/sce_resnet18.yaml        draw the labels, show their noise; no training
   noisy-lightning clean --config configs/incv_sym50.yaml          find out which labels to trust; a file and a page
+  noisy-lightning sweep --config configs/sweeps/study4.yaml       train and test a grid of runs; a ledger of results
+  noisy-lightning report RUNS...                                  tables and pictures of what has been run
   noisy-lightning doctor --config configs/sce_resnet18.yaml       check files, labels, memory, disk and devices
 
 RUN is a run's folder, such as runs/sce_resnet18/0. Any key of the configuration can be given on the command line:
@@ -53,6 +55,10 @@ def main(args: Sequence[str] | None = None) -> int:
             from noisy_lightning.sweep_command import run_sweep  # noqa: PLC0415
 
             return 1 if run_sweep(args[1:]) else 0
+        elif args[0] == "report":
+            from noisy_lightning.report_command import run_report  # noqa: PLC0415
+
+            run_report(args[1:])
         elif args[0] == "doctor":
             from noisy_lightning.doctor_command import run_doctor  # noqa: PLC0415
 

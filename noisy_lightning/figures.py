@@ -20,7 +20,7 @@ from noisy_lightning.measures import Bools, Floats
 from noisy_lightning.records import Records
 
 CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
-_INK, _GRID = "#333333", "#E4E4E4"
+INK, _GRID = "#333333", "#E4E4E4"
 _SHARES = "Blues"  # colours of a matrix: one hue, whose lightness tells all
 _LARGEST_WITH_NUMBERS = 20  # classes of a matrix
 _TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
@@ -37,7 +37,7 @@ def loss_and_memorisation(records: Records, title: str = "", stacked: bool = Fal
         title: what was trained on what.
         stacked: whether the second panel goes below the first, for narrow places.
     """
-    figure = _figure(4.8, 6.4, title) if stacked else _figure(8.0, 3.5, title)
+    figure = new_figure(4.8, 6.4, title) if stacked else new_figure(8.0, 3.5, title)
     left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
     is_clean, is_noisy = (np.broadcast_to(mask, records.loss.shape) for mask in (records.is_clean, records.is_noisy))
     trained = (records.prediction >= 0).any(0)
@@ -46,7 +46,7 @@ def loss_and_memorisation(records: Records, title: str = "", stacked: bool = Fal
         mean, low, high = np.array(band).T
         left.fill_between(records.epochs, low, high, color=colour, alpha=0.15, linewidth=0)
         left.plot(records.epochs, mean, color=colour, label=f"{name} (n = {(members[-1] & trained).sum():,})")
-    _finish(left, "Training loss (mean; band: quartiles)", "epoch")
+    finish(left, "Training loss (mean; band: quartiles)", "epoch")
     left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
 
     measures = records.measures()
@@ -59,7 +59,7 @@ def loss_and_memorisation(records: Records, title: str = "", stacked: bool = Fal
         right.plot(records.epochs, measures[name], color=colour, label=label)
     right.set_ylim(0, 1)
     right.yaxis.set_major_formatter(PercentFormatter(1))
-    _finish(right, heading, "epoch")
+    finish(right, heading, "epoch")
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -84,8 +84,13 @@ def loss_histograms(loss: Floats, is_clean: Bools, is_noisy: Bools, title: str =
         is_noisy: (N,) known to be noisy; with neither anywhere, one histogram shows all samples.
         title: such as the epoch.
     """
-    figure = _figure(4.8, 3.2, title)
-    axes = figure.subplots()
+    figure = new_figure(4.8, 3.2, title)
+    draw_loss_histograms(figure.subplots(), loss, is_clean, is_noisy, "Share of samples by loss (√ scale)")
+    return figure
+
+
+def draw_loss_histograms(axes: Axes, loss: Floats, is_clean: Bools, is_noisy: Bools, heading: str) -> None:
+    """Draw what `loss_histograms` shows into axes."""
     finite = np.isfinite(loss)
     top = 0.01
     if finite.any():
@@ -101,8 +106,7 @@ def loss_histograms(loss: Floats, is_clean: Bools, is_noisy: Bools, title: str =
     axes.set_ylim(0, 1.1 * top)
     axes.set_yticks([tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1) if tick <= 1.1 * top])
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _finish(axes, "Share of samples by loss (√ scale)", "loss")
-    return figure
+    finish(axes, heading, "loss")
 
 
 def sample_grid(
@@ -127,7 +131,7 @@ def sample_grid(
     """
     rows = max(1, -(-len(images) // columns))
     step = 1 + _TEXT_ROWS / 8
-    figure = _figure(float(columns), rows * step * 0.97 + 0.35, title)
+    figure = new_figure(float(columns), rows * step * 0.97 + 0.35, title)
     axes = figure.subplots()
     # One axes for all: one for each sample would take a second to draw.
     for i, image in enumerate(images):
@@ -143,7 +147,7 @@ def sample_grid(
         lines.append(f"{measure} {values[i]:.2f}")
         text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "parse_math": False}
         axes.text(x + 0.5, y + 1.02, lines[0], color=colour, weight="bold", **text)
-        axes.text(x + 0.5, y + 1.17, "\n".join(line for line in lines[1:] if line), color=_INK, **text)
+        axes.text(x + 0.5, y + 1.17, "\n".join(line for line in lines[1:] if line), color=INK, **text)
     axes.set(xlim=(0, columns * 1.06 - 0.06), ylim=(rows * step, 0), aspect="equal")
     axes.axis("off")
     return figure
@@ -166,24 +170,24 @@ def transition_matrices(
     # Lines of text, 8 points high with and 6 without numbers, need this much room.
     side = max(2.5, len(class_names) * (0.45 if numbers else 0.1))
     margin = 0.3 + 0.08 * max(map(len, class_names))
-    figure = _figure(len(matrices) * (side + 0.3) + margin + 0.9, side + margin + 0.9, title)
+    figure = new_figure(len(matrices) * (side + 0.3) + margin + 0.9, side + margin + 0.9, title)
     panels = figure.subplots(1, len(matrices), squeeze=False, sharey=True)[0]
     for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
         shown = np.where(matrix.any(1, keepdims=True), matrix, np.nan)
         image = axes.imshow(shown, cmap=_SHARES, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
         axes.set_facecolor("#D9D9D9")
-        axes.set_title(f"{name}, rows true", loc="left", fontsize=10, color=_INK)
+        axes.set_title(f"{name}, rows true", loc="left", fontsize=10, color=INK)
         axes.set_xticks(range(len(class_names)), class_names, rotation=90, parse_math=False)
         axes.set_yticks(range(len(class_names)), class_names, parse_math=False)
-        axes.tick_params(colors=_INK, length=0, labelsize=9 if numbers else 6)
+        axes.tick_params(colors=INK, length=0, labelsize=9 if numbers else 6)
         axes.spines[:].set_visible(False)
         for (row, column), share in np.ndenumerate(shown) if numbers else ():
             if share > 0:
                 text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
-                axes.text(column, row, _percent(share), color="white" if share > 0.3 else _INK, **text)
+                axes.text(column, row, _percent(share), color="white" if share > 0.3 else INK, **text)
     bar = figure.colorbar(image, ax=list(panels), ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1], aspect=30)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    bar.ax.tick_params(colors=_INK, length=0, labelsize=8)
+    bar.ax.tick_params(colors=INK, length=0, labelsize=8)
     bar.outline.set_visible(False)
     return figure
 
@@ -195,7 +199,7 @@ def selection_quality(iterations: Sequence[tuple[float, float]], title: str = ""
         iterations: (label precision, label recall) after each, in [0, 1].
         title: what selected from what.
     """
-    figure = _figure(4.8, 3.4, title)
+    figure = new_figure(4.8, 3.4, title)
     axes = figure.subplots()
     numbers = range(1, len(iterations) + 1)
     for name, colour, values in zip(
@@ -205,7 +209,7 @@ def selection_quality(iterations: Sequence[tuple[float, float]], title: str = ""
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(axes, "Selected labels: how many are right, of all right ones", "iteration")
+    finish(axes, "Selected labels: how many are right, of all right ones", "iteration")
     return figure
 
 
@@ -221,7 +225,7 @@ def cross_validation_over_rates(
         measured: by noise rate, the value of each measure.
         title: what data and noise this is.
     """
-    figure = _figure(5.4, 3.8, title)
+    figure = new_figure(5.4, 3.8, title)
     axes = figure.subplots()
     looks = {
         "accuracy": ("accuracy on given labels", OTHER, "s"),
@@ -235,7 +239,7 @@ def cross_validation_over_rates(
     axes.set_ylim(0, 1.02)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    _finish(axes, f"Lines: theory; marks: measured (n = {len(measured)})", "noise rate")
+    finish(axes, f"Lines: theory; marks: measured (n = {len(measured)})", "noise rate")
     return figure
 
 
@@ -270,25 +274,25 @@ def _mean_and_quartiles(loss: Floats) -> tuple[float, float, float]:
     return float(finite.mean()), float(low), float(high)
 
 
-def _figure(width: float, height: float, title: str) -> Figure:
+def new_figure(width: float, height: float, title: str) -> Figure:
     """Return an empty figure; 100 pixels an inch, and as much higher as the title has more lines than one."""
     lines = wrap(title, max(20, int(11 * width)))
     figure = Figure(figsize=(width, height + 0.17 * max(0, len(lines) - 1)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     if lines:
-        figure.suptitle("\n".join(lines), fontsize=11, color=_INK, parse_math=False)
+        figure.suptitle("\n".join(lines), fontsize=11, color=INK, parse_math=False)
     return figure
 
 
-def _finish(axes: Axes, heading: str, x_label: str) -> None:
+def finish(axes: Axes, heading: str, x_label: str) -> None:
     """Give axes their heading, legend and quiet frame."""
-    axes.set_title(heading, loc="left", fontsize=10, color=_INK)
-    axes.set_xlabel(x_label, color=_INK)
+    axes.set_title(heading, loc="left", fontsize=10, color=INK)
+    axes.set_xlabel(x_label, color=INK)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#AAAAAA")
-    axes.tick_params(colors=_INK, length=0)
+    axes.tick_params(colors=INK, length=0)
     axes.margins(x=0.01)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", frameon=False, fontsize=9, labelcolor=_INK)
+        axes.legend(loc="best", frameon=False, fontsize=9, labelcolor=INK)

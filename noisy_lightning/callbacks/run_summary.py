@@ -82,6 +82,7 @@ class RunSummary(L.Callback):
             "noise": noise.headline(),
             "transition": _transition(trainer, pl_module),
             "dataset": noise.dataset,
+            "class_names": list(_data(trainer).class_names),
             "test_set": _data(trainer).has_test_set,
             "mean": list(_data(trainer).augmentation.mean),
             "std": list(_data(trainer).augmentation.std),

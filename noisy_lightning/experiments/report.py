@@ -1,0 +1,228 @@
+"""What a report shows of runs: tables, published numbers, pictures over all settings and for each."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from noisy_lightning import records
+from noisy_lightning.errors import InputError
+from noisy_lightning.experiments import figures
+from noisy_lightning.experiments.figures import Losses, Over
+from noisy_lightning.experiments.ledger import Row, read_ledger, row_of
+from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
+from noisy_lightning.experiments.tables import NAMES, Comparison, Table, axes_of, comparisons_of, place_of, tables_of
+from noisy_lightning.figures import selection_quality
+from noisy_lightning.measures import class_accuracy
+from noisy_lightning.runs import RunFolder
+
+_NO_NOISE = "NoNoise"
+
+
+@dataclass
+class Report:
+    """Runs and what to show of them.
+
+    Args:
+        rows: Of the ledger, of finished runs.
+        failed: Rows of runs that have failed.
+        missing: Names of runs that a sweep has yet to do.
+        selections: Folders of finished selections, by `noisy-lightning clean`.
+        across: The axis whose values are columns of the tables; None: the last.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    failed: list[Row] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    selections: list[RunFolder] = field(default_factory=list)
+    across: str | None = None
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """A table for each kind of accuracy."""
+        return tables_of(self.rows, self.across) if self.rows else []
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """Published numbers beside ours."""
+        return comparisons_of(self.rows, self.across) if self.rows else []
+
+    def notes(self) -> list[str]:
+        """Return what a reader has to know of the runs as a whole."""
+        notes = []
+        for what, column in (("versions of noisy_lightning", "version_noisy_lightning"), ("commits", "git_commit")):
+            found = {str(row[column])[:12] for row in self.rows if row.get(column)}
+            if len(found) > 1:
+                notes.append(f"The runs are of {len(found)} {what}: {', '.join(sorted(found))}.")
+        hardware = {f"{row['devices']} × {row['device']}, {row['precision']}" for row in self.rows}
+        notes.append(f"Hardware: {'; '.join(sorted(hardware))}." if hardware else "")
+        hours = sum(row["seconds"] or 0 for row in self.rows) / 3600
+        notes.append(f"Trainings: {len(self.rows)}, {hours:.1f} hours in all." if self.rows else "")
+        if any(row.get("oracle") is True for row in self.rows):
+            notes.append("(oracle): the run knew what only an experiment knows of the true labels.")
+        notes += [f"Failed: {row['run']}: {row['error']}" for row in self.failed]
+        if self.missing:
+            notes.append(f"Yet to do: {len(self.missing)} runs.")
+        return [note for note in notes if note]
+
+    def overall_figures(self) -> Iterator[tuple[str, Figure]]:
+        """Yield names and pictures of all runs together."""
+        for measure in [table.measure for table in self.tables]:
+            if panels := self._over_rates(measure):
+                title = f"Test accuracy, {NAMES[measure]}"
+                yield f"{measure}_over_noise_rate", figures.accuracy_over_rate(panels, title)
+        training, test = self._over_rates("acc_train"), self._over_rates("acc_last")
+        for kind in test.keys() & training.keys():
+            methods = {
+                name: {"training": training[kind][name], "test": over}
+                for name, over in test[kind].items()
+                if name in training[kind]
+            }
+            yield f"train_and_test_{kind}", figures.train_and_test(methods, f"Accuracy at the last epoch, {kind} noise")
+        for run in self.selections:
+            result = run.read_result()
+            if iterations := result.get("iterations"):
+                pairs = [(one["label_precision"], one["label_recall"]) for one in iterations]
+                yield f"selection_{run.path.parent.name}_{run.path.name}", selection_quality(pairs, str(run.path))
+
+    def settings(self) -> Iterator[tuple[str, Mapping[str, Figure]]]:
+        """Yield each setting with the pictures of its runs, as far as their folders are there."""
+        axes = axes_of(self.rows) if self.rows else {}
+        settings: dict[str, dict[str, list[Path]]] = {}
+        for row in self.rows:
+            if Path(row["run"], "metrics.csv").exists():
+                name, setting = place_of(row, axes, self.across)
+                settings.setdefault(setting, {}).setdefault(name, []).append(Path(row["run"]))
+        for setting, methods in settings.items():
+            yield setting, dict(_of_setting(setting, methods))
+
+    def _over_rates(self, measure: str) -> dict[str, dict[str, Over]]:
+        """Return a measure by kind of noise and method, over nominal rates; runs without noise belong to each kind."""
+        axes = axes_of(self.rows)
+        points: dict[str, dict[str, dict[float, list[float]]]] = {}
+        kinds = {row["noise_kind"] for row in self.rows if row["rate_nominal"]}
+        for row in self.rows:
+            if row.get(measure) is None or row["rate_nominal"] is None:
+                continue
+            name = place_of(row, axes, self.across)[0]
+            for kind in kinds if row["noise_kind"] == _NO_NOISE else {row["noise_kind"]}:
+                at = points.setdefault(kind, {}).setdefault(name, {}).setdefault(float(row["rate_nominal"]), [])
+                at.append(row[measure])
+        return {
+            kind: {name: Over(sorted(at), [at[rate] for rate in sorted(at)]) for name, at in methods.items()}
+            for kind, methods in sorted(points.items())
+            if len({rate for at in methods.values() for rate in at}) > 1
+        }
+
+
+def gather(paths: Sequence[Path], across: str | None = None) -> Report:
+    """Collect the finished runs of folders and ledgers.
+
+    Args:
+        paths: Each the folder of a sweep, of a run or of several runs, or a ledger in CSV.
+        across: As for `Report`.
+
+    Raises:
+        InputError: A path holds nothing of the kind, or something is damaged.
+    """
+    report = Report(across=across)
+    for path in paths:
+        if path.is_file():
+            _add(report, read_ledger(path))
+        elif (path / MANIFEST_FILE).is_file():
+            folder = SweepFolder(path)
+            _add(report, folder.rows())
+            report.missing += folder.missing()
+        else:
+            _add_runs(report, path)
+    if not report.rows and not report.selections:
+        raise InputError(f"no finished run in {', '.join(map(str, paths))}")
+    return report
+
+
+def _add(report: Report, rows: Sequence[Row]) -> None:
+    for row in rows:
+        (report.failed if row.get("status") == "failed" else report.rows).append(row)
+
+
+def _add_runs(report: Report, path: Path) -> None:
+    """Add a run, or all runs right below a folder."""
+    if not path.is_dir():
+        raise InputError(f"there is no folder or ledger {path}")
+    folders = [path] if (path / "config.yaml").is_file() else sorted(path.glob("*/config.yaml"), key=_natural)
+    for run in (RunFolder(folder if folder.is_dir() else folder.parent) for folder in folders):
+        result = run.read_result()
+        if "selected" in result:
+            report.selections.append(run)
+        elif "epochs" in result:
+            report.rows.append(row_of(run.path))
+        else:
+            report.missing.append(str(run.path))
+
+
+def _natural(config: Path) -> tuple[int, str]:
+    """Sort versions as numbers."""
+    name = config.parent.name
+    return (int(name), "") if name.isdigit() else (0, name)
+
+
+def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator[tuple[str, Figure]]:
+    """Yield names and pictures of the runs of one setting: curves of all seeds, samples of the first."""
+    metrics = {name: [_read_metrics(run) for run in runs] for name, runs in methods.items()}
+    loss, accuracy = (_curves(metrics, column) for column in ("val/loss", "val/acc"))
+    if accuracy:
+        yield "validation", figures.validation_curves(loss, accuracy, setting)
+    precision, recall = (_curves(metrics, f"train/label_{name}") for name in ("precision", "recall"))
+    if precision and recall:
+        yield "selection", figures.selection_over_epochs(precision, recall, setting)
+    losses: dict[str, Losses] = {}
+    convergence: dict[str, Any] = {}
+    class_names: list[str] = []
+    for name, runs in methods.items():
+        try:
+            seen = records.load(runs[0])
+        except InputError:  # the records have been deleted, to save space
+            continue
+        class_names = _class_names(runs[0], int(max(seen.labels.max(), seen.true_labels.max())) + 1)
+        masks = (np.broadcast_to(mask, seen.loss.shape)[-1] for mask in (seen.is_clean, seen.is_noisy))
+        losses[name] = Losses(seen.loss[-1], *masks)
+        reference = np.where(seen.true_labels == -1, seen.labels, seen.true_labels)
+        convergence[name] = np.array([class_accuracy(row, reference, len(class_names)) for row in seen.prediction])
+    if not losses:
+        return
+    yield "losses", figures.loss_distributions(losses, f"{setting}: share of training samples by loss, last epoch")
+    yield (
+        "classes",
+        figures.class_convergence(
+            convergence, class_names, f"{setting}: accuracy of each class on the training images' true labels"
+        ),
+    )
+    yield "labels", figures.label_distribution(seen.true_labels, seen.labels, class_names, f"{setting}: training set")
+
+
+def _read_metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _curves(metrics: Mapping[str, Sequence[Sequence[Mapping[str, str]]]], column: str) -> dict[str, figures.Curves]:
+    """Return a column of metrics by method, (runs, epochs), NaN where a run has none; methods without any are absent."""
+    found = {}
+    for name, runs in metrics.items():
+        longest = max(map(len, runs), default=0)
+        rows = [[float(row.get(column) or "nan") for row in run] + [np.nan] * (longest - len(run)) for run in runs]
+        values = np.array(rows)
+        if values.size and not np.isnan(values).all():
+            found[name] = values
+    return found
+
+
+def _class_names(run: Path, at_least: int) -> list[str]:
+    names = json.loads((run / "result.json").read_text()).get("class_names") or []
+    return [str(name) for name in names] or [str(number) for number in range(at_least)]

@@ -1,0 +1,256 @@
+"""Tables of accuracies: mean and standard deviation over seeds, the best in bold, what is published beside them."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.grid import SEED
+from noisy_lightning.experiments.ledger import ACCURACIES, AXIS, PUBLISHED, Row
+from noisy_lightning.experiments.published import MEASURES, Published, find
+
+NAMES = {
+    "acc_last": "last epoch",
+    "acc_mean_last_10": "mean of the last ten epochs",
+    "acc_chosen": "epoch chosen on noisy validation",
+    "acc_best_oracle": "best epoch on the test set: an oracle's choice",
+}
+# What tells runs apart that no sweep has labelled, in the order of a table's rows.
+_TRAITS = ("dataset", "backbone", "method", "loss", "optimizer", "batch_size", "epochs", "noise")
+
+
+class Cell(NamedTuple):
+    """Accuracies of the runs that differ in nothing but their seeds."""
+
+    values: Sequence[float]
+    """In %."""
+    best: bool = False
+    """Whether it is its column's best, or within the standard deviations of it."""
+
+    @property
+    def mean(self) -> float:
+        """In %."""
+        return mean(self.values)
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation in %; 0 for a single run, which has none to tell."""
+        return stdev(self.values) if len(self.values) > 1 else 0.0
+
+    @property
+    def text(self) -> str:
+        """Such as `84.23 ± 0.15`."""
+        return f"{self.mean:.2f}" + (f" ± {self.std:.2f}" if len(self.values) > 1 else "")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Test accuracies by method and setting."""
+
+    measure: str
+    """Column of the ledger."""
+    corner: str
+    """What the rows are."""
+    columns: Sequence[str]
+    rows: Mapping[str, Mapping[str, Cell]]
+    """By row and column; what has not been run is absent."""
+
+    @property
+    def caption(self) -> str:
+        """What the numbers are and of how many runs."""
+        counts = {len(cell.values) for row in self.rows.values() for cell in row.values()}
+        runs = "n = " + (str(counts.pop()) if len(counts) == 1 else f"{min(counts)} to {max(counts)}")
+        return f"Test accuracy in %, {NAMES[self.measure]} ({runs})"
+
+
+class Comparison(NamedTuple):
+    """A published number beside ours."""
+
+    row: str
+    column: str
+    published: Published
+    ours: Cell | None
+    """By the epoch rule of the publication; None where we have no such number."""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published number in points; None where there is nothing to compare."""
+        if self.ours is None or not self.published.comparable:
+            return None
+        return self.ours.mean - self.published.value
+
+
+def axes_of(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what tells runs apart: columns of the ledger by name, seeds aside.
+
+    These are the axes of the sweeps that the rows come from, or else the traits in which they differ.
+    """
+    axes = {key.removeprefix(AXIS): key for row in rows for key in row if key.startswith(AXIS)}
+    axes.pop(SEED, None)
+    if axes:
+        return axes
+    differing = {name: name for name in _TRAITS if len({str(row.get(name)) for row in rows}) > 1}
+    return differing or {"loss": "loss", "noise": "noise"}
+
+
+def place_of(row: Row, axes: Mapping[str, str], across: str | None = None) -> tuple[str, str]:
+    """Return the names of a run's row and column in a table.
+
+    Args:
+        row: Of the ledger.
+        axes: As `axes_of` returns them.
+        across: The axis whose values are columns; None: the last.
+    """
+    labels = {name: str(row.get(column)) for name, column in axes.items()}
+    column = labels.pop(across or list(axes)[-1])
+    return (", ".join(labels.values()) or "all") + (" (oracle)" if row.get("oracle") is True else ""), column
+
+
+def tables_of(rows: Sequence[Row], across: str | None = None) -> list[Table]:
+    """Return a table for each kind of test accuracy that any run has.
+
+    Args:
+        rows: Of finished runs.
+        across: The axis whose values are columns; None: the last.
+
+    Raises:
+        InputError: There is no such axis.
+    """
+    axes = axes_of(rows)
+    across = across or list(axes)[-1]
+    if across not in axes:
+        raise InputError(f"across: there is no axis {across}; there are {', '.join(axes)}")
+    down = [name for name in axes if name != across]
+    return [_table(rows, measure, axes, down, across) for measure in ACCURACIES if _any(rows, measure)]
+
+
+def comparisons_of(rows: Sequence[Row], across: str | None = None) -> list[Comparison]:
+    """Return every published number for the runs, as their sweeps name the sources.
+
+    Args:
+        rows: Of finished runs.
+        across: As for `tables_of`.
+    """
+    axes = axes_of(rows)
+    tables = {table.measure: table for table in tables_of(rows, across)}
+    found: dict[tuple[str, str, Published], Comparison] = {}
+    for row in rows:
+        if not row.get(f"{PUBLISHED}source"):
+            continue
+        names = [str(row.get(f"{PUBLISHED}{axis}") or row.get(column)) for axis, column in axes.items()]
+        down, over = place_of(row, axes, across)
+        for one in find(row[f"{PUBLISHED}source"].split("; "), row["dataset"], names):
+            table = tables.get(MEASURES[one.epoch_rule])
+            ours = table.rows.get(down, {}).get(over) if table else None
+            found[down, over, one] = Comparison(down, over, one, ours)
+    return list(found.values())
+
+
+def as_markdown(table: Table) -> str:
+    """Return a table with its caption."""
+    lines = [f"{table.caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
+    lines.append(f"| --- |{' ---: |' * len(table.columns)}")
+    for name, cells in table.rows.items():
+        texts = [_marked(cells.get(column), "**{}**", "–") for column in table.columns]
+        lines.append(f"| {name} | {' | '.join(texts)} |")
+    return "\n".join(lines)
+
+
+def as_latex(table: Table) -> str:
+    """Return a table for LaTeX with the package booktabs."""
+    lines = [r"\begin{table}", r"  \centering", rf"  \caption{{{_tex(table.caption)}.}}"]
+    lines += [rf"  \begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"    \toprule"]
+    lines.append(f"    {' & '.join(_tex(text) for text in (table.corner, *table.columns))} \\\\")
+    lines.append(r"    \midrule")
+    for name, cells in table.rows.items():
+        texts = [_marked(cells.get(column), r"\textbf{{{}}}", "--").replace("±", r"$\pm$") for column in table.columns]
+        lines.append(f"    {_tex(name)} & {' & '.join(texts)} \\\\")
+    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"])
+
+
+def as_csv(tables: Sequence[Table]) -> str:
+    """Return the cells of tables, a line each, in %."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["measure", "row", "column", "mean", "std", "n", "best"])
+    for table in tables:
+        for name, cells in table.rows.items():
+            for column, cell in cells.items():
+                spread = f"{cell.std:.4f}" if len(cell.values) > 1 else ""
+                writer.writerow(
+                    [table.measure, name, column, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best)]
+                )
+    return buffer.getvalue()
+
+
+COMPARED = ("method", "setting", "ours", "published", "difference", "published by", "epoch", "protocol there")
+
+
+def compared(comparisons: Sequence[Comparison]) -> list[list[str]]:
+    """Return the texts of a table with the columns `COMPARED`."""
+    lines = []
+    for row, column, there, ours in comparisons:
+        value = f"{there.value:.2f}" + (f" ± {there.std:.2f}" if there.std is not None else "")
+        one = Comparison(row, column, there, ours)
+        difference = "not compared" if not there.comparable else "–"
+        lines.append(
+            [
+                row,
+                column,
+                "–" if ours is None else ours.text,
+                value if there.comparable else f"{value} (from memory)",
+                difference if one.difference is None else f"{one.difference:+.2f}",
+                ", ".join(text for text in (there.source, there.table, there.n and f"n = {there.n}") if text),
+                there.epoch_rule,
+                "; ".join(text for text in (there.protocol, there.noise_convention) if text),
+            ]
+        )
+    return lines
+
+
+def comparison_as_markdown(comparisons: Sequence[Comparison]) -> str:
+    """Return published numbers beside ours."""
+    lines = [f"| {' | '.join(COMPARED)} |", "| --- | --- | ---: | ---: | ---: | --- | --- | --- |"]
+    return "\n".join(lines + [f"| {' | '.join(texts)} |" for texts in compared(comparisons)])
+
+
+def _table(rows: Sequence[Row], measure: str, axes: Mapping[str, str], down: Sequence[str], across: str) -> Table:
+    values: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        name, column = place_of(row, axes, across)
+        if row.get(measure) is not None:
+            values.setdefault(name, {}).setdefault(column, []).append(100 * row[measure])
+    columns = list(dict.fromkeys(place_of(row, axes, across)[1] for row in rows))
+    cells = {name: {column: Cell(found) for column, found in line.items()} for name, line in values.items()}
+    for column in columns:
+        _mark_best([line for line in cells.values() if column in line], column)
+    return Table(measure, ", ".join(down) or "runs", columns, cells)
+
+
+def _mark_best(lines: Sequence[dict[str, Cell]], column: str) -> None:
+    """Mark the cells of a column that are the best, or whose standard deviation reaches down from it or up to it."""
+    if len(lines) < 2:
+        return
+    best = max((line[column] for line in lines), key=lambda cell: cell.mean)
+    for line in lines:
+        cell = line[column]
+        line[column] = cell._replace(best=cell.mean + cell.std >= best.mean - best.std)
+
+
+def _any(rows: Sequence[Row], measure: str) -> bool:
+    return any(row.get(measure) is not None for row in rows)
+
+
+def _marked(cell: Cell | None, bold: str, nothing: str) -> str:
+    if cell is None:
+        return nothing
+    return bold.format(cell.text) if cell.best else cell.text
+
+
+def _tex(text: Any) -> str:
+    special = {"\\": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{"}
+    special |= {"}": r"\}", "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(letter, letter) for letter in str(text))
