@@ -13,7 +13,7 @@ from tests.fabricated import QUICK, fabricate, quickly
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
 SELECTORS = [config for config in CONFIGS if "\nselector:" in config.read_text()]
 TRAININGS = [config for config in CONFIGS if config not in SELECTORS]
-EXPERIMENTS = [config for config in CONFIGS if re.match(r"study\d|ma2020", config.stem)]
+EXPERIMENTS = [config for config in CONFIGS if re.match(r"study\d_|ma2020", config.stem)]
 PROTOCOLS = yaml.safe_load((Path(__file__).parent / "protocols.yaml").read_text())
 
 
