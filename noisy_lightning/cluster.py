@@ -74,7 +74,7 @@ class Cluster:
             executor = submitit.AutoExecutor(self.folder, cluster=self.kind)
             executor.update_parameters(**{"name": "noisy-lightning", **parameters})
         except (NameError, TypeError, ValueError, RuntimeError, AssertionError) as error:
-            raise InputError(f"submitit: {error}") from error
+            raise InputError(f"submitit: {str(error).splitlines()[0]}") from error
         return executor
 
 

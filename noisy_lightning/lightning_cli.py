@@ -336,7 +336,7 @@ class NoisyCLI(LightningCLI):
             self._draw(self.run_folder, measured.values())
         for metrics in measured.values():
             del metrics["step"]
-        result: dict[str, Any] = {}
+        result: dict[str, Any] = {"oracle": self._get(self.config, "oracle")}
         if self.run_folder is not None:
             result = self.run_folder.read_result()
             result[command] = result.get(command, {}) | measured
@@ -365,6 +365,7 @@ class FitParser(NoisyCLI):
     """Parses command lines of fit and runs none of them."""
 
     def __init__(self) -> None:
+        quieten()
         super().__init__([])
 
     def resolve(self, args: Sequence[str]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str
         options: Options, such as `--data.seed`, that an unknown one may have meant.
     """
     lines = [re.sub(r"^\s*(- )?", "", line) for line in message.splitlines()]
-    if unknown := re.match(r"unrecognized arguments: (--[\w.]+)", lines[0]):
+    if unknown := re.match(r"unrecognized arguments: (--[\w.-]+)", lines[0]):
         return f"unknown option {unknown[1]}{_close(unknown[1], options)}"
     key = _key(lines)
     where = f"{key}: " if key else ""

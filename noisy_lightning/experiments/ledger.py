@@ -81,8 +81,8 @@ def read_ledger(path: Path) -> list[Row]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the ledger {path}: {error}") from error
     lines = list(csv.reader(text.splitlines()))
-    if not lines or "run" not in lines[0] or "acc_last" not in lines[0]:
-        raise InputError(f"{path} is no ledger: its first line should name the columns run and acc_last")
+    if not lines or "run" not in lines[0]:
+        raise InputError(f"{path} is no ledger: its first line should name columns, run among them")
     for number, cells in enumerate(lines[1:], 2):
         if len(cells) != len(lines[0]) or (number == len(lines) and not text.endswith("\n")):
             raise InputError(

@@ -212,7 +212,7 @@ def _read_metrics(run: Path) -> list[dict[str, str]]:
 
 
 def _curves(metrics: Mapping[str, Sequence[Sequence[Mapping[str, str]]]], column: str) -> dict[str, figures.Curves]:
-    """Return a column of metrics by method, (runs, epochs), NaN where a run has none; methods without any are absent."""
+    """Return a column of metrics by method, (runs, epochs), NaN where a run has none; methods without any are out."""
     found = {}
     for name, runs in metrics.items():
         longest = max(map(len, runs), default=0)

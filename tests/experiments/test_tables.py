@@ -1,0 +1,126 @@
+import csv
+import io
+
+import pytest
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.ledger import Row
+from noisy_lightning.experiments.tables import (
+    as_csv,
+    as_latex,
+    as_markdown,
+    axes_of,
+    compared,
+    comparison_as_markdown,
+    comparisons_of,
+    tables_of,
+)
+
+
+def _row(method: str, noise: str, last: float, seed: int = 0, **others: object) -> Row:
+    axes = {"axis_method": method, "axis_noise": noise, "axis_seed": str(seed)}
+    return {**axes, "dataset": "CIFAR10", "acc_last": last, "acc_chosen": None, "oracle": False, **others}
+
+
+def test_cells_are_means_and_sample_deviations_over_seeds() -> None:
+    rows = [_row("CE", "clean", last, seed) for seed, last in enumerate((0.90, 0.92, 0.94))]
+    (table,) = tables_of(rows)
+    cell = table.rows["CE"]["clean"]
+    assert cell.mean == pytest.approx(92)
+    assert cell.std == pytest.approx(2)
+    assert cell.text == "92.00 ± 2.00"
+    assert table.caption == "Test accuracy in %, last epoch (n = 3)"
+
+
+def test_the_best_is_bold_and_so_is_what_overlaps_with_it() -> None:
+    rows = [
+        *(_row("a", "x", last, seed) for seed, last in enumerate((0.80, 0.84))),  # 82 ± 2.8
+        *(_row("b", "x", last, seed) for seed, last in enumerate((0.78, 0.80))),  # 79 ± 1.4: reaches up to 80.4
+        *(_row("c", "x", last, seed) for seed, last in enumerate((0.50, 0.52))),
+        _row("a", "y", 0.5),
+        _row("b", "y", 0.6),
+    ]
+    (table,) = tables_of(rows)
+    best = {(name, column) for name, cells in table.rows.items() for column, cell in cells.items() if cell.best}
+    assert best == {("a", "x"), ("b", "x"), ("b", "y")}
+    assert as_markdown(table).splitlines()[2:] == [
+        "| method | x | y |",
+        "| --- | ---: | ---: |",
+        "| a | **82.00 ± 2.83** | 50.00 |",
+        "| b | **79.00 ± 1.41** | **60.00** |",
+        "| c | 51.00 ± 1.41 | – |",
+    ]
+    assert "(n = 1 to 2)" in table.caption
+
+
+def test_a_lonely_row_is_not_bold() -> None:
+    (table,) = tables_of([_row("CE", "clean", 0.5)])
+    assert not table.rows["CE"]["clean"].best
+
+
+def test_latex_escapes_what_it_must() -> None:
+    (table,) = tables_of([_row("A_1 & 50 %", "x", 0.5), _row("b", "x", 0.6), _row("b", "x", 0.62, 1)])
+    text = as_latex(table)
+    assert r"A\_1 \& 50 \% & 50.00 \\" in text
+    assert r"\textbf{61.00 $\pm$ 1.41}" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+
+
+def test_csv_has_a_line_per_cell() -> None:
+    tables = tables_of([_row("a", "x", 0.5, acc_chosen=0.4), _row("a", "x", 0.6, 1, acc_chosen=0.4)])
+    lines = list(csv.DictReader(io.StringIO(as_csv(tables))))
+    assert [line["measure"] for line in lines] == ["acc_last", "acc_chosen"]
+    assert lines[0] == {
+        **{"measure": "acc_last", "row": "a", "column": "x", "mean": "55.0000", "std": "7.0711", "n": "2"},
+        "best": "0",
+    }
+
+
+def test_an_oracle_is_named_in_its_row() -> None:
+    (table,) = tables_of([_row("CE", "x", 0.5), _row("CE", "x", 0.9, oracle=True)])
+    assert list(table.rows) == ["CE", "CE (oracle)"]
+
+
+def test_columns_are_of_any_axis() -> None:
+    rows = [_row("CE", "clean", 0.5), _row("MAE", "clean", 0.6)]
+    (table,) = tables_of(rows, across="method")
+    assert table.columns == ["CE", "MAE"]
+    assert list(table.rows) == ["clean"]
+    with pytest.raises(InputError, match="there is no axis loss; there are method, noise"):
+        tables_of(rows, across="loss")
+
+
+def test_runs_of_no_sweep_are_told_apart_by_what_differs() -> None:
+    plain = {"dataset": "CIFAR10", "method": "Standard", "noise": "Symmetric(rate=0.4)", "acc_last": 0.5}
+    rows: list[Row] = [{**plain, "loss": "CrossEntropy"}, {**plain, "loss": "MeanAbsoluteError"}]
+    assert axes_of(rows) == {"loss": "loss"}
+    assert axes_of(rows[:1]) == {"loss": "loss", "noise": "noise"}
+    (table,) = tables_of(rows)
+    assert table.rows["all"].keys() == {"CrossEntropy", "MeanAbsoluteError"}
+
+
+def test_published_numbers_stand_beside_ours_by_their_epoch_rule() -> None:
+    rows = [
+        _row("NFL+RCE as run", "symmetric 0.9", last, seed, published_source="study 4", published_method="NFL+RCE")
+        for seed, last in enumerate((0.20, 0.22))
+    ]
+    (one,) = comparisons_of(rows)
+    assert one.difference == pytest.approx(21 - 19.12)
+    (line,) = compared([one])
+    assert line[:7] == [
+        *("NFL+RCE as run", "symmetric 0.9", "21.00 ± 1.41", "19.12", "+1.88", "study 4, Table 3, n = 1", "last")
+    ]
+    assert "| +1.88 |" in comparison_as_markdown([one])
+
+
+def test_what_is_known_from_memory_is_marked_and_not_compared() -> None:
+    (one,) = comparisons_of([_row("GCE", "symmetric 0.4", 0.8, published_source="Ma et al. 2020")])
+    assert one.difference is None
+    assert compared([one])[0][3:5] == ["82.66 (from memory)", "not compared"]
+
+
+def test_an_epoch_rule_that_we_have_no_number_for_is_not_compared() -> None:
+    rows = [_row("CE", "CIFAR-10N worst", 0.7, published_source="CIFAR-N paper")]
+    comparisons = comparisons_of(rows)
+    assert [one.published.epoch_rule for one in comparisons] == ["best on test"]
+    assert compared(comparisons)[0][2:5] == ["–", "77.69 ± 1.55", "–"]
