@@ -80,14 +80,19 @@ class OverParameters(nn.Module):
         self.noise_rate.copy_(self.u.read(trained).square().clamp(max=1).mean())
 
 
-def over_parameterised(logits: Tensor, label: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Return q (B, K), the probabilities p of logits (B, K) plus s, divided by their sum.
+def squares(label: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return u² at the given label (B,), 0 elsewhere, and v² elsewhere, 0 at the label: each (B, K), at most 1."""
+    given = F.one_hot(label, v.shape[1]).to(v.dtype)
+    return (u.square() * given).clamp(0, 1), (v.square() * (1 - given)).clamp(0, 1)
 
-    s is u² at the given label (B,) and −v² elsewhere, both clamped to at most 1; v (B, K) gets no gradient.
+
+def over_parameterised(logits: Tensor, at_given: Tensor, elsewhere: Tensor) -> Tensor:
+    """Return q (B, K), the probabilities p of logits (B, K) plus s = u² − v², divided by their sum.
+
+    The squares (B, K) are those of `squares`; that of v gets no gradient.
     """
     p = log_probabilities(logits).exp()
-    at_given, elsewhere = _squares(label, u, v.detach())
-    q = (p + at_given - elsewhere).clamp_min(_LEAST)
+    q = (p + at_given - elsewhere.detach()).clamp_min(_LEAST)
     return (q / q.sum(1, keepdim=True)).clamp_min(_LEAST)
 
 
@@ -96,14 +101,7 @@ def cross_entropy(q: Tensor, label: Tensor) -> Tensor:
     return -at_label(q.log(), label)
 
 
-def squared_distance(logits: Tensor, label: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Return ‖onehot(argmax p) + s − onehot(ỹ)‖² (B,), which has a gradient in u (B, 1) and v (B, K) only."""
-    at_given, elsewhere = _squares(label, u, v)
-    predicted, given = (F.one_hot(labels, logits.shape[1]).to(v.dtype) for labels in (logits.argmax(1), label))
+def squared_distance(logits: Tensor, label: Tensor, at_given: Tensor, elsewhere: Tensor) -> Tensor:
+    """Return ‖onehot(argmax p) + s − onehot(ỹ)‖² (B,), which has a gradient in s = u² − v² (B, K) only."""
+    predicted, given = (F.one_hot(labels, logits.shape[1]).to(elsewhere.dtype) for labels in (logits.argmax(1), label))
     return (predicted + at_given - elsewhere - given).square().sum(1)
-
-
-def _squares(label: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Return u² at the given label, 0 elsewhere, and v² elsewhere, 0 at the label: each (B, K), at most 1."""
-    given = F.one_hot(label, v.shape[1]).to(v.dtype)
-    return (u.square() * given).clamp(0, 1), (v.square() * (1 - given)).clamp(0, 1)

@@ -5,7 +5,13 @@ from typing import final
 from torch import Tensor
 
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.over_parameters import OverParameters, cross_entropy, over_parameterised, squared_distance
+from noisy_lightning.methods.over_parameters import (
+    OverParameters,
+    cross_entropy,
+    over_parameterised,
+    squared_distance,
+    squares,
+)
 from noisy_lightning.methods.ranks import batch_mean
 from noisy_lightning.types import Step
 
@@ -68,10 +74,12 @@ class SOP(Method):
         """Average both losses, of which the second concerns u and v alone."""
         logits = self.backbone(image)
         u, v = self.samples.read(index)
-        distance = squared_distance(logits, label, u if self.square_moves_u else u.detach(), v)
-        losses = cross_entropy(over_parameterised(logits, label, u, v), label) + distance
-        self.samples.learn(index, u, v, losses)
-        return Step(batch_mean(losses), self.loss(logits, label), logits)
+        at_given, elsewhere = squares(label, u, v)
+        losses = cross_entropy(over_parameterised(logits, at_given, elsewhere), label)
+        moving = at_given if self.square_moves_u else at_given.detach()
+        distance = squared_distance(logits, label, moving, elsewhere)
+        self.samples.learn(index, u, v, losses + distance)
+        return Step(batch_mean(losses + distance.detach()), self.loss(logits, label), logits)
 
     def on_step_end(self) -> None:
         """Let u and v learn."""

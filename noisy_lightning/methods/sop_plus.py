@@ -9,7 +9,13 @@ from torch.nn import functional as F
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.over_parameters import OverParameters, cross_entropy, over_parameterised, squared_distance
+from noisy_lightning.methods.over_parameters import (
+    OverParameters,
+    cross_entropy,
+    over_parameterised,
+    squared_distance,
+    squares,
+)
 from noisy_lightning.methods.ranks import batch_mean, total
 from noisy_lightning.types import Step
 
@@ -72,12 +78,14 @@ class SOPPlus(Method):
         """Average the four losses of two views; logits and losses to record are of the first one."""
         logits, second = self.backbone(image.flatten(0, 1)).chunk(2)
         u, v = self.samples.read(index)
-        q = over_parameterised(logits, label, u, v)
-        distance = squared_distance(logits, label, u if self.square_moves_u else u.detach(), v)
-        losses = cross_entropy(q, label) + distance
-        losses = losses + self.consistency * divergence(logits.detach(), second) + self.balance * imbalance(q)
-        self.samples.learn(index, u, v, losses)
-        return Step(batch_mean(losses), self.loss(logits, label), logits)
+        at_given, elsewhere = squares(label, u, v)
+        q = over_parameterised(logits, at_given, elsewhere)
+        moving = at_given if self.square_moves_u else at_given.detach()
+        distance = squared_distance(logits, label, moving, elsewhere)
+        losses = cross_entropy(q, label) + self.balance * imbalance(q)
+        self.samples.learn(index, u, v, losses + distance)
+        losses = losses + self.consistency * divergence(logits.detach(), second)
+        return Step(batch_mean(losses + distance.detach()), self.loss(logits, label), logits)
 
     def on_step_end(self) -> None:
         """Let u and v learn."""

@@ -5,7 +5,13 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses import CrossEntropy
-from noisy_lightning.methods.over_parameters import OverParameters, cross_entropy, over_parameterised, squared_distance
+from noisy_lightning.methods.over_parameters import (
+    OverParameters,
+    cross_entropy,
+    over_parameterised,
+    squared_distance,
+    squares,
+)
 from tests.reference.losses import one_hot
 from tests.reference.sop import sop_loss
 
@@ -13,8 +19,9 @@ N, K = 12, 3
 
 
 def _losses(logits: Tensor, label: Tensor, u: Tensor, v: Tensor, square_moves_u: bool = True) -> tuple[Tensor, Tensor]:
-    q = over_parameterised(logits, label, u, v)
-    return cross_entropy(q, label), squared_distance(logits, label, u if square_moves_u else u.detach(), v)
+    at_given, elsewhere = squares(label, u, v)
+    explained = cross_entropy(over_parameterised(logits, at_given, elsewhere), label)
+    return explained, squared_distance(logits, label, at_given if square_moves_u else at_given.detach(), elsewhere)
 
 
 @pytest.mark.parametrize("square_moves_u", [True, False])
@@ -39,7 +46,7 @@ def test_each_loss_has_a_gradient_where_it_should() -> None:
     logits = torch.zeros(1, K, dtype=torch.float64).requires_grad_()
     u, v = (torch.full((1, size), 0.5, dtype=torch.float64).requires_grad_() for size in (1, K))
     explained, distance = _losses(logits, torch.tensor([1]), u, v)
-    of_explained = torch.autograd.grad(explained.sum(), (logits, u, v), allow_unused=True)
+    of_explained = torch.autograd.grad(explained.sum(), (logits, u, v), retain_graph=True, allow_unused=True)
     of_distance = torch.autograd.grad(distance.sum(), (logits, u, v), allow_unused=True)
     assert [gradient is not None for gradient in of_explained] == [True, True, False]
     assert [gradient is not None for gradient in of_distance] == [False, True, True]
