@@ -1,4 +1,4 @@
-"""Measures speed on this machine: make bench.
+"""Measures speed on this machine: make bench, or, of methods alone, python -m tests.benchmark --only methods.
 
 Everything that is compared alternates within one process every few seconds, and medians are reported, since machines
 are shared and noisy: trust the ratios. Images are random, of CIFAR-10's shape. A training epoch of ours is a whole one
@@ -7,6 +7,7 @@ nothing but train. The epochs that draw pictures, a handful in a run, are not am
 """
 
 import argparse
+import functools
 import itertools
 import statistics
 import tempfile
@@ -86,13 +87,15 @@ def bare_step(make: Callable[[], nn.Module], fast: bool) -> Step:
     return step
 
 
-def seconds(batches: Iterable[Sequence[Any]], step: Step | None = None) -> float:
+def seconds(
+    batches: Iterable[Sequence[Any]], step: Step | None = None, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Return how long a pass takes."""
-    start = time.perf_counter()
+    start = clock()
     for batch in batches:
         if step is not None:
             step(*batch[:3])
-    return time.perf_counter() - start
+    return clock() - start
 
 
 class Alternate(L.Callback):
@@ -235,32 +238,49 @@ METHODS: dict[str, dict[str, Any]] = {
     "EarlyLearningRegularizationPlus": {},
     "DivideMix": {"warm_up": 0},
 }
-BLOCK = 20  # steps of one method at a time
+# The networks that they are measured on, and how many steps each has at a time.
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "SmallCNN": (lambda: SmallCNN(10, 3), 20),
+    "ResNet-18, ImageNet stem": (lambda: ResNet18(10, 3, "imagenet"), 3),
+}
 
 
 def measure_methods(blocks: int) -> None:
-    """Print how long a step of each method takes, as a multiple of Standard's."""
+    """Print how long a step of each method takes, as a multiple of Standard's.
+
+    In processor time, which other work on the machine disturbs least, if torch has one thread (OMP_NUM_THREADS=1).
+    """
     data = RandomImages(val_fraction=0)
     data.setup("fit")
-    problem = Problem(lambda: SmallCNN(10, 3).to(memory_format=torch.channels_last), CrossEntropy(), 10, data.count)
     nobody = torch.zeros(data.count, dtype=torch.bool)
     run = Run(20, 100, data.labels, _random_outputs, candidates=nobody, noise_rate=0.4)
-    print("\n| a step on 128 images, SmallCNN, bf16 | × Standard |\n| --- | ---: |", flush=True)
-    standard = _method_step(methods.Standard(problem), run)
+    print(
+        f"\n| a step on {BATCH} images, bf16, × Standard | {' | '.join(NETWORKS)} |\n| --- |{' ---: |' * len(NETWORKS)}"
+    )
     batches = {}
-    for views in (1, 2, 4):
+    for views in (1, 2):
         data.views = views
         batches[views] = endless(data.train_dataloader())
     for name, arguments in METHODS.items():
-        method: Method = getattr(methods, name)(problem, **arguments)
-        step = _method_step(method, run)
-        ratios = []
-        for block in range(blocks + 1):
-            theirs = seconds(itertools.islice(batches[1], BLOCK), standard)
-            ours = seconds(itertools.islice(batches[method.views], BLOCK), step)
-            if block:
-                ratios.append(ours / theirs)
-        print(f"| {name} | {statistics.median(ratios):.2f} |", flush=True)
+        print(f"| {name}", end="", flush=True)
+        for make, steps in NETWORKS.values():
+            problem = Problem(functools.partial(_channels_last, make), CrossEntropy(), 10, data.count)
+            method: Method = getattr(methods, name)(problem, **arguments)
+            pair = _method_step(methods.Standard(problem), run), _method_step(method, run)
+            ratios = []
+            for block in range(blocks + 1):
+                theirs, ours = (
+                    seconds(itertools.islice(batches[views], steps), step, time.process_time)
+                    for views, step in zip((1, method.views), pair, strict=True)
+                )
+                if block:
+                    ratios.append(ours / theirs)
+            print(f" | {statistics.median(ratios):.2f}", end="", flush=True)
+        print(" |", flush=True)
+
+
+def _channels_last(make: Callable[[], nn.Module]) -> nn.Module:
+    return make().to(memory_format=torch.channels_last)
 
 
 def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:

@@ -1,4 +1,34 @@
-"""How a network is trained: one file per method."""
+"""How a network is trained: one file per method.
+
+What a step costs, as a multiple of `Standard`'s, which is 21 ms for SmallCNN and 155 ms for ResNet-18 with ImageNet's
+stem (processor time of one thread, 128 images of CIFAR-10's shape, bf16, medians of n = 5 and good to about 0.05;
+measured by `OMP_NUM_THREADS=1 python -m tests.benchmark --only methods`):
+
+| | SmallCNN | ResNet-18 |
+| --- | ---: | ---: |
+| DynamicWeights | 1.00 | 0.98 |
+| StochasticLabelNoise | 1.03 | 1.02 |
+| ForwardCorrection | 1.05 | 1.00 |
+| BackwardCorrection | 1.01 | 1.00 |
+| EarlyLearningRegularization | 1.02 | 0.98 |
+| SelfEnsembleLabelCorrection | 1.01 | 1.01 |
+| SelfAdaptiveTraining | 1.01 | 0.94 |
+| SampleSelectionCORES | 1.03 | 1.01 |
+| DimensionalityDriven | 1.01 | 1.03 |
+| MentorNet | 1.04 | 1.00 |
+| SOP | 1.05 | 1.01 |
+| Decoupling | 1.97 | 2.03 |
+| CoTeaching | 1.95 | 2.04 |
+| CoTeachingPlus | 1.96 | 2.02 |
+| JoCoR | 1.94 | 1.99 |
+| INCVCoTeaching | 2.57 | 2.36 |
+| SOPPlus, two views | 2.02 | 1.82 |
+| EarlyLearningRegularizationPlus | 2.64 | 2.52 |
+| DivideMix, two networks on two views three times | 6.46 | 5.15 |
+
+Passes over the training part come on top, each about a third of an epoch: two before every epoch for DivideMix, one for
+StochasticLabelNoise once it corrects labels, and one in all for an estimated transition matrix.
+"""
 
 from noisy_lightning.methods.backward_correction import BackwardCorrection
 from noisy_lightning.methods.base import Method, Problem, Run
