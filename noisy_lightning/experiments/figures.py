@@ -49,7 +49,7 @@ def validation_curves(loss: Mapping[str, Curves], accuracy: Mapping[str, Curves]
         accuracy: the same, in [0, 1].
         title: such as the setting.
     """
-    figure = new_figure(9.0, 3.6, title)
+    figure = new_figure(9.0, 3.6, f"{title}{_spread(map(len, loss.values()))}")
     left, right = figure.subplots(1, 2)
     for axes, curves in ((left, loss), (right, accuracy)):
         for (name, runs), look in zip(curves.items(), _looks(), strict=False):
@@ -57,7 +57,7 @@ def validation_curves(loss: Mapping[str, Curves], accuracy: Mapping[str, Curves]
             _line(axes, name, Over(list(epochs), runs.T.tolist()), look, marked=False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    finish(left, f"Validation loss, given labels{_spread(map(len, loss.values()))}", "epoch")
+    finish(left, "Validation loss, given labels", "epoch")
     finish(right, "Validation accuracy, given labels", "epoch")
     return figure
 
@@ -69,15 +69,15 @@ def accuracy_over_rate(panels: Mapping[str, Mapping[str, Over]], title: str) -> 
         panels: by kind of noise and method, accuracies in [0, 1].
         title: what accuracy this is.
     """
-    figure = new_figure(1.5 + 4.2 * len(panels), 3.8, title)
+    overs = [over for methods in panels.values() for over in methods.values()]
+    figure = new_figure(1.5 + 4.2 * len(panels), 3.8, f"{title}{_spread_at_rates(overs)}")
     for axes, (kind, methods) in zip(_row(figure, len(panels)), panels.items(), strict=True):
         for (name, over), look in zip(methods.items(), _looks(), strict=False):
             _line(axes, name, over, look)
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.02)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        spread = _spread(len(values) for over in methods.values() for values in over.values)
-        finish(axes, f"{kind}{spread}", "noise rate")
+        finish(axes, kind, "noise rate")
     return figure
 
 
@@ -88,12 +88,13 @@ def train_and_test(methods: Mapping[str, Mapping[str, Over]], title: str) -> Fig
         methods: by method, `training` and `test`, accuracies in [0, 1].
         title: what noise this is.
     """
-    figure = new_figure(*_size(len(methods)), title)
+    overs = [over for curves in methods.values() for over in curves.values()]
+    figure = new_figure(*_size(len(methods)), f"{title}{_spread_at_rates(overs)}")
     for axes, (name, curves) in zip(_grid(figure, len(methods)), methods.items(), strict=True):
         looks = {"training, given labels": (NOISY, "--", "s"), "test, true labels": (CLEAN, "-", "o")}
         for (label, look), over in zip(looks.items(), (curves["training"], curves["test"]), strict=True):
             _line(axes, label, over, look)
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.02)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
         finish(axes, name, "noise rate")
@@ -114,9 +115,11 @@ def class_convergence(methods: Mapping[str, Floats], class_names: Sequence[str],
         axes.plot(epochs, accuracy, color=OTHER, linewidth=0.8, alpha=0.6)
         last = accuracy[-1]
         if not np.isnan(last).all():
-            for number, colour in ((int(np.nanargmax(last)), CLEAN), (int(np.nanargmin(last)), NOISY)):
-                axes.plot(epochs, accuracy[:, number], color=colour, linewidth=1.8, label=class_names[number])
-        axes.set_ylim(0, 1)
+            best, worst = int(np.nanargmax(last)), int(np.nanargmin(last))
+            for number, colour, place in ((best, CLEAN, "best"), (worst, NOISY, "worst")):
+                label = f"{place}: {class_names[number]}"
+                axes.plot(epochs, accuracy[:, number], color=colour, linewidth=1.8, label=label)
+        axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         finish(axes, name, "epoch")
@@ -172,14 +175,14 @@ def selection_over_epochs(precision: Mapping[str, Curves], recall: Mapping[str, 
         recall: the same.
         title: such as the setting.
     """
-    figure = new_figure(9.0, 3.6, title)
+    figure = new_figure(9.0, 3.6, f"{title}{_spread(map(len, precision.values()))}")
     for axes, curves, name in zip(figure.subplots(1, 2), (precision, recall), ("precision", "recall"), strict=True):
         for (method, runs), look in zip(curves.items(), _looks(), strict=False):
             _line(axes, method, Over(list(range(1, runs.shape[1] + 1)), runs.T.tolist()), look, marked=False)
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        finish(axes, f"Label {name} of what is kept{_spread(map(len, curves.values()))}", "epoch")
+        finish(axes, f"Label {name} of what is kept", "epoch")
     return figure
 
 
@@ -209,6 +212,10 @@ def _spread(counts: Iterable[int]) -> str:
     low, high = min(counts), max(counts)
     band = "; band: one standard deviation" if high > 1 else ""
     return f" (n = {low if low == high else f'{low} to {high}'}{band})"
+
+
+def _spread_at_rates(overs: Iterable[Over]) -> str:
+    return _spread(len(values) for over in overs for values in over.values)
 
 
 def _size(panels: int) -> tuple[float, float]:

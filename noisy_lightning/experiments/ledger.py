@@ -1,6 +1,7 @@
 """One row per run: what it was, what it reached at which epoch, what it cost."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def read_ledger(path: Path) -> list[Row]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the ledger {path}: {error}") from error
-    lines = list(csv.reader(text.splitlines()))
+    lines = list(csv.reader(io.StringIO(text, newline="")))
     if not lines or "run" not in lines[0]:
         raise InputError(f"{path} is no ledger: its first line should name columns, run among them")
     for number, cells in enumerate(lines[1:], 2):

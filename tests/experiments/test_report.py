@@ -1,0 +1,141 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.page import tables_as_markdown, write_report
+from noisy_lightning.experiments.report import gather
+from tests.conftest import SMALL
+from tests.experiments.test_ledger import make_run
+from tests.test_sweep_command import BASE
+
+GRID = """
+config: base.yaml
+published: study 4
+axes:
+  method:
+    CE: {model.loss: CrossEntropy}
+    Co-teaching: {model.method: CoTeaching, model.method.warm_up: 1, model.method.forget_rate: 0.3}
+  noise:
+    clean: {data.noise: NoNoise}
+    symmetric 0.3: {data.noise.rate: 0.3}
+"""
+
+
+@pytest.fixture
+def swept(run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of a small sweep."""
+    monkeypatch.setattr("noisy_lightning.processes.START", "fork")
+    (tmp_path / "base.yaml").write_text(BASE)
+    (tmp_path / "grid.yaml").write_text(GRID)
+    assert run("sweep", "--config", "grid.yaml") == 0
+    return Path("runs/grid")
+
+
+def test_a_report_shows_tables_pictures_and_ledger_on_one_page(
+    swept: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert run("report", str(swept), "--parquet") == 0
+    out = capsys.readouterr().out
+    assert "| method | clean | symmetric 0.3 |" in out
+    assert "Co-teaching (oracle)" in out
+    assert "(oracle): the run knew" in out
+    folder = swept / "report"
+    page = (folder / "report.html").read_text()
+    assert page.count("<table>") == 3
+    assert len(re.findall(r'src="data:image/png;base64,', page)) == len(list((folder / "figures").iterdir())) > 8
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    for name in ("tables.md", "tables.tex", "tables.csv", "ledger.csv", "ledger.parquet"):
+        assert (folder / name).stat().st_size > 100
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    assert {"acc_last_over_noise_rate.png", "train_and_test_Symmetric.png", "symmetric-0.3_selection.png"} <= figures
+    assert {f"clean_{name}.png" for name in ("validation", "losses", "classes", "labels")} <= figures
+
+    # From the ledger alone, on another machine, come the same tables.
+    assert run("report", str(folder / "ledger.csv"), "--only-print") == 0
+    assert capsys.readouterr().out.startswith((folder / "tables.md").read_text().rstrip())
+
+
+def test_a_picture_shows_what_the_records_say(swept: Path) -> None:
+    (_, shown), *_ = gather([swept]).settings()
+    first, *_ = shown["classes"].axes
+    method = next(row for row in gather([swept]).rows if row["axis_noise"] == "clean")
+    assert first.get_title(loc="left") == "CE"
+    # 10 classes in grey, the best and the worst over them.
+    assert len(first.lines) == 12
+    ends = [float(np.asarray(line.get_ydata())[-1]) for line in first.lines]
+    last = ends[:10]
+    assert np.mean(last) == pytest.approx(method["acc_train"], abs=0.05)
+    assert ends[10:] == [max(last), min(last)]
+
+
+def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    for loss in ("CrossEntropy", "MeanAbsoluteError"):
+        assert run("fit", *SMALL, "--model.loss", loss) == 0
+    assert run("test", "runs/default/0") == 0
+    assert run("test", "runs/default/1") == 0
+    capsys.readouterr()
+    assert run("report", "runs/default", "--out", "here", "--no-figures") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"\| loss \||\| all \|", out)
+    assert "CrossEntropy" in out
+    assert sorted(path.name for path in Path("here").iterdir()) == [
+        *("ledger.csv", "report.html", "tables.csv", "tables.md", "tables.tex")
+    ]
+
+
+def test_selections_are_reported_too(run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("noisy_lightning.processes.START", "fork")
+    assert run("clean", "--selector", "INCV", "--selector.iterations", "2", "--selector.epochs", "1", *SMALL) == 0
+    report = gather([Path("runs/default")])
+    assert "| INCV | Digits, Symmetric |" in tables_as_markdown(report)
+    paths = write_report(Path("out"), report, "selections")
+    assert Path("out/figures/selection_default_0.png") in paths
+    assert "Selections" in Path("out/report.html").read_text()
+
+
+def test_what_the_runs_have_in_common_and_what_not_is_said(tmp_path: Path) -> None:
+    for name in ("0", "1", "10"):
+        make_run(tmp_path / name)
+    (tmp_path / "1/result.json").write_text((tmp_path / "1/result.json").read_text().replace("12e4", "34e5"))
+    (tmp_path / "2").mkdir()
+    (tmp_path / "2/config.yaml").touch()
+    report = gather([tmp_path])
+    assert [Path(row["run"]).name for row in report.rows] == ["0", "1", "10"]
+    assert report.missing == [str(tmp_path / "2")]
+    assert report.notes()[0] == "The runs are of 2 commits: 12e4, 34e5."
+    assert report.notes()[-1] == "Yet to do: 1 runs."
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "report: the following arguments are required: runs"),
+        (("none",), "there is no folder or ledger none"),
+        (("empty",), "no finished run in empty"),
+        (("runs/1", "--across", "colour"), "across: there is no axis colour; there are loss, noise"),
+        (("runs/1", "--out", "torn.csv"), "out: cannot write to torn.csv: File exists"),
+        (("torn.csv",), "torn.csv is torn in line 2, which has 1 of 2 columns"),
+        (("--fast", "runs"), "report: unrecognized arguments: --fast"),
+    ],
+)
+def test_what_cannot_work_is_one_line(
+    args: tuple[str, ...], message: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").mkdir()
+    Path("torn.csv").write_text("run,acc_last\n1")
+    make_run(Path("runs/1"))
+    make_run(Path("runs/2"))
+    assert run("report", *args) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_nothing_to_report_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no finished run"):
+        gather([tmp_path])
