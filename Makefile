@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Processes that share the tests, of one thread and about 1.5 GB each.
 WORKERS ?= 2
+SELECTION := runs/incv_sym50/study3/selection.csv
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all study3 bench format clean
@@ -38,10 +39,12 @@ test: $(READY) ## Lint, check types and run the tests
 test-all: $(READY) ## The same with the slow tests, some of which want real data sets
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m ''
 
-study3: $(READY) ## Select labels by INCV, then train on them: hours on a GPU
-	$(BIN)/noisy-lightning clean --config configs/incv_sym50.yaml --run.version study3
-	$(BIN)/noisy-lightning fit --config configs/incv_co_teaching_sym50.yaml --data.selection runs/incv_sym50/study3/selection.csv --run.version study3
+study3: $(READY) $(SELECTION) ## Select labels by INCV, then train on them: hours on a GPU
+	$(BIN)/noisy-lightning fit --config configs/incv_co_teaching_sym50.yaml --data.selection $(SELECTION) --run.version study3
 	$(BIN)/noisy-lightning test runs/incv_co_teaching_sym50/study3
+
+$(SELECTION): | $(READY)
+	$(BIN)/noisy-lightning clean --config configs/incv_sym50.yaml --run.version study3
 
 bench: $(READY) ## Measure speed against a bare loop and the usual pipeline
 	$(BIN)/python -m tests.benchmark

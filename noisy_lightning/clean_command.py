@@ -83,13 +83,14 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
     outcome = Outcome(_trusting(judgement, data), labels, data.true_labels.numpy(), data.num_classes)
     noise = data.noise_summary()
     title = f"{type(selector).__name__} on {noise.dataset}, {noise.kind}"
-    write_selection(run.path / SELECTION_FILE, outcome, data.train_names)
+    oracle = selector.oracle or bool(training["oracle"])
+    write_selection(run.path / SELECTION_FILE, outcome, data.train_names, oracle)
     _write_page(run.path / PAGE_FILE, outcome, data, title)
     draw(run.path, outcome, data, noise, title)
     result = {
         "run": str(run.path),
         "selector": {"kind": type(selector).__name__, "arguments": _arguments(selector)},
-        "oracle": selector.oracle or bool(training["oracle"]),
+        "oracle": oracle,
         **outcome.measures(),
         "dataset": noise.dataset,
         "noise": noise.headline(),

@@ -1,8 +1,10 @@
 """Jobs by submitit: processes of this machine, or jobs of Slurm."""
 
+import math
 import os
+import subprocess
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ import yaml
 from noisy_lightning.errors import InputError
 from noisy_lightning.processes import FAILED, Job, begin
 
-_TICK = 1.0  # seconds
+GONE = 143  # exit code of a job that Slurm has ended: a shell's of a process that SIGTERM ends
+# submitit would end every job after five minutes, here after two.
+_DEFAULTS = {"name": "noisy-lightning", "timeout_min": 24 * 60}
+_SUBMITTED = "_submitted.pkl"  # how submitit's file of a job is called, after its number
+_TICK, _ASK = 1.0, 15.0  # seconds between looks at files and at Slurm's queue
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Cluster:
     Args:
         kind: `local` or `slurm`.
         folder: For scripts and output of submitit.
-        parameters: `key=value` for submitit, such as `slurm_partition=gpu`, `timeout_min=120` or `gpus_per_node=1`.
+        parameters: `key=value` for submitit, such as `slurm_partition=gpu`, `gpus_per_node=1` or `timeout_min=120`
+            (default: a day).
 
     Raises:
         InputError: submitit is not installed, or a parameter is none of its.
@@ -38,17 +45,16 @@ class Cluster:
         """Submit jobs, and yield each with its exit code once it has ended, as `processes.run_jobs` does.
 
         On Slurm they are one array, of which `at_a_time` run side by side, and go on when this process ends: the same
-        command waits for them again. What a requeued job has trained so far it continues from the last checkpoint.
+        command then waits for them again. What a requeued job has trained so far it continues from the last checkpoint.
+
+        Raises:
+            InputError: The jobs cannot be submitted.
         """
         executor = self._executor()
+        if self.kind == "slurm":
+            yield from self._run_array(executor, jobs, at_a_time, started, tick)
+            return
         waiting, running = list(jobs), {}
-        if self.kind == "slurm" and jobs:
-            executor.update_parameters(slurm_array_parallelism=at_a_time)
-            with executor.batch():
-                submitted = [executor.submit(_Work(job)) for job in jobs]
-            running, waiting = dict(zip(submitted, jobs, strict=True)), []
-            for job in jobs:
-                started(job)
         while waiting or running:
             while waiting and len(running) < at_a_time:
                 job = waiting.pop(0)
@@ -57,7 +63,51 @@ class Cluster:
             time.sleep(_TICK)
             tick()
             for ended in [one for one in running if one.done()]:
-                yield running.pop(ended), 0 if ended.exception() is None else FAILED
+                yield running.pop(ended), _code(ended)
+
+    def _run_array(
+        self,
+        executor: Any,
+        jobs: Sequence[Job],
+        at_a_time: int,
+        started: Callable[[Job], None],
+        tick: Callable[[], None],
+    ) -> Generator[tuple[Job, int]]:
+        running = self._submitted_before(jobs)
+        if missing := [job for job in jobs if job.name not in {one.name for one in running.values()}]:
+            executor.update_parameters(slurm_array_parallelism=at_a_time)
+            try:
+                with executor.batch():
+                    submitted = [executor.submit(_Work(job)) for job in missing]
+            except RuntimeError as error:
+                raise InputError(f"submitit: {' '.join(str(error).split())}") from error
+            running |= dict(zip(submitted, missing, strict=True))
+        for job in running.values():
+            started(job)
+        queue = _Queue()
+        while running:
+            time.sleep(_TICK)
+            tick()
+            gone = queue.without(one.job_id for one in running)
+            for one in list(running):
+                if one.paths.result_pickle.exists():
+                    yield running.pop(one), _code(one)
+                elif one.job_id in gone:
+                    yield running.pop(one), GONE
+
+    def _submitted_before(self, jobs: Sequence[Job]) -> dict[Any, Job]:
+        """Return those of the jobs that an earlier process has submitted and Slurm still has."""
+        from submitit import SlurmJob  # noqa: PLC0415
+
+        queued, named, found = _queued() or set(), {job.name: job for job in jobs}, {}
+        for file in self.folder.glob(f"*{_SUBMITTED}"):
+            number = file.name.removesuffix(_SUBMITTED)
+            if number in queued:
+                submitted = SlurmJob(self.folder, number)
+                name = submitted.submission().function.job.name
+                if name in named:
+                    found[submitted] = named.pop(name)
+        return found
 
     def _executor(self) -> Any:
         try:
@@ -72,10 +122,40 @@ class Cluster:
             parameters[key] = yaml.safe_load(value)
         try:
             executor = submitit.AutoExecutor(self.folder, cluster=self.kind)
-            executor.update_parameters(**{"name": "noisy-lightning", **parameters})
+            executor.update_parameters(**{**_DEFAULTS, **parameters})
         except (NameError, TypeError, ValueError, RuntimeError, AssertionError) as error:
             raise InputError(f"submitit: {str(error).splitlines()[0]}") from error
         return executor
+
+
+class _Queue:
+    """Slurm's queue, which tells of a job that has ended without a result.
+
+    submitit would ask Slurm's accounting instead, which not every cluster has, and wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._asked, self._absent = -math.inf, set[str]()
+
+    def without(self, numbers: Iterable[str]) -> set[str]:
+        """Return which jobs are in it no more, twice in a row, since their results may take a while to be seen."""
+        if time.monotonic() < self._asked + _ASK:
+            return set()
+        self._asked, queued = time.monotonic(), _queued()
+        absent = set() if queued is None else set(numbers) - queued
+        gone, self._absent = absent & self._absent, absent
+        return gone
+
+
+def _queued() -> set[str] | None:
+    """Return the numbers of this user's jobs, array tasks as 12_3; None if Slurm does not answer."""
+    command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={os.getuid()}"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    return set(answer.stdout.split()) if answer.returncode == 0 else None
+
+
+def _code(ended: Any) -> int:
+    return 0 if ended.exception() is None else FAILED
 
 
 @dataclass(frozen=True)
@@ -85,10 +165,13 @@ class _Work:
     job: Job
 
     def __call__(self) -> None:
-        """Do the job, as one process."""
-        for name in [name for name in os.environ if name.startswith("SLURM_")]:
-            del os.environ[name]  # Lightning would take the run for one of Slurm's many tasks
-        begin(self.job)
+        """Do the job in this process."""
+        try:
+            begin(self.job)
+        except SystemExit as end:
+            if end.code == FAILED:  # of which submitit would not tell
+                raise RuntimeError(f"{self.job.name} has failed") from end
+            raise
 
     def checkpoint(self) -> Any:
         """Ask submitit, which calls this when Slurm takes the machine away or time is up, to begin again."""

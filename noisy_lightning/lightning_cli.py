@@ -48,6 +48,7 @@ TRAINER_DEFAULTS = {
 }
 UNHELPFUL_WARNINGS = (
     r"Be aware that when using `ckpt_path`, callbacks used",  # an evaluation needs no training callbacks
+    r"The `srun` command is available on your system but is not used",  # an array job needs none
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
 )
 # Tells the processes that a run starts on this machine which folder theirs is.

@@ -96,6 +96,7 @@ def run_here(command: Sequence[str]) -> None:
 
 def begin(job: Job) -> None:
     """Do a job in this process, which ends with exit code 2 at an InputError."""
+    os.environ.pop("SLURM_NTASKS", None)  # by which Lightning would take the process for one of a Slurm job's many
     if job.log is not None:
         _write_to(job.log)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from noisy_lightning.cluster import Cluster
+from noisy_lightning.cluster import GONE, Cluster
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.grid import GridRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="its parameters, such as slurm_partition=gpu timeout_min=120 gpus_per_node=1",
+        help="its parameters, such as slurm_partition=gpu gpus_per_node=1 timeout_min=120 (default: a day)",
     )
     return parser
 
@@ -202,6 +202,8 @@ def _fate(code: int) -> str:
     if code < 0:
         reason = ", such as for want of memory" if -code == signal.SIGKILL else ""
         return f"ended by {signal.Signals(-code).name}{reason}"
+    if code == GONE:
+        return "ended by Slurm, such as for want of memory or time"
     return f"ended with exit code {code}"
 
 

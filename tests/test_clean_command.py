@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.data.selection import read_selection
@@ -48,7 +49,8 @@ def test_it_leaves_a_selection_a_page_and_a_result(
     assert "most suspicious labels are wrong" in printed
     rows = _rows(folder / "selection.csv")
     assert list(rows[0]) == [
-        *("index", "path", "y", "y_noisy", "select", "candidate", "score", "suggested_label", "eval_ratio")
+        *("index", "path", "y", "y_noisy", "select", "candidate", "score", "suggested_label", "eval_ratio"),
+        "oracle",
     ]
     result = json.loads((folder / "result.json").read_text())
     assert [int(row["index"]) for row in rows] == list(range(1437))
@@ -138,6 +140,18 @@ def test_the_whole_of_study_3_is_two_commands(run: Callable[..., int], tmp_path:
     assert (used >= (records.prediction[0] >= 0)).all()
     assert (records.prediction[0][used & (records.split == "train")] >= 0).all()
     assert not json.loads((tmp_path / "runs/after/0/result.json").read_text())["oracle"]
+
+
+def test_what_an_oracle_selected_marks_the_training_on_it(run: Callable[..., int], tmp_path: Path) -> None:
+    told = ("--selector", "INCV", "--selector.iterations", "1", "--selector.epochs", "1", "--selector.pattern", "pair")
+    assert run("clean", *SMALL, *told) == 0
+    moved = tmp_path / "moved.csv"
+    (tmp_path / "runs/default/0/selection.csv").rename(moved)
+    assert {row["oracle"] for row in _rows(moved)} == {"1"}
+    assert run("fit", *SMALL, "--data.selection", str(moved), "--run.experiment", "after") == 0
+    assert json.loads((tmp_path / "runs/after/0/result.json").read_text())["oracle"]
+    board = EventAccumulator(str(tmp_path / "runs/after/0"), size_guidance={"tensors": 0}).Reload()
+    assert "oracle/text_summary" in board.Tags()["tensors"]
 
 
 def test_an_interrupted_selection_goes_on_and_ends_the_same(run: Callable[..., int], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import Any, cast, final
 
 import lightning as L
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from noisy_lightning.callbacks.checkpoints import BestCheckpoint
 from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
@@ -40,6 +41,8 @@ class RunSummary(L.Callback):
         if trainer.is_global_zero:
             data = _data(trainer)
             write_manifest(self.run.path, data.noise_summary(), data.label_table())
+            if self._is_oracle(trainer, pl_module):
+                self._mark(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep time, so that a resumed run knows how long it took in all."""
@@ -61,13 +64,23 @@ class RunSummary(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Count on."""
         self._seconds, self._images = state_dict["seconds"], state_dict["images"]
-        self._peak_memory = state_dict["peak_memory"]
+        self._peak_memory = state_dict.get("peak_memory", 0)  # which older checkpoints lack
 
     def _served(self, trainer: L.Trainer) -> int:
         """Return how many images an epoch has, which Trainer options may cut short."""
         schedule = cast(BatchLoader, trainer.train_dataloader).batches.schedule
         batches = int(trainer.num_training_batches)
         return schedule.count if batches == len(schedule) else batches * schedule.batch_size
+
+    def _is_oracle(self, trainer: L.Trainer, pl_module: L.LightningModule) -> bool:
+        """Return whether training, method or selection know what only an experiment knows of the true labels."""
+        return self.oracle or cast(NoisyClassifier, pl_module).method.oracle or _data(trainer).selected_by_oracle
+
+    def _mark(self, trainer: L.Trainer) -> None:
+        """Say so where the curves are shown, too."""
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_text("oracle", "This run knew what only an experiment knows of the true labels.")
 
     def _result(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         noise = _data(trainer).noise_summary()
@@ -78,7 +91,7 @@ class RunSummary(L.Callback):
             "last_epoch": last,
             "best_epoch": _best(trainer),
             "validation": _data(trainer).validation,
-            "oracle": self.oracle or cast(NoisyClassifier, pl_module).method.oracle,
+            "oracle": self._is_oracle(trainer, pl_module),
             "noise": noise.headline(),
             "transition": _transition(trainer, pl_module),
             "dataset": noise.dataset,

@@ -101,6 +101,8 @@ class NoisyDataModule(L.LightningDataModule, ABC):
     """Whether all images are kept in memory; otherwise they are files that are decoded a batch at a time."""
     candidate_indices: Tensor | None = None
     estimated_noise_rate: float | None = None
+    selected_by_oracle: bool = False
+    """Whether the selection rests on what only an experiment knows of the true labels."""
     views: int = 1
     """How many times, each augmented anew, the training loader serves an image of a batch; the method says it."""
     default_mean: Sequence[float]
@@ -408,7 +410,7 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             raise InputError(f"{cause} leaves no sample to validate on; data.validation none asks for none")
         if chosen is not None:
             self.candidate_indices = (is_train & chosen.candidate).nonzero().squeeze(1)
-            self.estimated_noise_rate = chosen.noise_rate
+            self.estimated_noise_rate, self.selected_by_oracle = chosen.noise_rate, chosen.oracle
             is_train, cause = is_train & chosen.select, f"data.selection {self.selection}"
         if not is_train.any():
             raise InputError(f"{cause} leaves no sample to train on")

@@ -14,7 +14,7 @@ from noisy_lightning.errors import InputError
 
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 # Columns that need not be there.
-_GIVEN, _VALIDATE, _RATE = "y_noisy", "validate", "eval_ratio"
+_GIVEN, _VALIDATE, _RATE, _ORACLE = "y_noisy", "validate", "eval_ratio", "oracle"
 _REQUIRED = ("index", "select", "candidate")
 _WHOLE = re.compile(r"\s*([+-]?\d+)(\.0*)?\s*")  # spreadsheets and pandas may write 3 as 3.0
 _Row = Mapping[str, str | None]
@@ -31,15 +31,17 @@ class Selection(NamedTuple):
     """(N,) bool: validated on, and never selected; None: the file does not say."""
     noise_rate: float | None
     """The selector's estimate of the share of wrong labels among all, in [0, 1]; None: the file does not say."""
+    oracle: bool = False
+    """Whether the selector knew what only an experiment knows of the true labels."""
 
 
 def read_selection(path: Path, labels: Tensor) -> Selection:
     """Return what a selection file says.
 
     The file is comma-separated, and its first line names the columns: `index`, a position in the original training
-    set, `select` and `candidate`, each 0 or 1 (or false, true). Three more are read where they are there: `y_noisy`,
+    set, `select` and `candidate`, each 0 or 1 (or false, true). Four more are read where they are there: `y_noisy`,
     the given label, by which the file is known to belong to these labels; `validate`, 0 or 1; `eval_ratio`, the
-    estimated noise rate, of which the first line counts. Others are read over.
+    estimated noise rate, of which the first line counts; `oracle`, 0 or 1. Others are read over.
 
     Args:
         path: The file, such as `selection.csv` of `noisy-lightning clean`.
@@ -52,6 +54,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
     marks = torch.zeros(3, len(labels), dtype=torch.bool)
     given = torch.full_like(labels, -1)
     rate: float | None = None
+    oracle = False
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -71,6 +74,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
                     raise InputError(f"{where}: index {index} stands there twice")
                 if _RATE in names and not seen:
                     rate = _share(row, where)
+                oracle = oracle or (_ORACLE in names and _flag(row, _ORACLE, where))
                 seen.add(index)
                 for mark, name in zip(marks, flags, strict=False):
                     mark[index] = _flag(row, name, where)
@@ -82,7 +86,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
         raise InputError(f"data.selection: cannot read {path}: {error}") from error
     if _GIVEN in names:
         _check_labels(path, given, labels)
-    return Selection(marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate)
+    return Selection(marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate, oracle)
 
 
 def _check_labels(path: Path, found: Tensor, labels: Tensor) -> None:

@@ -37,7 +37,7 @@ from noisy_lightning.selectors.theory import (
 )
 
 # Study 3's names, and what it does not have.
-COLUMNS = ("index", "path", "y", "y_noisy", "select", "candidate", "score", "suggested_label", "eval_ratio")
+COLUMNS = ("index", "path", "y", "y_noisy", "select", "candidate", "score", "suggested_label", "eval_ratio", "oracle")
 TOP = 100  # suspects of which the wrong ones are counted
 _SHOWN = 12  # suspects in the picture
 
@@ -141,17 +141,19 @@ class Outcome:
         return theory_of(self.transition(), priors_of(self.true_labels, self.num_classes), confusion)
 
 
-def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None) -> None:
+def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None, oracle: bool = False) -> None:
     """Write the selection file, a row per sample in the order of the indices.
 
     Its columns are those of study 3, `y` (true label, empty where unknown), `y_noisy` (given label), `select`,
     `candidate` and `eval_ratio` (the estimated noise rate, the same in each row, empty where there is none), and beside
-    them `index`, `path` (empty where images are not files), `score` and `suggested_label` (empty where there is none).
+    them `index`, `path` (empty where images are not files), `score`, `suggested_label` (empty where there is none) and
+    `oracle`, the same in each row, which marks whatever is trained on the file.
 
     Args:
         path: The file.
         outcome: What to write.
         names: N paths of images below their folder; None: they are not files.
+        oracle: Whether the selector knew what only an experiment knows of the true labels.
     """
     judgement = outcome.judgement
     rate = "" if judgement.noise_rate is None else f"{judgement.noise_rate:.6g}"
@@ -165,6 +167,7 @@ def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None) -
         ["" if np.isnan(score) else f"{score:.6g}" for score in judgement.score.tolist()],
         ["" if label == UNKNOWN else label for label in judgement.suggested.tolist()],
         [rate] * len(outcome.labels),
+        [int(oracle)] * len(outcome.labels),
         strict=True,
     )
     with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8") as file:
