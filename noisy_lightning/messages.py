@@ -17,8 +17,11 @@ _NOISE = re.compile(
 )
 # How an error in the arguments of a class that is called later is wrapped.
 _IN_CALLABLE = re.compile(
-    r'^Type .* expects a function or a callable class: Parser key "([\w.]+)":;? (.*)\. Got value: Namespace\(.*\)$'
+    r'^Type .* expects a function or a callable class: Parser key "([\w.]+)":;? '
+    r"(.*?)(?:\. Got value: Namespace\(.*\))?$"
 )
+# What an argument of a class that has not been named meets.
+_ABSTRACT = re.compile(r"Expected an instantiatable class, but [\w.]+\.(\w+) is abstract")
 # How a class path that leads nowhere is wrapped.
 _NO_CALLABLE = re.compile(r"^Type .* expects a function or a callable class: (.*)\. Got value: ([\w.]+)$")
 
@@ -50,6 +53,7 @@ def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str
     if name := re.search(r"^Expected a dot import path string: (.*)", text, re.MULTILINE):
         return f"{where}no class is called '{name[1]}'{_close(name[1], class_names)}"
     reason = "; ".join(re.sub(r'^Parser key ".*?": ', "", line) for line in lines if not _NOISE.match(line))
+    reason = _ABSTRACT.sub(r"name the class, a \1, before its arguments", reason)
     if inner := _IN_CALLABLE.search(reason):
         return f"{key}.{inner[1]}: {inner[2]}"
     if nowhere := _NO_CALLABLE.search(reason):

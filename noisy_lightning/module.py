@@ -1,7 +1,8 @@
 """The LightningModule of all methods that train within one fit."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast, final
 
 import lightning as L
@@ -24,6 +25,15 @@ from noisy_lightning.methods.ranks import gather
 from noisy_lightning.methods.sample_memory import SampleMemory
 from noisy_lightning.metrics import TestMetrics, ValidationMetrics
 from noisy_lightning.types import Batch, Step
+
+
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Name the key of the configuration in an error of what is built, unless it names one itself."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error) if str(error).startswith("model.") else f"{key}: {error}") from error
 
 
 @final
@@ -85,7 +95,8 @@ class NoisyClassifier(L.LightningModule):
         networks: list[nn.Module] = []
 
         def make_backbone() -> nn.Module:
-            network = backbone(num_classes, in_channels)
+            with _naming("model.backbone"):
+                network = backbone(num_classes, in_channels)
             if channels_last:
                 network = network.to(memory_format=torch.channels_last)
             if compile:
@@ -94,7 +105,8 @@ class NoisyClassifier(L.LightningModule):
             return network
 
         self.loss = loss or CrossEntropy()
-        self.method = method(Problem(make_backbone, self.loss, num_classes, num_samples))
+        with _naming("model.method"):
+            self.method = method(Problem(make_backbone, self.loss, num_classes, num_samples))
         # All ranks write the same to what is remembered of samples: it need not be sent in every step.
         self._ddp_params_and_buffers_to_ignore = [
             f"{name}.values" for name, part in self.named_modules() if isinstance(part, SampleMemory)

@@ -41,18 +41,26 @@ from tests.conftest import SMALL
         ),
         (
             ["--model.method", "DynamicWeights", "--model.method.threshold", "0"],
-            "threshold must be in (0, 1], got 0.0",
+            "model.method: threshold must be in (0, 1], got 0.0",
         ),
         (
             ["--model.method", "DynamicWeights", "--model.method.mode", "as_told"],
             "model.method.mode: Expected a typing.Literal[",
+        ),
+        (
+            ["--model.method", "CoTeaching", "--model.method.forget_rate", "guess"],
+            "model.method.forget_rate: Expected a <class 'float'>; Expected a typing.Literal['estimate']",
+        ),
+        (
+            ["--model.loss", "ActivePassive", "--model.loss.active.q", "1"],
+            "model.loss.active: name the class, a Robust",
         ),
         (["--model.frozen_epochs", "-1"], "model.frozen_epochs must be at least 0, got -1"),
         (["--model.body_lr", "0"], "model.body_lr must be above 0, got 0.0"),
         (["--data.test_sets", "{mnist: MNIS}"], "no class is called 'MNIS'; did you mean MNIST?"),
         (
             ["--model.backbone", "Timm", "--model.backbone.name", "resnet81"],
-            "timm has no model 'resnet81'; similar:",
+            "model.backbone: timm has no model 'resnet81'; similar:",
         ),
         (
             ["--model.backbone", "Timm", "--model.backbone.checkpoint_path", "nowhere.safetensors"],
