@@ -54,7 +54,8 @@ class Cluster:
         if self.kind == "slurm":
             yield from self._run_array(executor, jobs, at_a_time, started, tick)
             return
-        waiting, running = list(jobs), {}
+        waiting = list(jobs)
+        running: dict[Any, Job] = {}
         while waiting or running:
             while waiting and len(running) < at_a_time:
                 job = waiting.pop(0)
@@ -74,6 +75,7 @@ class Cluster:
         tick: Callable[[], None],
     ) -> Generator[tuple[Job, int]]:
         running = self._submitted_before(jobs)
+        submitted: list[Any] = []
         if missing := [job for job in jobs if job.name not in {one.name for one in running.values()}]:
             executor.update_parameters(slurm_array_parallelism=at_a_time)
             try:
@@ -99,11 +101,12 @@ class Cluster:
         """Return those of the jobs that an earlier process has submitted and Slurm still has."""
         from submitit import SlurmJob  # noqa: PLC0415
 
-        queued, named, found = _queued() or set(), {job.name: job for job in jobs}, {}
+        queued, named = _queued() or set(), {job.name: job for job in jobs}
+        found: dict[Any, Job] = {}
         for file in self.folder.glob(f"*{_SUBMITTED}"):
             number = file.name.removesuffix(_SUBMITTED)
             if number in queued:
-                submitted = SlurmJob(self.folder, number)
+                submitted: Any = SlurmJob(self.folder, number)
                 name = submitted.submission().function.job.name
                 if name in named:
                     found[submitted] = named.pop(name)
