@@ -68,6 +68,17 @@ def run_clean(args: Sequence[str]) -> None:
         run.unlock()
 
 
+def resolve_clean(args: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration that options of `clean` amount to, as plain data; nothing is built.
+
+    Raises:
+        InputError: An option is unknown, or a value has the wrong type.
+    """
+    parser = _parser()
+    plain: dict[str, Any] = yaml.safe_load(parser.dump(parser.parse_args(list(args)), skip_none=False))
+    return plain
+
+
 def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: dict[str, Any], jobs: int) -> None:
     """Judge the labels and write everything into the folder of the run."""
     started = time.monotonic()

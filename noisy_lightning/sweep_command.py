@@ -6,12 +6,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from noisy_lightning.clean_command import SELECTION_FILE, resolve_clean, run_clean
 from noisy_lightning.cluster import GONE, Cluster
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.grid import GridRun, Sweep, chosen, read_sweep
@@ -19,7 +20,7 @@ from noisy_lightning.experiments.ledger import LEDGER_FILE
 from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.lightning_cli import FitParser
 from noisy_lightning.processes import INTERRUPTED, Job, run_here, run_jobs
-from noisy_lightning.runs import identity
+from noisy_lightning.runs import RunFolder, identity
 
 _EXECUTORS = ("processes", "local", "slurm")
 
@@ -32,6 +33,8 @@ class PlannedRun:
     name: str
     """Of its folder: readable, and with a hash of the configuration and our version, whose change makes another run."""
     config: dict[str, Any]
+    selection: str | None = None
+    """Name of the selection to train on, if not on all."""
 
     @property
     def epochs(self) -> int:
@@ -56,7 +59,7 @@ def run_sweep(args: Sequence[str]) -> int:
         raise InputError(f"jobs must be at least 1, got {options.jobs}")
     sweep = read_sweep(options.config)
     folder = SweepFolder(options.root / (options.name or options.config.stem))
-    runs = _plan(sweep, of_fit)
+    runs = _plan(sweep, folder, of_fit)
     wanted = [runs[number] for number in chosen([run.grid for run in runs], options.only, options.shard)]
     if options.dry_run:
         print(_listing(wanted, folder))
@@ -75,13 +78,17 @@ def run_sweep(args: Sequence[str]) -> int:
     return len(failed)
 
 
-def complete(path: Path, name: str, options: Sequence[str]) -> None:
+def complete(
+    path: Path, name: str, options: Sequence[str], clean: Sequence[str] = (), selection: str | None = None
+) -> None:
     """Train and test one run of a sweep, from wherever an earlier process came to; nothing if another one is at it.
 
     Args:
         path: Folder of the sweep.
         name: Of the run.
         options: Of `fit`.
+        clean: Options of `clean`, if there are labels to select first.
+        selection: Name of the selection.
     """
     folder = SweepFolder(path)
     with folder.held(name) as held:
@@ -90,6 +97,8 @@ def complete(path: Path, name: str, options: Sequence[str]) -> None:
             return
         run = folder.run(name)
         try:
+            if selection is not None:
+                _select(folder, selection, clean)
             if not run.finished:
                 place = ["--run.root", str(path.parent), "--run.experiment", path.name, "--run.version", name]
                 run_here(["fit", *options, *place])
@@ -99,6 +108,14 @@ def complete(path: Path, name: str, options: Sequence[str]) -> None:
             folder.error(name).write_text(f"{' '.join(str(error).split()) or type(error).__name__}\n")
             raise
         folder.error(name).unlink(missing_ok=True)
+
+
+def _select(folder: SweepFolder, name: str, options: Sequence[str]) -> None:
+    """Select labels, once for all runs that are trained on them."""
+    with folder.held(name, wait=True):
+        if not RunFolder(folder.selections / name).finished:
+            place = ["--run.root", str(folder.path), "--run.experiment", folder.selections.name, "--run.version", name]
+            run_clean([*options, *place])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,7 +162,7 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"sweep: {message}")
 
 
-def _plan(sweep: Sweep, of_fit: Sequence[str]) -> list[PlannedRun]:
+def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[PlannedRun]:
     """Resolve the configuration of every run.
 
     Raises:
@@ -154,14 +171,19 @@ def _plan(sweep: Sweep, of_fit: Sequence[str]) -> list[PlannedRun]:
     parser = FitParser()
     planned: dict[str, PlannedRun] = {}
     for grid in sweep.runs(of_fit):
+        selection: str | None = None
         try:
+            if grid.clean:
+                selection = f"{grid.slug}-{identity(resolve_clean(grid.clean))[:8]}"
+                chosen_by = ["--data.selection", str(folder.selections / selection / SELECTION_FILE)]
+                grid = replace(grid, options=[*grid.options, *chosen_by])  # noqa: PLW2901
             config = parser.resolve(grid.options)
         except InputError as error:
             raise InputError(f"{grid.title}: {error}") from error
         known = identity(config)
         if known in planned:
             raise InputError(f"axes: {grid.title} has the same configuration as {planned[known].grid.title}")
-        planned[known] = PlannedRun(grid, f"{grid.slug}-{known[:8]}", config)
+        planned[known] = PlannedRun(grid, f"{grid.slug}-{known[:8]}", config, selection)
     return list(planned.values())
 
 
@@ -169,7 +191,12 @@ def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: argpars
     """Do what is not done; return what failed."""
     waiting = {run.name: run for run in wanted if not folder.done(run.name)}
     jobs = [
-        Job(run.name, complete, (folder.path, run.name, run.grid.options), folder.log(run.name))
+        Job(
+            run.name,
+            complete,
+            (folder.path, run.name, run.grid.options, run.grid.clean, run.selection),
+            folder.log(run.name),
+        )
         for run in waiting.values()
     ]
     failed: list[PlannedRun] = []

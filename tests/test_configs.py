@@ -1,5 +1,6 @@
 """Every configuration trains and is tested, on fabricated images of the right shape."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,9 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from noisy_lightning.experiments.grid import read_sweep
+from noisy_lightning.experiments.published import published
 from tests.fabricated import QUICK, fabricate, quickly
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
+FOLDER = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(FOLDER.glob("*.yaml"))
+SWEEPS = sorted(FOLDER.glob("sweeps/*.yaml"))
 SELECTORS = [config for config in CONFIGS if "\nselector:" in config.read_text()]
 TRAININGS = [config for config in CONFIGS if config not in SELECTORS]
 EXPERIMENTS = [config for config in CONFIGS if re.match(r"study\d_|ma2020", config.stem)]
@@ -54,6 +59,31 @@ def test_a_configuration_explains_itself(config: Path) -> None:
     assert isinstance(content["seed_everything"], int)
     assert isinstance(content["data"]["init_args"]["seed"], int)
     assert not str(content["data"]["init_args"].get("root", "data")).startswith("/")
+
+
+@pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)
+def test_a_sweep_explains_itself_and_names_what_there_is(
+    config: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"noisy-lightning sweep --config configs/sweeps/{config.name}" in config.read_text()
+    assert run("sweep", "--config", str(config), "--dry-run") == 0
+    count = math.prod(map(len, read_sweep(config).axes.values()))
+    assert f"{count} runs of" in capsys.readouterr().out
+    sources = {one.source for one in published()}
+    assert set(read_sweep(config).published) <= sources
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)
+def test_the_last_value_of_each_axis_of_a_sweep_trains(
+    config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fabricate(monkeypatch)
+    for name, points in read_sweep(config).axes.items():
+        others = [f"{axis}={values[0].label}" for axis, values in read_sweep(config).axes.items() if axis != name]
+        only = ("--only", f"{name}={points[-1].label}", *others)
+        untrained = ("--model.backbone.pretrained", "false") if "EfficientNet" in points[-1].label else ()
+        assert run("sweep", "--config", str(config), *only, *QUICK, *untrained) == 0, capsys.readouterr().out
 
 
 def _flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -24,7 +24,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"lightning_cli"}),
     frozenset({"data_parser", "processes"}),
     frozenset({"cluster", "fold_runs"}),
-    frozenset({"clean_command", "doctor_command", "noise_command", "report_command", "sweep_command"}),
+    frozenset({"clean_command", "doctor_command", "noise_command", "report_command"}),
+    frozenset({"sweep_command"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -18,6 +18,7 @@ from noisy_lightning import processes
 from noisy_lightning.experiments.ledger import read_ledger
 from noisy_lightning.experiments.sweep_folder import SweepFolder
 from noisy_lightning.files import replacing
+from noisy_lightning.records import load
 from tests.conftest import SMALL
 from tests.processes import ROOT, noisy_lightning
 
@@ -304,3 +305,23 @@ def test_fit_alone_and_a_sweep_of_it_train_the_same(run: Callable[..., int], tmp
     swept = json.loads(Path(row["run"], "result.json").read_text())
     for name, value in alone["last_epoch"].items():
         assert swept["last_epoch"][name] == value
+
+
+def test_labels_are_selected_before_the_training_on_them(run: Callable[..., int], tmp_path: Path) -> None:
+    _write(tmp_path)
+    selector = "selector: {class_path: NoisyCrossValidation, init_args: {epochs: 1}}\n"
+    (tmp_path / "clean.yaml").write_text(BASE + selector)
+    grid = "config: base.yaml\naxes: {method: {all: {}, selected: {clean: clean.yaml}}}\nseeds: [1, 2]\n"
+    (tmp_path / "grid.yaml").write_text(grid)
+    quick = ("--trainer.max_epochs", "1", "--data.noise.rate", "0.3")
+    assert run("sweep", "--config", "grid.yaml", *quick) == 0
+    rows = read_ledger(Path("runs/grid/ledger.csv"))
+    assert [row["axis_method"] for row in rows] == ["all", "all", "selected", "selected"]
+    assert rows[0]["noise_hash"] == rows[2]["noise_hash"] != rows[1]["noise_hash"] == rows[3]["noise_hash"]
+    selections = sorted(Path("runs/grid/selections").iterdir())
+    assert len(selections) == 2
+    for row, selection in zip(rows[2:], selections, strict=True):
+        trained = (load(row["run"]).prediction[0] >= 0).sum()
+        selected = json.loads((selection / "result.json").read_text())["selected"]
+        assert 0 < trained <= selected < 1437
+    assert run("report", "runs/grid", "--only-print") == 0

@@ -15,7 +15,8 @@ from noisy_lightning.errors import InputError
 
 SEED = "seed"
 _KEYS = ("config", "axes", "seeds", "published")
-_OF_A_VALUE = ("config", "published")
+_OF_A_VALUE = ("config", "clean", "published")
+_OF_LABELS = ("--data", "--seed_everything")  # begin the options that a selection of labels shares with the training
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Point:
     """Values by dotted key, in the order in which the command line would have them."""
     config: Path | None = None
     """A configuration file that takes the place of the sweep's."""
+    clean: Path | None = None
+    """A configuration file of `noisy-lightning clean`, on whose selection is trained."""
     published: str | None = None
     """What a publication calls it, if not `label`."""
 
@@ -39,6 +42,8 @@ class GridRun:
     """By axis, what a table calls the value; for seeds, the axis `seed`."""
     options: Sequence[str]
     """Command line of `fit`, without the run's place."""
+    clean: Sequence[str] = ()
+    """Command line of `clean`, without its place, whose selection to train on; empty: on all."""
     published: Mapping[str, str] = field(default_factory=dict)
     """By axis, what a publication calls the value, where that is another name."""
 
@@ -78,18 +83,18 @@ class Sweep:
         ]
 
     def _run(self, points: Mapping[str, Point], options: Sequence[str]) -> GridRun:
-        configs = {axis: point.config for axis, point in points.items() if point.config is not None}
-        if len(configs) > 1:
-            raise InputError(f"axes: only one of {', '.join(configs)} may have a configuration file of its own")
-        config = next(iter(configs.values()), self.config)
-        # Every row of a ledger has the test accuracy of each epoch behind it.
-        line = ["--config", str(config), "--test_every_epoch", "true"]
+        config = _only({axis: point.config for axis, point in points.items()}) or self.config
+        clean = _only({axis: point.clean for axis, point in points.items()})
+        line: list[str] = []
         for point in points.values():
             for key, value in point.settings.items():
                 line += [f"--{key}", _as_argument(value)]
+        line += options
         return GridRun(
             labels={axis: point.label for axis, point in points.items()},
-            options=[*line, *options],
+            # Every row of a ledger has the test accuracy of each epoch behind it.
+            options=["--config", str(config), "--test_every_epoch", "true", *line],
+            clean=[] if clean is None else ["--config", str(clean), *_of_labels(line)],
             published={axis: point.published for axis, point in points.items() if point.published is not None},
         )
 
@@ -102,7 +107,8 @@ def read_sweep(path: Path) -> Sweep:
     - `config`: a configuration file of fit;
     - `axes`: each a dotted key of the configuration with a list of values, or a name of your own with a mapping: a
       label for each value, and the keys that it sets together. Among these may be `config`, a configuration file in
-      place of the sweep's, and `published`, what publications call the value;
+      place of the sweep's, `clean`, a configuration file of `noisy-lightning clean` on whose selection is trained (with
+      the keys of data and the seeds of the run), and `published`, what publications call the value;
     - `seeds`, if wanted: a list of numbers, each of which seeds training, noise and split alike;
     - `published`, if wanted: sources in `published.csv` to compare with.
 
@@ -183,13 +189,33 @@ def _point(axis: str, label: str, settings: Any, folder: Path) -> Point:
     settings = {} if settings is None else settings
     if not isinstance(settings, dict):
         raise InputError(f"axes: {axis}, {label} needs a mapping of keys to values, got {settings!r}")
-    config = settings.get("config")
-    return Point(
-        label,
-        {str(key): value for key, value in settings.items() if key not in _OF_A_VALUE},
-        None if config is None else _file(config, folder),
-        settings.get("published"),
-    )
+    config, clean = (None if settings.get(key) is None else _file(settings[key], folder) for key in ("config", "clean"))
+    own = {str(key): value for key, value in settings.items() if key not in _OF_A_VALUE}
+    return Point(label, own, config, clean, settings.get("published"))
+
+
+def _only(files: Mapping[str, Path | None]) -> Path | None:
+    """Return the file that one of the axes brings.
+
+    Raises:
+        InputError: Several do.
+    """
+    found = {axis: path for axis, path in files.items() if path is not None}
+    if len(found) > 1:
+        raise InputError(f"axes: only one of {', '.join(found)} may have a configuration file of its own")
+    return next(iter(found.values()), None)
+
+
+def _of_labels(line: Sequence[str]) -> list[str]:
+    """Return the options with their values that say which labels there are."""
+    shared: list[str] = []
+    taken = False
+    for word in line:
+        if word.startswith("--"):
+            taken = word.startswith(_OF_LABELS)
+        if taken:
+            shared.append(word)
+    return shared
 
 
 def _file(name: Any, folder: Path) -> Path:

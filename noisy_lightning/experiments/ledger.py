@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,9 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
         **{f"version_{name}": made_with.get(name) for name in ("noisy_lightning", "torch", "lightning", "python")},
         "git_commit": result.get("git_commit"),
     }
+    # Of a method's other networks, and of further test sets.
+    others = {name[len("test_") : -len("/acc")] for name in at_last if re.fullmatch(r"test_\w+/acc", name)}
+    row |= {f"acc_last_{name}": at_last[f"test_{name}/acc"] for name in sorted(others)}
     classes = {name.rpartition("/")[2]: value for name, value in at_last.items() if name.startswith("test/acc_class/")}
     return row | {f"acc_class_{number}": value for number, value in classes.items()}
 

@@ -139,6 +139,8 @@ def gather(paths: Sequence[Path], across: str | None = None) -> Report:
             folder = SweepFolder(path)
             _add(report, folder.rows())
             report.missing += folder.missing()
+            if folder.selections.is_dir():
+                _add_runs(report, folder.selections)
         else:
             _add_runs(report, path)
     if not report.rows and not report.selections:

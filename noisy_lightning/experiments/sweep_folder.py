@@ -15,6 +15,7 @@ from noisy_lightning.runs import RunFolder
 
 MANIFEST_FILE = "sweep.json"
 _PARTS = ("logs", "errors", ".locks")
+_SELECTIONS = "selections"
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,22 @@ class SweepFolder:
         """Return the file with the error that a run ended in, if it did."""
         return self.path / "errors" / f"{name}.txt"
 
+    @property
+    def selections(self) -> Path:
+        """Folder of the selections that runs are trained on."""
+        return self.path / _SELECTIONS
+
     @contextmanager
-    def held(self, name: str) -> Iterator[bool]:
-        """Claim a run for as long as the block, or the process, lasts; yields whether it was free."""
+    def held(self, name: str, wait: bool = False) -> Iterator[bool]:
+        """Claim a run for as long as the block, or the process, lasts; yields whether it was free.
+
+        Args:
+            name: Of the run, or of a selection.
+            wait: Whether to wait until it is.
+        """
         with (self.path / ".locks" / name).open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 yield False
             else:

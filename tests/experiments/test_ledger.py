@@ -71,6 +71,7 @@ def test_a_row_says_what_a_run_was_and_reached(tmp_path: Path) -> None:
     assert row["noise"] == "Symmetric(rate=0.4)"
     assert row["optimizer"] == "SGD(lr=0.1, momentum=0.9)"
     assert row["acc_class_0"] == 0.55
+    assert row["acc_last_raw"] == 0.6
     assert (row["auroc"], row["memorised"]) == (0.9, 0.1)
 
 
