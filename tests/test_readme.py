@@ -40,11 +40,17 @@ def test_the_commands_run_in_order(
                 run(*command)
             assert stop.value.code == 0
         else:
-            options = quickly(Path(command[2])) if command[0] == "clean" else QUICK if command[0] == "fit" else ()
+            options = quickly(Path(command[2])) if command[0] == "clean" else ()
+            options = QUICK if command[0] in ("fit", "sweep") else options
             assert run(*command, *options) == 0, (command, capsys.readouterr().err)
     for block in _blocks("python"):
         if "load(" in block:
             exec(block, {})
+
+
+def test_the_sweep_that_is_shown_is_the_file() -> None:
+    (shown,) = _blocks("yaml")
+    assert (ROOT / "configs/sweeps/digits.yaml").read_text().endswith(f"\n{shown}")
 
 
 def test_all_other_commands_are_known() -> None:
