@@ -8,7 +8,7 @@ WORKERS ?= 2
 SELECTION := runs/incv_sym50/study3/selection.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all study3 bench format clean
+.PHONY: help install demo test test-all study3 bench results format clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ $(SELECTION): | $(READY)
 
 bench: $(READY) ## Measure speed against a bare loop and the usual pipeline
 	$(BIN)/python -m tests.benchmark
+
+results: $(READY) ## Write README's tables of results anew from the ledgers in notebooks/results
+	$(BIN)/python -m tests.readme_tables
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fabricated import QUICK, fabricate, quickly
+from tests.readme_tables import filled
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -46,6 +47,11 @@ def test_the_commands_run_in_order(
     for block in _blocks("python"):
         if "load(" in block:
             exec(block, {})
+
+
+def test_the_tables_are_those_of_the_ledgers() -> None:
+    assert TEXT.count("<!-- table of ") == TEXT.count("<!-- end of table -->") > 0
+    assert filled(TEXT) == TEXT, "make results writes them anew"
 
 
 def test_the_sweep_that_is_shown_is_the_file() -> None:

@@ -41,7 +41,7 @@ details { border-top: 1px solid #ccc; padding: 0.5rem 0; } summary { cursor: poi
 
 def tables_as_markdown(report: Report) -> str:
     """Return all tables of a report, what is published beside ours, and the selections."""
-    parts = [as_markdown(table) for table in report.tables]
+    parts = [as_markdown(table, report.comparisons) for table in report.tables]
     if report.comparisons:
         parts += ["Beside published numbers:", comparison_as_markdown(report.comparisons)]
     if report.selections:
@@ -157,7 +157,8 @@ def _lines(lines: Sequence[Sequence[str]], texts: Sequence[int], long: Sequence[
 def _image(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
-    return f'<img src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}" alt="">\n'
+    picture = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img src="data:image/png;base64,{picture}" alt="{html.escape(figure.get_suptitle())}">\n'
 
 
 def _save(folder: Path, prefix: str, figures: Mapping[str, Figure]) -> list[Path]:

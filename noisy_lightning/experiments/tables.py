@@ -149,13 +149,27 @@ def comparisons_of(rows: Sequence[Row], across: str | None = None) -> list[Compa
     return list(found.values())
 
 
-def as_markdown(table: Table) -> str:
-    """Return a table with its caption."""
-    lines = [f"{table.caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
+def published_in(table: Table, comparisons: Sequence[Comparison]) -> dict[tuple[str, str], list[Published]]:
+    """Return, by row and column of a table, the published numbers that its kind of accuracy can be compared with."""
+    found: dict[tuple[str, str], list[Published]] = {}
+    for one in comparisons:
+        if one.published.comparable and MEASURES[one.published.epoch_rule] == table.measure:
+            found.setdefault((one.row, one.column), []).append(one.published)
+    return found
+
+
+def as_markdown(table: Table, comparisons: Sequence[Comparison] = ()) -> str:
+    """Return a table with its caption, published numbers of the same epoch rule in brackets."""
+    theirs = published_in(table, comparisons)
+    sources = ", ".join(dict.fromkeys(one.source for cell in theirs.values() for one in cell))
+    caption = table.caption + (f"; in brackets: {sources}" if sources else "")
+    lines = [f"{caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
     lines.append(f"| --- |{' ---: |' * len(table.columns)}")
     for name, cells in table.rows.items():
         texts = [_marked(cells.get(column), "**{}**", "–") for column in table.columns]
-        lines.append(f"| {name} | {' | '.join(texts)} |")
+        beside = ["; ".join(f"{one.value:.2f}" for one in theirs.get((name, column), ())) for column in table.columns]
+        shown = [f"{ours} ({other})" if other else ours for ours, other in zip(texts, beside, strict=True)]
+        lines.append(f"| {name} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 

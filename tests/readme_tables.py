@@ -1,0 +1,26 @@
+"""Writes README's tables of results anew from the ledgers in notebooks/results: make results."""
+
+import re
+from pathlib import Path
+
+from noisy_lightning.experiments.report import gather
+from noisy_lightning.experiments.tables import as_markdown
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+# The accuracy of the last epoch, which every run has.
+_BLOCK = re.compile(r"(<!-- table of (\S+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """Return a text with each table between its marks as its ledger has it."""
+    return _BLOCK.sub(lambda block: block[1] + _table(ROOT / block[2]) + block[3], text)
+
+
+def _table(ledger: Path) -> str:
+    report = gather([ledger])
+    return as_markdown(report.tables[0], report.comparisons)
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text()))
