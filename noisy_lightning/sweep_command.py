@@ -301,7 +301,7 @@ class _Progress:
 def _listing(runs: Sequence[PlannedRun], folder: SweepFolder) -> str:
     """Return what a sweep would do, and what that may cost by the runs of this folder that are done."""
     costs = _costs(runs, folder)
-    width = max(len(run.name) for run in runs)
+    width = max((len(run.name) for run in runs), default=0)
     lines = [f"{'run':<{width}}  state     epochs  estimated"]
     seconds = 0.0
     for run in runs:

@@ -96,7 +96,9 @@ def test_a_grid_is_run_once_and_told_in_a_ledger(
     assert capsys.readouterr().out.count(" done ") == 4
 
 
-def test_a_part_of_a_grid_is_run_where_asked(run: Callable[..., int], tmp_path: Path) -> None:
+def test_a_part_of_a_grid_is_run_where_asked(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _write(tmp_path)
     quick = ("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2")
     only = ("--only", "model.loss=Mean*", "--shard", "2/2")
@@ -104,6 +106,9 @@ def test_a_part_of_a_grid_is_run_where_asked(run: Callable[..., int], tmp_path: 
     (row,) = read_ledger(Path("runs/part/ledger.csv"))
     assert (row["axis_model.loss"], row["axis_seed"], row["epochs"]) == ("MeanAbsoluteError", "2", 1)
     assert len(SweepFolder(Path("runs/part")).missing()) == 3
+    # a job array may have more tasks than there are runs
+    assert run("sweep", "--config", "grid.yaml", "--shard", "5/8", "--dry-run") == 0
+    assert "0 runs of 0 epochs" in capsys.readouterr().out
 
 
 def test_a_run_that_fails_is_recorded_and_the_others_go_on(

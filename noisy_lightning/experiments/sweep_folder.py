@@ -68,7 +68,7 @@ class SweepFolder:
         """Claim a run for as long as the block, or the process, lasts; yields whether it was free.
 
         Args:
-            name: Of the run, or of a selection.
+            name: Of the run, of a selection or of a file.
             wait: Whether to wait until it is.
         """
         with (self.path / ".locks" / name).open("w") as file:
@@ -102,7 +102,7 @@ class SweepFolder:
     def write_manifest(self, entries: Sequence[Entry], published: Sequence[str]) -> None:
         """Write down which runs there are, in their order, and the sources to compare with."""
         content = {"published": list(published), "runs": [vars(entry) for entry in entries]}
-        with replacing(self.path / MANIFEST_FILE) as staged:
+        with self.held(MANIFEST_FILE, wait=True), replacing(self.path / MANIFEST_FILE) as staged:
             staged.write_text(json.dumps(content, indent=1) + "\n")
 
     def rows(self) -> list[Row]:
@@ -122,9 +122,10 @@ class SweepFolder:
         return rows
 
     def write_ledger(self) -> None:
-        """Write the ledger, if there is anything to write."""
-        if rows := self.rows():
-            write_ledger(self.path / LEDGER_FILE, rows)
+        """Write the ledger, if there is anything to write; of several processes the last has the rows of all."""
+        with self.held(LEDGER_FILE, wait=True):
+            if rows := self.rows():
+                write_ledger(self.path / LEDGER_FILE, rows)
 
     def missing(self) -> list[str]:
         """Return the names of runs that are neither done nor failed."""
@@ -135,14 +136,12 @@ class SweepFolder:
         if name not in self._rows:
             if self.done(name):
                 self._rows[name] = {"status": "done", **row_of(self.run(name).path), "error": None}
-            elif self.error(name).exists():
-                return {
-                    "status": "failed",
-                    "run": str(self.run(name).path),
-                    "error": self.error(name).read_text().strip(),
-                }
             else:
-                return None
+                try:
+                    error = self.error(name).read_text().strip()
+                except FileNotFoundError:
+                    return None
+                return {"status": "failed", "run": str(self.run(name).path), "error": error}
         return self._rows[name]
 
     def _manifest(self) -> dict[str, Any]:

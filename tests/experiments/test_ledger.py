@@ -1,4 +1,5 @@
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import pytest
 import yaml
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.experiments.ledger import described, read_ledger, row_of, write_ledger
+from noisy_lightning.experiments.ledger import Row, described, read_ledger, row_of, write_ledger
 from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 
 CONFIG: dict[str, Any] = {
@@ -167,3 +168,31 @@ def test_a_sweep_has_rows_in_its_order_and_with_its_labels(tmp_path: Path) -> No
     (tmp_path / "sweep.json").write_text("{")
     with pytest.raises(InputError, match=r"cannot read .*sweep\.json"):
         folder.rows()
+
+
+def test_of_two_processes_that_write_a_ledger_the_last_has_the_rows_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, late = SweepFolder(tmp_path), SweepFolder(tmp_path)
+    early.make()
+    early.write_manifest([Entry(name, {}, {}) for name in "ab"], [])
+    make_run(early.run("a").path)
+    has_read, go_on = threading.Event(), threading.Event()
+
+    def slowly() -> list[Row]:
+        rows = late.rows()
+        has_read.set()
+        assert go_on.wait(60)
+        return rows
+
+    monkeypatch.setattr(early, "rows", slowly)
+    threads = [threading.Thread(target=folder.write_ledger) for folder in (early, late)]
+    threads[0].start()
+    assert has_read.wait(60)
+    make_run(early.run("b").path)
+    threads[1].start()
+    threads[1].join(timeout=0.2)  # it waits; without a lock it would be over
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert len(read_ledger(tmp_path / "ledger.csv")) == 2
