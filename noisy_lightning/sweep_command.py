@@ -253,6 +253,7 @@ class _Progress:
             before = self._epochs + sum(folder.epochs_done(run.name) for run in runs if run not in done)
             layout = "{desc} |{bar:10}| {elapsed} gone, {remaining} left"
             self._bar = tqdm(total=max(1, total), initial=before, mininterval=0, bar_format=layout)
+            self.refresh()
         elif done:
             print(f"{len(done)} of {len(runs)} runs are done", flush=True)
 
@@ -267,9 +268,11 @@ class _Progress:
         """Look at what the runs at work have come to."""
         if self._bar is None:
             return
-        epochs = {run: self._folder.epochs_done(run.name) for run in self._working}
-        self._bar.n = self._epochs + sum(epochs.values())
-        at_work = "; ".join(f"{run.grid.title}: epoch {done}/{run.epochs}" for run, done in epochs.items())
+        epochs = [self._folder.epochs_done(run.name) for run in self._working]
+        self._bar.n = self._epochs + sum(epochs)
+        at_work = "; ".join(
+            f"{run.grid.title}: epoch {done}/{run.epochs}" for run, done in zip(self._working, epochs, strict=True)
+        )
         self._bar.set_description_str(f"{self._done}/{len(self._runs)} runs  {at_work}")
 
     def end(self, run: PlannedRun) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -94,6 +95,21 @@ def test_a_grid_is_run_once_and_told_in_a_ledger(
     assert "4 of 4 runs are done" in capsys.readouterr().out
     assert run("sweep", "--config", "grid.yaml", "--dry-run", "--trainer.limit_train_batches", "3") == 0
     assert capsys.readouterr().out.count(" done ") == 4
+
+
+def test_a_terminal_shows_runs_epochs_and_time_left(
+    run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(tmp_path)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    only = ("--only", "model.loss=Cross*", "--trainer.limit_train_batches", "2")
+    assert run("sweep", "--config", "grid.yaml", *only) == 0
+    shown = capsys.readouterr().err
+    assert "0/2 runs  CrossEntropy, seed 1: epoch 0/2" in shown
+    assert "1/2 runs  CrossEntropy, seed 2: epoch 0/2" in shown
+    assert re.search(r"2/2 runs +\|█+\| \d\d:\d\d gone, 00:00 left", shown)
+    assert run("sweep", "--config", "grid.yaml", *only) == 0
+    assert "2/2 runs" in capsys.readouterr().err
 
 
 def test_a_part_of_a_grid_is_run_where_asked(
