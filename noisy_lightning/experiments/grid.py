@@ -60,6 +60,23 @@ class GridRun:
 
 
 @dataclass(frozen=True)
+class PlannedRun:
+    """A run of a sweep, with its configuration resolved."""
+
+    grid: GridRun
+    name: str
+    """Of its folder: readable, and with a hash of the configuration and our version, whose change makes another run."""
+    config: dict[str, Any]
+    selection: str | None = None
+    """Name of the selection to train on, if not on all."""
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that it takes."""
+        return int(self.config["trainer"]["max_epochs"] or 0)
+
+
+@dataclass(frozen=True)
 class Sweep:
     """What a sweep file says."""
 
