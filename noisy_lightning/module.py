@@ -1,5 +1,6 @@
 """The LightningModule of all methods that train within one fit."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -141,6 +142,9 @@ class NoisyClassifier(L.LightningModule):
         image = batch.image if self.channels_last else batch.image.contiguous()
         self.last_step = self.method.step(image, batch.label, batch.index)
         return self.last_step.loss
+
+    # Lightning looks for batch_idx among the parameters in every step: a tenth of the work where they lie ready.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Add the gradient of the L1 penalty."""

@@ -70,6 +70,8 @@ class LastCheckpoint(Checkpoint):
     def __init__(self, folder: Path, every_n_steps: int = 0) -> None:
         self.path = folder / "last.ckpt"
         self.every_n_steps = every_n_steps
+        if not every_n_steps:
+            self.on_train_batch_end = None  # type: ignore[method-assign,assignment]  # spares each step the call
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

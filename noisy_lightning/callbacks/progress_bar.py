@@ -46,6 +46,8 @@ class RunProgress(ProgressBar):
             done = trainer.num_training_batches * trainer.current_epoch
             layout = "{desc}  {percentage:3.0f} % |{bar:10}| {remaining} left"
             self._bar = tqdm(total=max(total, 1), initial=done, mininterval=0, bar_format=layout)
+        else:
+            self.on_train_batch_end = None  # type: ignore[method-assign,assignment]  # spares each step the call
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
