@@ -1,6 +1,7 @@
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -643,3 +644,19 @@ def test_the_last_step_is_no_part_of_the_state() -> None:
     model.last_step = step
     assert model.last_step is step
     assert set(model.state_dict()) == names
+
+
+@pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.AdamW])
+def test_the_optimizer_is_fused_unless_it_was_told_otherwise(
+    make: Callable[..., torch.optim.Optimizer], tmp_path: Path
+) -> None:
+    trained = {}
+    for name, options in {"by itself": {}, "told": {"foreach": False}}.items():
+        model = _model(optimizer=partial(make, lr=0.01, weight_decay=1e-3, **options))
+        trainer = _trainer(tmp_path / name, gradient_clip_val=1.0)
+        trainer.fit(model, _data())
+        (group,) = trainer.optimizers[0].param_groups
+        assert bool(group["fused"]) == (name == "by itself")
+        trained[name] = torch.cat([weight.detach().flatten() for weight in model.parameters()])
+    torch.testing.assert_close(trained["by itself"], trained["told"], rtol=1e-4, atol=1e-5)
+    assert not trained["told"].equal(torch.cat([weight.flatten() for weight in _model().parameters()]))
