@@ -260,11 +260,17 @@ def _sweeping(folder: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def _in_training(sweep: Path) -> bool:
+    """Return whether a run has begun and not ended."""
+    checkpoints = sweep.glob("*/checkpoints/last.ckpt")
+    return any(not (path.parents[1] / "result.json").exists() for path in checkpoints)
+
+
 @pytest.mark.slow
 def test_a_sweep_killed_three_times_ends_with_the_same_ledger(tmp_path: Path) -> None:
     grid = "config: base.yaml\naxes:\n  model.loss: [CrossEntropy, MeanAbsoluteError, SymmetricCrossEntropy]\n"
     grid += "  data.noise.rate: [0.2, 0.5]\nseeds: [1, 2]\n"
-    base = BASE.replace("max_epochs: 2", "max_epochs: 12")
+    base = BASE.replace("max_epochs: 2", "max_epochs: 40")
     folders = [tmp_path / "quiet", tmp_path / "killed"]
     for folder in folders:
         folder.mkdir()
@@ -272,13 +278,13 @@ def test_a_sweep_killed_three_times_ends_with_the_same_ledger(tmp_path: Path) ->
         (folder / "base.yaml").write_text(base)
     assert _sweeping(folders[0]).wait(timeout=280) == 0
     random = np.random.default_rng(os.getpid())
-    ended: list[int | None] = []
     for _ in range(3):
         with _sweeping(folders[1]) as process:
-            time.sleep(8 + 6 * random.random())
-            ended.append(process.poll())
+            while not _in_training(folders[1] / "runs/grid"):
+                assert process.poll() is None, "it was over before it was killed"
+                time.sleep(0.05)
+            time.sleep(2 * random.random())
             process.send_signal(signal.SIGKILL)
-    assert ended == [None, None, None], "it was over before it was killed"
     assert _sweeping(folders[1]).wait(timeout=280) == 0
     expected, got = (_outcomes(folder / "runs/grid/ledger.csv") for folder in folders)
     assert len(expected) == 12
