@@ -52,7 +52,12 @@ def _parser() -> argparse.ArgumentParser:
         "runs", type=Path, nargs="+", help="folder of a sweep, of a run or of several runs, or a ledger in CSV"
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: report/ in the first of RUNS, or here)")
-    parser.add_argument("--across", metavar="AXIS", help="axis whose values are columns (default: the last)")
+    parser.add_argument(
+        "--across",
+        metavar="AXIS",
+        help="axis whose values are columns: of the grid, or epoch, the one that accuracy is of (default: the last of "
+        "several, or else epoch)",
+    )
     parser.add_argument("--no-figures", action="store_true", help="write tables only")
     parser.add_argument("--parquet", action="store_true", help="write the ledger as Parquet, too (needs pyarrow)")
     parser.add_argument("--only-print", action="store_true", help="print the tables as Markdown, and write nothing")

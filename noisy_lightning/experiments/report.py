@@ -15,9 +15,19 @@ from noisy_lightning import records
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments import figures
 from noisy_lightning.experiments.figures import Losses, Over
-from noisy_lightning.experiments.ledger import Row, read_ledger, row_of
+from noisy_lightning.experiments.ledger import ACCURACIES, Row, read_ledger, row_of
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
-from noisy_lightning.experiments.tables import NAMES, Comparison, Table, axes_of, comparisons_of, place_of, tables_of
+from noisy_lightning.experiments.tables import (
+    EPOCH,
+    NAMES,
+    Comparison,
+    Table,
+    axes_of,
+    axis_across,
+    comparisons_of,
+    place_of,
+    tables_of,
+)
 from noisy_lightning.figures import selection_quality
 from noisy_lightning.measures import class_accuracy
 from noisy_lightning.runs import RunFolder
@@ -34,7 +44,8 @@ class Report:
         failed: Rows of runs that have failed.
         missing: Names of runs that a sweep has yet to do.
         selections: Folders of finished selections, by `noisy-lightning clean`.
-        across: The axis whose values are columns of the tables; None: the last.
+        across: The axis whose values are columns of the tables, `EPOCH` among them; None: the last of several, or else
+            `EPOCH`.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -73,7 +84,7 @@ class Report:
 
     def overall_figures(self) -> Iterator[tuple[str, Figure]]:
         """Yield names and pictures of all runs together."""
-        for measure in [table.measure for table in self.tables]:
+        for measure in ACCURACIES:
             if panels := self._over_rates(measure):
                 title = f"Test accuracy, {NAMES[measure]}"
                 yield f"{measure}_over_noise_rate", figures.accuracy_over_rate(panels, title)
@@ -93,24 +104,26 @@ class Report:
 
     def settings(self) -> Iterator[tuple[str, Mapping[str, Figure]]]:
         """Yield each setting with the pictures of its runs, as far as their folders are there."""
-        axes = axes_of(self.rows) if self.rows else {}
+        axes = axes_of(self.rows)
+        across = list(axes)[-1] if self.across == EPOCH and len(axes) > 1 else axis_across(axes, self.across)
         settings: dict[str, dict[str, list[Path]]] = {}
         for row in self.rows:
             if Path(row["run"], "metrics.csv").exists():
-                name, setting = place_of(row, axes, self.across)
-                settings.setdefault(setting, {}).setdefault(name, []).append(Path(row["run"]))
+                name, setting = place_of(row, axes, across)
+                settings.setdefault(setting or "all runs", {}).setdefault(name, []).append(Path(row["run"]))
         for setting, methods in settings.items():
             yield setting, dict(_of_setting(setting, methods))
 
     def _over_rates(self, measure: str) -> dict[str, dict[str, Over]]:
         """Return a measure by kind of noise and method, over nominal rates; runs without noise belong to each kind."""
         axes = axes_of(self.rows)
+        across = list(axes)[-1] if self.across in (None, EPOCH) else axis_across(axes, self.across)
         points: dict[str, dict[str, dict[float, list[float]]]] = {}
         kinds = {row["noise_kind"] for row in self.rows if row["rate_nominal"]}
         for row in self.rows:
             if row.get(measure) is None or row["rate_nominal"] is None:
                 continue
-            name = place_of(row, axes, self.across)[0]
+            name = place_of(row, axes, across)[0]
             for kind in kinds if row["noise_kind"] == _NO_NOISE else {row["noise_kind"]}:
                 at = points.setdefault(kind, {}).setdefault(name, {}).setdefault(float(row["rate_nominal"]), [])
                 at.append(row[measure])

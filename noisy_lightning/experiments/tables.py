@@ -18,6 +18,7 @@ NAMES = {
     "acc_chosen": "epoch chosen on noisy validation",
     "acc_best_oracle": "best epoch on the test set: an oracle's choice",
 }
+EPOCH = "epoch"  # as an axis: at which epoch accuracy is read off, the keys of NAMES
 # What tells runs apart that no sweep has labelled, in the order of a table's rows.
 _TRAITS = ("dataset", "backbone", "method", "loss", "optimizer", "batch_size", "epochs", "noise")
 
@@ -46,15 +47,23 @@ class Cell(NamedTuple):
         return f"{self.mean:.2f}" + (f" ± {self.std:.2f}" if len(self.values) > 1 else "")
 
 
-@dataclass(frozen=True)
-class Table:
-    """Test accuracies by method and setting."""
+class Column(NamedTuple):
+    """What a column of a table is of."""
 
+    setting: str
+    """Value of the axis across; empty if that is `EPOCH`."""
     measure: str
     """Column of the ledger."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Test accuracies by method and setting, or by method and epoch."""
+
     corner: str
     """What the rows are."""
-    columns: Sequence[str]
+    columns: Mapping[str, Column]
+    """By name."""
     rows: Mapping[str, Mapping[str, Cell]]
     """By row and column; what has not been run is absent."""
 
@@ -63,7 +72,8 @@ class Table:
         """What the numbers are and of how many runs."""
         counts = {len(cell.values) for row in self.rows.values() for cell in row.values()}
         runs = "n = " + (str(counts.pop()) if len(counts) == 1 else f"{min(counts)} to {max(counts)}")
-        return f"Test accuracy in %, {NAMES[self.measure]} ({runs})"
+        epochs = {NAMES[column.measure] for column in self.columns.values() if column.setting}
+        return f"{', '.join(['Test accuracy in %', *epochs])} ({runs})"
 
 
 class Comparison(NamedTuple):
@@ -96,35 +106,57 @@ def axes_of(rows: Sequence[Row]) -> dict[str, str]:
     return differing or {"loss": "loss", "noise": "noise"}
 
 
-def place_of(row: Row, axes: Mapping[str, str], across: str | None = None) -> tuple[str, str]:
-    """Return the names of a run's row and column in a table.
+def axis_across(axes: Mapping[str, str], across: str | None = None) -> str:
+    """Return the axis whose values are the columns of tables: the one asked for, or the last of several, or `EPOCH`.
+
+    Args:
+        axes: As `axes_of` returns them.
+        across: Its name; None: none is asked for.
+
+    Raises:
+        InputError: There is no such axis.
+    """
+    if across is None:
+        return list(axes)[-1] if len(axes) > 1 else EPOCH
+    if across not in axes and across != EPOCH:
+        raise InputError(f"across: there is no axis {across}; there are {', '.join([*axes, EPOCH])}")
+    return across
+
+
+def place_of(row: Row, axes: Mapping[str, str], across: str) -> tuple[str, str]:
+    """Return the name of a run's row in a table, and its setting, which is empty if `across` is `EPOCH`.
 
     Args:
         row: Of the ledger.
         axes: As `axes_of` returns them.
-        across: The axis whose values are columns; None: the last.
+        across: As `axis_across` returns it.
     """
     labels = {name: str(row.get(column)) for name, column in axes.items()}
-    column = labels.pop(across or list(axes)[-1])
-    return (", ".join(labels.values()) or "all") + (" (oracle)" if row.get("oracle") is True else ""), column
+    setting = labels.pop(across, "")
+    return (", ".join(labels.values()) or "all") + (" (oracle)" if row.get("oracle") is True else ""), setting
 
 
 def tables_of(rows: Sequence[Row], across: str | None = None) -> list[Table]:
-    """Return a table for each kind of test accuracy that any run has.
+    """Return a table for each kind of test accuracy that any run has, or one of all kinds across the epoch.
 
     Args:
         rows: Of finished runs.
-        across: The axis whose values are columns; None: the last.
+        across: The axis whose values are columns, `EPOCH` among them; None: the last of several, or else `EPOCH`.
 
     Raises:
         InputError: There is no such axis.
     """
     axes = axes_of(rows)
-    across = across or list(axes)[-1]
-    if across not in axes:
-        raise InputError(f"across: there is no axis {across}; there are {', '.join(axes)}")
-    down = [name for name in axes if name != across]
-    return [_table(rows, measure, axes, down, across) for measure in ACCURACIES if _any(rows, measure)]
+    across = axis_across(axes, across)
+    measures = [measure for measure in ACCURACIES if any(row.get(measure) is not None for row in rows)]
+    if across == EPOCH:
+        columns = [{NAMES[measure]: Column("", measure) for measure in measures}] if measures else []
+    else:
+        settings = list(dict.fromkeys(place_of(row, axes, across)[1] for row in rows))
+        columns = [{setting: Column(setting, measure) for setting in settings} for measure in measures]
+    cells = _cells(rows, axes, across)
+    corner = ", ".join(name for name in axes if name != across) or "runs"
+    return [_table(corner, names, cells) for names in columns]
 
 
 def comparisons_of(rows: Sequence[Row], across: str | None = None) -> list[Comparison]:
@@ -135,7 +167,8 @@ def comparisons_of(rows: Sequence[Row], across: str | None = None) -> list[Compa
         across: As for `tables_of`.
     """
     axes = axes_of(rows)
-    tables = {table.measure: table for table in tables_of(rows, across)}
+    across = axis_across(axes, across)
+    cells = _cells(rows, axes, across)
     found: dict[tuple[str, str, Published], Comparison] = {}
     for row in rows:
         if not row.get(f"{PUBLISHED}source"):
@@ -143,8 +176,7 @@ def comparisons_of(rows: Sequence[Row], across: str | None = None) -> list[Compa
         names = [str(row.get(f"{PUBLISHED}{axis}") or row.get(column)) for axis, column in axes.items()]
         down, over = place_of(row, axes, across)
         for one in find(row[f"{PUBLISHED}source"].split("; "), row["dataset"], names):
-            table = tables.get(MEASURES[one.epoch_rule])
-            ours = table.rows.get(down, {}).get(over) if table else None
+            ours = cells.get(down, {}).get(Column(over, MEASURES[one.epoch_rule]))
             found[down, over, one] = Comparison(down, over, one, ours)
     return list(found.values())
 
@@ -152,9 +184,11 @@ def comparisons_of(rows: Sequence[Row], across: str | None = None) -> list[Compa
 def published_in(table: Table, comparisons: Sequence[Comparison]) -> dict[tuple[str, str], list[Published]]:
     """Return, by row and column of a table, the published numbers that its kind of accuracy can be compared with."""
     found: dict[tuple[str, str], list[Published]] = {}
+    names = {column: name for name, column in table.columns.items()}
     for one in comparisons:
-        if one.published.comparable and MEASURES[one.published.epoch_rule] == table.measure:
-            found.setdefault((one.row, one.column), []).append(one.published)
+        name = names.get(Column(one.column, MEASURES[one.published.epoch_rule]))
+        if one.published.comparable and name is not None:
+            found.setdefault((one.row, name), []).append(one.published)
     return found
 
 
@@ -194,9 +228,8 @@ def as_csv(tables: Sequence[Table]) -> str:
         for name, cells in table.rows.items():
             for column, cell in cells.items():
                 spread = f"{cell.std:.4f}" if len(cell.values) > 1 else ""
-                writer.writerow(
-                    [table.measure, name, column, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best)]
-                )
+                setting, measure = table.columns[column]
+                writer.writerow([measure, name, setting, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best)])
     return buffer.getvalue()
 
 
@@ -231,17 +264,26 @@ def comparison_as_markdown(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(lines + [f"| {' | '.join(texts)} |" for texts in compared(comparisons)])
 
 
-def _table(rows: Sequence[Row], measure: str, axes: Mapping[str, str], down: Sequence[str], across: str) -> Table:
-    values: dict[str, dict[str, list[float]]] = {}
+def _cells(rows: Sequence[Row], axes: Mapping[str, str], across: str) -> dict[str, dict[Column, Cell]]:
+    """Return the accuracies by name of the row, setting and kind."""
+    values: dict[str, dict[Column, list[float]]] = {}
     for row in rows:
-        name, column = place_of(row, axes, across)
-        if row.get(measure) is not None:
-            values.setdefault(name, {}).setdefault(column, []).append(100 * row[measure])
-    columns = list(dict.fromkeys(place_of(row, axes, across)[1] for row in rows))
-    cells = {name: {column: Cell(found) for column, found in line.items()} for name, line in values.items()}
-    for column in columns:
-        _mark_best([line for line in cells.values() if column in line], column)
-    return Table(measure, ", ".join(down) or "runs", columns, cells)
+        name, setting = place_of(row, axes, across)
+        for measure in ACCURACIES:
+            if row.get(measure) is not None:
+                values.setdefault(name, {}).setdefault(Column(setting, measure), []).append(100 * row[measure])
+    return {name: {column: Cell(found) for column, found in line.items()} for name, line in values.items()}
+
+
+def _table(corner: str, columns: Mapping[str, Column], cells: Mapping[str, Mapping[Column, Cell]]) -> Table:
+    rows: dict[str, dict[str, Cell]] = {}
+    for row, found in cells.items():
+        line = {name: found[column] for name, column in columns.items() if column in found}
+        if line:
+            rows[row] = line
+    for name in columns:
+        _mark_best([line for line in rows.values() if name in line], name)
+    return Table(corner, columns, rows)
 
 
 def _mark_best(lines: Sequence[dict[str, Cell]], column: str) -> None:
@@ -252,10 +294,6 @@ def _mark_best(lines: Sequence[dict[str, Cell]], column: str) -> None:
     for line in lines:
         cell = line[column]
         line[column] = cell._replace(best=cell.mean + cell.std >= best.mean - best.std)
-
-
-def _any(rows: Sequence[Row], measure: str) -> bool:
-    return any(row.get(measure) is not None for row in rows)
 
 
 def _marked(cell: Cell | None, bold: str, nothing: str) -> str:

@@ -81,8 +81,12 @@ def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.Cap
     capsys.readouterr()
     assert run("report", "runs/default", "--out", "here", "--no-figures") == 0
     out = capsys.readouterr().out
-    assert re.search(r"\| loss \||\| all \|", out)
-    assert "CrossEntropy" in out
+    assert "| loss | last epoch | epoch chosen on noisy validation |" in out
+    assert re.search(r"\| CrossEntropy \| [*\d.]+ \| [*\d.]+ \|", out)
+    ((setting, shown),) = gather([Path("runs/default")]).settings()
+    assert setting == "all runs"
+    first, second = shown["validation"].axes[0].get_lines()
+    assert (first.get_label(), second.get_label()) == ("CrossEntropy", "MeanAbsoluteError")
     assert sorted(path.name for path in Path("here").iterdir()) == [
         *("ledger.csv", "report.html", "tables.csv", "tables.md", "tables.tex")
     ]

@@ -6,6 +6,7 @@ import pytest
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import Row
 from noisy_lightning.experiments.tables import (
+    EPOCH,
     as_csv,
     as_latex,
     as_markdown,
@@ -84,10 +85,35 @@ def test_an_oracle_is_named_in_its_row() -> None:
 def test_columns_are_of_any_axis() -> None:
     rows = [_row("CE", "clean", 0.5), _row("MAE", "clean", 0.6)]
     (table,) = tables_of(rows, across="method")
-    assert table.columns == ["CE", "MAE"]
+    assert list(table.columns) == ["CE", "MAE"]
     assert list(table.rows) == ["clean"]
-    with pytest.raises(InputError, match="there is no axis loss; there are method, noise"):
+    with pytest.raises(InputError, match="there is no axis loss; there are method, noise, epoch"):
         tables_of(rows, across="loss")
+
+
+def test_one_table_across_the_epoch_has_every_kind_of_accuracy() -> None:
+    rows = [_row("CE", "clean", 0.5, acc_chosen=0.6), _row("MAE", "clean", 0.7)]
+    (table,) = tables_of(rows, across=EPOCH)
+    assert as_markdown(table).splitlines() == [
+        *("Test accuracy in % (n = 1):", ""),
+        "| method, noise | last epoch | epoch chosen on noisy validation |",
+        "| --- | ---: | ---: |",
+        "| CE, clean | 50.00 | 60.00 |",
+        "| MAE, clean | **70.00** | – |",
+    ]
+    lines = list(csv.DictReader(io.StringIO(as_csv([table]))))
+    assert [(line["measure"], line["row"], line["column"]) for line in lines] == [
+        ("acc_last", "CE, clean", ""),
+        ("acc_chosen", "CE, clean", ""),
+        ("acc_last", "MAE, clean", ""),
+    ]
+
+
+def test_a_single_axis_stands_against_the_epoch() -> None:
+    rows: list[Row] = [{"axis_loss": name, "axis_seed": "0", "acc_last": 0.5, "acc_chosen": 0.6} for name in "ab"]
+    (table,) = tables_of(rows)
+    assert list(table.rows) == ["a", "b"]
+    assert list(table.columns) == ["last epoch", "epoch chosen on noisy validation"]
 
 
 def test_runs_of_no_sweep_are_told_apart_by_what_differs() -> None:
@@ -96,7 +122,7 @@ def test_runs_of_no_sweep_are_told_apart_by_what_differs() -> None:
     assert axes_of(rows) == {"loss": "loss"}
     assert axes_of(rows[:1]) == {"loss": "loss", "noise": "noise"}
     (table,) = tables_of(rows)
-    assert table.rows["all"].keys() == {"CrossEntropy", "MeanAbsoluteError"}
+    assert table.rows.keys() == {"CrossEntropy", "MeanAbsoluteError"}
 
 
 def test_published_numbers_stand_beside_ours_by_their_epoch_rule() -> None:
