@@ -1,6 +1,8 @@
 """noisy-lightning report: tables and pictures of runs that have finished."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,18 +23,20 @@ def run_report(args: Sequence[str]) -> None:
     """
     options = _parser().parse_args(list(args))
     report = gather(options.runs, options.across)
-    print(tables_as_markdown(report))
-    for note in report.notes():
-        print(note)
-    if options.only_print:
-        return
-    folder = options.out or (options.runs[0] / "report" if options.runs[0].is_dir() else Path("report"))
-    title = ", ".join(path.name for path in options.runs)
+    lines = [tables_as_markdown(report), *report.notes()]
+    if not options.only_print:
+        folder = options.out or (options.runs[0] / "report" if options.runs[0].is_dir() else Path("report"))
+        title = ", ".join(path.name for path in options.runs)
+        try:
+            page, *others = write_report(folder, report, title, not options.no_figures, options.parquet)
+        except OSError as error:
+            raise InputError(f"out: cannot write to {folder}: {error.strerror or error}") from error
+        kinds = "tables as Markdown, LaTeX and CSV, the ledger, pictures"
+        lines.append(f"page: {page}, and {len(others)} files beside it: {kinds}")
     try:
-        page, *others = write_report(folder, report, title, not options.no_figures, options.parquet)
-    except OSError as error:
-        raise InputError(f"out: cannot write to {folder}: {error.strerror or error}") from error
-    print(f"page: {page}, and {len(others)} files beside it: tables as Markdown, LaTeX and CSV, the ledger, pictures")
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # the reader has seen enough, such as head; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

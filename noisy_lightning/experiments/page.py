@@ -119,8 +119,8 @@ def _tables(report: Report) -> str:
     parts += map(_table, report.tables)
     if report.tables:
         parts.append(
-            "<p>Bold: the best of a column, and what the standard deviations do not tell from it. A single run has no "
-            "standard deviation: a difference of a point or two may be chance.</p>\n"
+            "<p>Bold: the best on the same data, and what the standard deviations do not tell from it. A single run "
+            "has no standard deviation: a difference of a point or two may be chance.</p>\n"
         )
     if report.comparisons:
         parts.append("<h2>Beside published numbers</h2>\n")

@@ -28,8 +28,10 @@ class Cell(NamedTuple):
 
     values: Sequence[float]
     """In %."""
+    task: str = ""
+    """Data set and noise: accuracies of different ones do not compete."""
     best: bool = False
-    """Whether it is its column's best, or within the standard deviations of it."""
+    """Whether it is the best of those that it competes with, or within the standard deviations of it."""
 
     @property
     def mean(self) -> float:
@@ -266,13 +268,15 @@ def comparison_as_markdown(comparisons: Sequence[Comparison]) -> str:
 
 def _cells(rows: Sequence[Row], axes: Mapping[str, str], across: str) -> dict[str, dict[Column, Cell]]:
     """Return the accuracies by name of the row, setting and kind."""
-    values: dict[str, dict[Column, list[float]]] = {}
+    cells: dict[str, dict[Column, Cell]] = {}
     for row in rows:
         name, setting = place_of(row, axes, across)
         for measure in ACCURACIES:
             if row.get(measure) is not None:
-                values.setdefault(name, {}).setdefault(Column(setting, measure), []).append(100 * row[measure])
-    return {name: {column: Cell(found) for column, found in line.items()} for name, line in values.items()}
+                column = Column(setting, measure)
+                before = cells.setdefault(name, {}).get(column, Cell((), f"{row.get('dataset')} {row.get('noise')}"))
+                cells[name][column] = before._replace(values=[*before.values, 100 * row[measure]])
+    return cells
 
 
 def _table(corner: str, columns: Mapping[str, Column], cells: Mapping[str, Mapping[Column, Cell]]) -> Table:
@@ -281,19 +285,27 @@ def _table(corner: str, columns: Mapping[str, Column], cells: Mapping[str, Mappi
         line = {name: found[column] for name, column in columns.items() if column in found}
         if line:
             rows[row] = line
-    for name in columns:
-        _mark_best([line for line in rows.values() if name in line], name)
+    _mark_best(rows, columns)
     return Table(corner, columns, rows)
 
 
-def _mark_best(lines: Sequence[dict[str, Cell]], column: str) -> None:
-    """Mark the cells of a column that are the best, or whose standard deviation reaches down from it or up to it."""
-    if len(lines) < 2:
-        return
-    best = max((line[column] for line in lines), key=lambda cell: cell.mean)
-    for line in lines:
-        cell = line[column]
-        line[column] = cell._replace(best=cell.mean + cell.std >= best.mean - best.std)
+def _mark_best(rows: Mapping[str, dict[str, Cell]], columns: Mapping[str, Column]) -> None:
+    """Mark the best of each column, or of each row where rows are what differs in its noise, and what ties with it.
+
+    A tie is a cell whose standard deviation reaches up to that of the best.
+    """
+    down: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    along: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for row, line in rows.items():
+        for name, cell in line.items():
+            down.setdefault((name, cell.task), []).append((row, name))
+            along.setdefault((columns[name].measure, cell.task), []).append((row, name))
+    groups = down if any(len(group) > 1 for group in down.values()) else along
+    for group in groups.values():
+        best = max((rows[row][name] for row, name in group), key=lambda cell: cell.mean)
+        for row, name in group if len(group) > 1 else ():
+            cell = rows[row][name]
+            rows[row][name] = cell._replace(best=cell.mean + cell.std >= best.mean - best.std)
 
 
 def _marked(cell: Cell | None, bold: str, nothing: str) -> str:

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,6 +115,18 @@ def test_what_the_runs_have_in_common_and_what_not_is_said(tmp_path: Path) -> No
     assert report.missing == [str(tmp_path / "2")]
     assert report.notes()[0] == "The runs are of 2 commits: 12e4, 34e5."
     assert report.notes()[-1] == "Yet to do: 1 runs."
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    make_run(tmp_path / "0")
+    command = [sys.executable, "-m", "noisy_lightning", "report", str(tmp_path / "0"), "--no-figures"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    assert (tmp_path / "0/report/report.html").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import Row
 from noisy_lightning.experiments.tables import (
     EPOCH,
+    Table,
     as_csv,
     as_latex,
     as_markdown,
@@ -21,6 +22,11 @@ from noisy_lightning.experiments.tables import (
 def _row(method: str, noise: str, last: float, seed: int = 0, **others: object) -> Row:
     axes = {"axis_method": method, "axis_noise": noise, "axis_seed": str(seed)}
     return {**axes, "dataset": "CIFAR10", "acc_last": last, "acc_chosen": None, "oracle": False, **others}
+
+
+def _best(table: Table) -> list[tuple[str, str]]:
+    """Return rows and columns of the cells in bold."""
+    return [(name, column) for name, cells in table.rows.items() for column, cell in cells.items() if cell.best]
 
 
 def test_cells_are_means_and_sample_deviations_over_seeds() -> None:
@@ -42,8 +48,7 @@ def test_the_best_is_bold_and_so_is_what_overlaps_with_it() -> None:
         _row("b", "y", 0.6),
     ]
     (table,) = tables_of(rows)
-    best = {(name, column) for name, cells in table.rows.items() for column, cell in cells.items() if cell.best}
-    assert best == {("a", "x"), ("b", "x"), ("b", "y")}
+    assert _best(table) == [("a", "x"), ("b", "x"), ("b", "y")]
     assert as_markdown(table).splitlines()[2:] == [
         "| method | x | y |",
         "| --- | ---: | ---: |",
@@ -57,6 +62,16 @@ def test_the_best_is_bold_and_so_is_what_overlaps_with_it() -> None:
 def test_a_lonely_row_is_not_bold() -> None:
     (table,) = tables_of([_row("CE", "clean", 0.5)])
     assert not table.rows["CE"]["clean"].best
+
+
+def test_only_accuracies_under_the_same_noise_compete() -> None:
+    accuracies = {("a", "x"): 0.9, ("b", "x"): 0.8, ("a", "y"): 0.4, ("b", "y"): 0.5}
+    rows = [{**_row(*names, last, acc_chosen=last), "noise": names[1]} for names, last in accuracies.items()]
+    (across_epochs,) = tables_of(rows, across=EPOCH)
+    assert {row for row, _ in _best(across_epochs)} == {"a, x", "b, y"}
+    assert len(_best(across_epochs)) == 2 * 2
+    for table in tables_of(rows, across="method"):
+        assert _best(table) == [("x", "a"), ("y", "b")]
 
 
 def test_latex_escapes_what_it_must() -> None:
