@@ -9,12 +9,13 @@ from math import ceil
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from noisy_lightning.figures import CLEAN, NOISY, OTHER, draw_loss_histograms, finish, new_figure
+from noisy_lightning.figures import CLEAN, INK, NOISY, OTHER, draw_loss_histograms, finish, new_figure
 from noisy_lightning.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
 
 # Okabe and Ito's palette without its yellow, which is invisible on white; dashes tell lines apart in black and white.
@@ -49,7 +50,7 @@ def validation_curves(loss: Mapping[str, Curves], accuracy: Mapping[str, Curves]
         accuracy: the same, in [0, 1].
         title: such as the setting.
     """
-    figure = new_figure(9.0, 3.6, f"{title}{_spread(map(len, loss.values()))}")
+    figure = new_figure(10.5, 3.6, f"{title}{_spread(map(len, loss.values()))}")
     left, right = figure.subplots(1, 2)
     for axes, curves in ((left, loss), (right, accuracy)):
         for (name, runs), look in zip(curves.items(), _looks(), strict=False):
@@ -59,6 +60,7 @@ def validation_curves(loss: Mapping[str, Curves], accuracy: Mapping[str, Curves]
     right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     finish(left, "Validation loss, given labels", "epoch")
     finish(right, "Validation accuracy, given labels", "epoch")
+    _share_legend(figure)
     return figure
 
 
@@ -70,7 +72,7 @@ def accuracy_over_rate(panels: Mapping[str, Mapping[str, Over]], title: str) -> 
         title: what accuracy this is.
     """
     overs = [over for methods in panels.values() for over in methods.values()]
-    figure = new_figure(1.5 + 4.2 * len(panels), 3.8, f"{title}{_spread_at_rates(overs)}")
+    figure = new_figure(2.5 + 4.2 * len(panels), 3.8, f"{title}{_spread_at_rates(overs)}")
     for axes, (kind, methods) in zip(_row(figure, len(panels)), panels.items(), strict=True):
         for (name, over), look in zip(methods.items(), _looks(), strict=False):
             _line(axes, name, over, look)
@@ -78,6 +80,7 @@ def accuracy_over_rate(panels: Mapping[str, Mapping[str, Over]], title: str) -> 
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
         finish(axes, kind, "noise rate")
+    _share_legend(figure)
     return figure
 
 
@@ -175,7 +178,7 @@ def selection_over_epochs(precision: Mapping[str, Curves], recall: Mapping[str, 
         recall: the same.
         title: such as the setting.
     """
-    figure = new_figure(9.0, 3.6, f"{title}{_spread(map(len, precision.values()))}")
+    figure = new_figure(10.5, 3.6, f"{title}{_spread(map(len, precision.values()))}")
     for axes, curves, name in zip(figure.subplots(1, 2), (precision, recall), ("precision", "recall"), strict=True):
         for (method, runs), look in zip(curves.items(), _looks(), strict=False):
             _line(axes, method, Over(list(range(1, runs.shape[1] + 1)), runs.T.tolist()), look, marked=False)
@@ -183,7 +186,20 @@ def selection_over_epochs(precision: Mapping[str, Curves], recall: Mapping[str, 
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         finish(axes, f"Label {name} of what is kept", "epoch")
+    _share_legend(figure)
     return figure
+
+
+def _share_legend(figure: Figure) -> None:
+    """Set one legend beside panels with the same lines, in which it would cover some."""
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
+        handles |= {name: line for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        if (legend := axes.get_legend()) is not None:
+            legend.remove()
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK
+    )
 
 
 def _looks() -> Iterator[tuple[str, str, str]]:

@@ -23,19 +23,19 @@ from noisy_lightning.files import replacing
 
 _DPI = 130
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; max-width: 76rem; margin: 2rem auto;
+body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; max-width: 82rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 0.6rem 0 1.4rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
-th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th { border-bottom: 2px solid #888; vertical-align: bottom; }
+th, td { padding: 0.25rem 0.5rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; }
 th:first-child, td:first-child, td.text, th.text { text-align: left; }
 td.long { white-space: normal; min-width: 16rem; }
 img { max-width: 100%; height: auto; display: block; margin: 0.8rem 0; }
 details { border-top: 1px solid #ccc; padding: 0.5rem 0; } summary { cursor: pointer; font-weight: 600; }
-@media print { details { break-inside: avoid; } }
+@media print { details { break-inside: avoid; } .wide { overflow: visible; } }
 """
 
 

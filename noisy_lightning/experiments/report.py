@@ -115,16 +115,23 @@ class Report:
             yield setting, dict(_of_setting(setting, methods))
 
     def _over_rates(self, measure: str) -> dict[str, dict[str, Over]]:
-        """Return a measure by kind of noise and method, over nominal rates; runs without noise belong to each kind."""
+        """Return a measure by kind of noise and method, over nominal rates; runs without noise belong to each kind.
+
+        A kind with one rate is left out where there are others with more.
+        """
         axes = axes_of(self.rows)
         across = list(axes)[-1] if self.across in (None, EPOCH) else axis_across(axes, self.across)
         points: dict[str, dict[str, dict[float, list[float]]]] = {}
-        kinds = {row["noise_kind"] for row in self.rows if row["rate_nominal"]}
+        rates: dict[str, set[float]] = {}
+        for row in self.rows:
+            if row["rate_nominal"]:
+                rates.setdefault(row["noise_kind"], set()).add(row["rate_nominal"])
+        kinds = {kind for kind, own in rates.items() if len(own) > 1} or set(rates)
         for row in self.rows:
             if row.get(measure) is None or row["rate_nominal"] is None:
                 continue
             name = place_of(row, axes, across)[0]
-            for kind in kinds if row["noise_kind"] == _NO_NOISE else {row["noise_kind"]}:
+            for kind in kinds if row["noise_kind"] == _NO_NOISE else kinds & {row["noise_kind"]}:
                 at = points.setdefault(kind, {}).setdefault(name, {}).setdefault(float(row["rate_nominal"]), [])
                 at.append(row[measure])
         return {

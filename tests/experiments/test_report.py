@@ -75,6 +75,16 @@ def test_a_picture_shows_what_the_records_say(swept: Path) -> None:
     assert ends[10:] == [max(last), min(last)]
 
 
+def test_a_kind_of_noise_with_a_single_rate_has_no_panel_beside_others() -> None:
+    ledger = Path(__file__).parents[2] / "notebooks/results/study4.csv"
+    name, figure = next(gather([ledger]).overall_figures())
+    assert name == "acc_last_over_noise_rate"
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["Asymmetric", "Symmetric"]
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == 6
+    assert not any(axes.get_legend() for axes in figure.axes)
+
+
 def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     for loss in ("CrossEntropy", "MeanAbsoluteError"):
         assert run("fit", *SMALL, "--model.loss", loss) == 0
