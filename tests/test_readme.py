@@ -56,6 +56,14 @@ def test_the_tables_are_those_of_the_ledgers() -> None:
     assert filled(TEXT) == TEXT, "make results writes them anew"
 
 
+def test_filling_an_empty_table_leaves_what_follows() -> None:
+    mark, end = "<!-- table of notebooks/results/digits.csv -->\n", "<!-- end of table -->"
+    text = filled(f"{mark}{end}\nbetween\n{mark}old\n{end}\n")
+    assert text.count("| CE |") == 2
+    assert f"{end}\nbetween\n{mark}" in text
+    assert "old" not in text
+
+
 def test_the_sweep_that_is_shown_is_the_file() -> None:
     (shown,) = _blocks("yaml")
     assert (ROOT / "configs/sweeps/digits.yaml").read_text().endswith(f"\n{shown}")

@@ -104,7 +104,7 @@ class SampleRecorder(L.Callback):
         Checkpoint callbacks come later in this hook, so that what they save carries an empty table.
         """
         if self._epoch is not None:
-            table = self._gather()
+            table = self._gather()  # which enters what waits, and only then knows whether the method selects
             measures = self._close(trainer, self._epoch, table, self._selects)
             # All ranks hold the same numbers. The two switches together mean: neither synchronise nor warn.
             pl_module.log_dict(measures, logger=False, sync_dist=True, rank_zero_only=True)
@@ -115,7 +115,7 @@ class SampleRecorder(L.Callback):
         """Return the samples of a running epoch, of all ranks; nothing between epochs."""
         if self._epoch is None:
             return {}
-        table = self._gather()
+        table = self._gather()  # before _selects is read, as above
         return {"epoch": self._epoch, "selects": self._selects, "table": table}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
