@@ -54,7 +54,7 @@ class RandomImages(NoisyDataModule):
         return Source(images, torch.randint(0, 10, (self.count,), generator=random))
 
 
-def usual_pipeline(data: RandomImages, workers: int) -> DataLoader[Any]:
+def usual_pipeline(data: RandomImages, workers: int, pin_memory: bool = False) -> DataLoader[Any]:
     """Return torchvision's CIFAR-10 with its usual transforms, over the same images."""
     usual = object.__new__(datasets.CIFAR10)
     usual.data, usual.targets = torch.as_tensor(data.source.images).numpy(), data.labels.tolist()
@@ -67,18 +67,21 @@ def usual_pipeline(data: RandomImages, workers: int) -> DataLoader[Any]:
             transforms.Normalize(data.default_mean, data.default_std),
         ]
     )
-    return DataLoader(usual, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+    return DataLoader(
+        usual, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0, pin_memory=pin_memory
+    )
 
 
-def bare_step(make: Callable[[], nn.Module], fast: bool) -> Step:
+def bare_step(make: Callable[[], nn.Module], fast: bool, device: str) -> Step:
     """Return one training step of a new network; fast: in bf16 and channels last, as our configurations train."""
-    network = make().train()
+    network = make().to(device).train()
     if fast:
         network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
 
     def step(image: Tensor, label: Tensor, *_: Tensor) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+        image, label = image.to(device, non_blocking=True), label.to(device, non_blocking=True)
+        with torch.autocast(device, torch.bfloat16, enabled=fast):
             loss = F.cross_entropy(network(image), label)
         optimizer.zero_grad()
         loss.backward()
@@ -95,7 +98,14 @@ def seconds(
     for batch in batches:
         if step is not None:
             step(*batch[:3])
+    finish()
     return clock() - start
+
+
+def finish() -> None:
+    """Wait for the GPU, where there is work for one."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 class Alternate(L.Callback):
@@ -106,12 +116,14 @@ class Alternate(L.Callback):
 
     block_seconds = 4.0
     make: Callable[[], nn.Module]
+    device = "cpu"
+    workers = 2
     times: list[dict[str, float]]
     """For each timed epoch and loop, the seconds of an epoch."""
 
     def __init__(self) -> None:
         Alternate.times = []
-        fast, slow = bare_step(Alternate.make, True), bare_step(Alternate.make, False)
+        fast, slow = (bare_step(Alternate.make, fast, self.device) for fast in (True, False))
         self.steps = {"bare": fast, "usual": fast, "usual fp32": slow}
         self.started, self.batches = 0.0, 0
 
@@ -138,6 +150,7 @@ class Alternate(L.Callback):
             self.started = time.perf_counter()
 
     def _pause(self, trainer: L.Trainer) -> None:
+        finish()
         if Alternate.times:
             Alternate.times[-1]["ours"] += time.perf_counter() - self.started
 
@@ -146,11 +159,11 @@ class Alternate(L.Callback):
 
     def _prepare(self, trainer: L.Trainer) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        usual = usual_pipeline(data, 2)
+        usual = [usual_pipeline(data, self.workers, pin_memory=self.device == "cuda") for _ in range(2)]
         self.endless = {
             "bare": endless(data.train_dataloader()),
-            "usual": endless(usual),
-            "usual fp32": endless(usual_pipeline(data, 2)),
+            "usual": endless(usual[0]),
+            "usual fp32": endless(usual[1]),
         }
         for name, step in self.steps.items():
             seconds(itertools.islice(self.endless[name], 4), step)
@@ -202,7 +215,14 @@ def measure_training(name: str, make: Callable[[], nn.Module], backbone: list[st
                 *("--model.backbone", *backbone, "--model.loss", "CrossEntropy", "--model.optimizer", "SGD"),
                 *("--model.optimizer.lr", "0.01", "--model.optimizer.momentum", "0.9"),
                 *("--model.optimizer.weight_decay", "1e-4", "--trainer.precision", "bf16-mixed"),
-                *("--trainer.max_epochs", str(epochs + 2), "--trainer.accelerator", "cpu", "--run.root", folder),
+                *(
+                    "--trainer.max_epochs",
+                    str(epochs + 2),
+                    "--trainer.accelerator",
+                    Alternate.device,
+                    "--run.root",
+                    folder,
+                ),
                 *(f"--trainer.callbacks+={__name__}.Alternate", "--recorder.picture_epochs", "[0]"),
             ]
         )
@@ -310,8 +330,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=5, help="timed epochs of the small network")
     parser.add_argument("--only", choices=("data", "small", "resnet", "methods"), help="measure one part")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where training is measured")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the usual pipeline")
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    Alternate.device, Alternate.workers = args.device, args.workers
+    where = f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    print(f"torch {torch.__version__}, {torch.cuda.get_device_name() if args.device == 'cuda' else where}")
     if args.only in (None, "data"):
         measure_data(args.epochs)
     if args.only in (None, "methods"):
@@ -325,8 +349,9 @@ def main() -> None:
         measure_training("SmallCNN", lambda: SmallCNN(10, 3), ["SmallCNN"], 50_000, args.epochs)
     if args.only in (None, "resnet"):
         resnet = ["ResNet18", "--model.backbone.stem", "imagenet"]
-        measure_training("ResNet-18, ImageNet stem", lambda: ResNet18(10, 3, "imagenet"), resnet, 15_000, 3)
-        measure_training("ResNet-18, CIFAR stem", lambda: ResNet18(10, 3, "cifar"), ["ResNet18"], 1_280, 3)
+        counts = (15_000, 1_280) if args.device == "cpu" else (50_000, 50_000)
+        measure_training("ResNet-18, ImageNet stem", lambda: ResNet18(10, 3, "imagenet"), resnet, counts[0], 3)
+        measure_training("ResNet-18, CIFAR stem", lambda: ResNet18(10, 3, "cifar"), ["ResNet18"], counts[1], 3)
 
 
 if __name__ == "__main__":
