@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from noisy_lightning.experiments.report import gather
-from noisy_lightning.experiments.tables import as_markdown
+from noisy_lightning.experiments.written_tables import as_markdown
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

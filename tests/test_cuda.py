@@ -87,7 +87,7 @@ def test_a_method_trains_in_half_precision(example: Any, run: Callable[..., int]
         ("--trainer.precision", "16-mixed", "--trainer.gradient_clip_val", "1"),
         ("--trainer.precision", "16-mixed", "--trainer.accumulate_grad_batches", "2", "--model.l1_decay", "1e-5"),
         ("--data.workers", "1"),
-        ("--trainer.deterministic", "true", "--model.backbone", "ResNet18"),
+        ("--trainer.deterministic", "true", "--model.optimizer.lr", "0.01", "--model.backbone", "ResNet18"),
         ("--trainer.precision", "bf16-mixed", "--model.compile", "true", "--model.backbone", "SmallCNN"),
         ("--test_every_epoch", "true", "--model.channels_last", "false"),
     ],

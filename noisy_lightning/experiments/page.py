@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from noisy_lightning.experiments.ledger import write_ledger
 from noisy_lightning.experiments.report import Report
-from noisy_lightning.experiments.tables import (
+from noisy_lightning.experiments.tables import Table
+from noisy_lightning.experiments.written_tables import (
     COMPARED,
-    Table,
     as_csv,
     as_latex,
     as_markdown,

@@ -1,11 +1,9 @@
-"""Tables of accuracies: mean and standard deviation over seeds, the best in bold, what is published beside them."""
+"""Tables of accuracies: mean and standard deviation over seeds, which are the best, what is published beside them."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.grid import SEED
@@ -194,78 +192,6 @@ def published_in(table: Table, comparisons: Sequence[Comparison]) -> dict[tuple[
     return found
 
 
-def as_markdown(table: Table, comparisons: Sequence[Comparison] = ()) -> str:
-    """Return a table with its caption, published numbers of the same epoch rule in brackets."""
-    theirs = published_in(table, comparisons)
-    sources = ", ".join(dict.fromkeys(one.source for cell in theirs.values() for one in cell))
-    caption = table.caption + (f"; in brackets: {sources}" if sources else "")
-    lines = [f"{caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
-    lines.append(f"| --- |{' ---: |' * len(table.columns)}")
-    for name, cells in table.rows.items():
-        texts = [_marked(cells.get(column), "**{}**", "–") for column in table.columns]
-        beside = ["; ".join(f"{one.value:.2f}" for one in theirs.get((name, column), ())) for column in table.columns]
-        shown = [f"{ours} ({other})" if other else ours for ours, other in zip(texts, beside, strict=True)]
-        lines.append(f"| {name} | {' | '.join(shown)} |")
-    return "\n".join(lines)
-
-
-def as_latex(table: Table) -> str:
-    """Return a table for LaTeX with the package booktabs."""
-    lines = [r"\begin{table}", r"  \centering", rf"  \caption{{{_tex(table.caption)}.}}"]
-    lines += [rf"  \begin{{tabular}}{{l{'r' * len(table.columns)}}}", r"    \toprule"]
-    lines.append(f"    {' & '.join(_tex(text) for text in (table.corner, *table.columns))} \\\\")
-    lines.append(r"    \midrule")
-    for name, cells in table.rows.items():
-        texts = [_marked(cells.get(column), r"\textbf{{{}}}", "--").replace("±", r"$\pm$") for column in table.columns]
-        lines.append(f"    {_tex(name)} & {' & '.join(texts)} \\\\")
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"])
-
-
-def as_csv(tables: Sequence[Table]) -> str:
-    """Return the cells of tables, a line each, in %."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["measure", "row", "column", "mean", "std", "n", "best"])
-    for table in tables:
-        for name, cells in table.rows.items():
-            for column, cell in cells.items():
-                spread = f"{cell.std:.4f}" if len(cell.values) > 1 else ""
-                setting, measure = table.columns[column]
-                writer.writerow([measure, name, setting, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best)])
-    return buffer.getvalue()
-
-
-COMPARED = ("method", "setting", "ours", "published", "difference", "published by", "epoch", "protocol there")
-
-
-def compared(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    """Return the texts of a table with the columns `COMPARED`."""
-    lines = []
-    for row, column, there, ours in comparisons:
-        value = f"{there.value:.2f}" + (f" ± {there.std:.2f}" if there.std is not None else "")
-        one = Comparison(row, column, there, ours)
-        difference = "not compared" if not there.comparable else "–"
-        lines.append(
-            [
-                row,
-                column,
-                "–" if ours is None else ours.text,
-                value if there.comparable else f"{value} (from memory)",
-                difference if one.difference is None else f"{one.difference:+.2f}",
-                ", ".join(text for text in (there.source, there.table, there.n and f"n = {there.n}") if text),
-                there.epoch_rule,
-                "; ".join(text for text in (there.protocol, there.noise_convention) if text),
-            ]
-        )
-    return lines
-
-
-def comparison_as_markdown(comparisons: Sequence[Comparison]) -> str:
-    """Return published numbers beside ours."""
-    lines = [f"| {' | '.join(COMPARED)} |", "| --- | --- | ---: | ---: | ---: | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {' | '.join(texts)} |" for texts in compared(comparisons)])
-
-
 def _cells(rows: Sequence[Row], axes: Mapping[str, str], across: str) -> dict[str, dict[Column, Cell]]:
     """Return the accuracies by name of the row, setting and kind."""
     cells: dict[str, dict[Column, Cell]] = {}
@@ -306,15 +232,3 @@ def _mark_best(rows: Mapping[str, dict[str, Cell]], columns: Mapping[str, Column
         for row, name in group if len(group) > 1 else ():
             cell = rows[row][name]
             rows[row][name] = cell._replace(best=cell.mean + cell.std >= best.mean - best.std)
-
-
-def _marked(cell: Cell | None, bold: str, nothing: str) -> str:
-    if cell is None:
-        return nothing
-    return bold.format(cell.text) if cell.best else cell.text
-
-
-def _tex(text: Any) -> str:
-    special = {"\\": r"\textbackslash{}", "%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{"}
-    special |= {"}": r"\}", "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(letter, letter) for letter in str(text))

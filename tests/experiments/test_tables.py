@@ -5,18 +5,8 @@ import pytest
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import Row
-from noisy_lightning.experiments.tables import (
-    EPOCH,
-    Table,
-    as_csv,
-    as_latex,
-    as_markdown,
-    axes_of,
-    compared,
-    comparison_as_markdown,
-    comparisons_of,
-    tables_of,
-)
+from noisy_lightning.experiments.tables import EPOCH, Table, axes_of, comparisons_of, tables_of
+from noisy_lightning.experiments.written_tables import as_csv, as_latex, as_markdown, compared, comparison_as_markdown
 
 
 def _row(method: str, noise: str, last: float, seed: int = 0, **others: object) -> Row:
