@@ -17,7 +17,6 @@ from noisy_lightning.data import (
     ImageFolder,
     ImageTable,
     NoisyDataModule,
-    datamodule,
     label_file,
 )
 from noisy_lightning.data.augment import seeded_generator
@@ -81,8 +80,8 @@ def fabricate(monkeypatch: pytest.MonkeyPatch) -> None:
 
     datasets: dict[str, type[NoisyDataModule]] = {"cifar10": CIFAR10, "cifar100": CIFAR100, "mnist": MNIST}
     for name, dataset in datasets.items():
-        monkeypatch.setattr(datamodule, f"fetch_{name}", lambda root, download: None)
-        monkeypatch.setattr(datamodule, f"load_{name}", loader(dataset.image_shape))
+        monkeypatch.setattr(f"{dataset.__module__}.fetch_{name}", lambda root, download: None)
+        monkeypatch.setattr(f"{dataset.__module__}.load_{name}", loader(dataset.image_shape))
         monkeypatch.setattr(dataset, "num_samples", COUNT)
     monkeypatch.setattr(Clothing1M, "list_files", clothing1m)
     # Other processes would have the real ones.

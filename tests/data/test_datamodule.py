@@ -21,7 +21,6 @@ from noisy_lightning.data import (
     NoNoise,
     PairFlip,
     Symmetric,
-    datamodule,
 )
 from noisy_lightning.data.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.data.labels import realised_rate
@@ -190,10 +189,12 @@ def test_colour_becomes_grey_where_this_data_set_is_grey(monkeypatch: pytest.Mon
 
 def test_the_files_of_all_data_sets_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
-    monkeypatch.setattr(datamodule, "fetch_cifar10", lambda root, download: fetched.append(("cifar10", root)))
-    monkeypatch.setattr(datamodule, "fetch_mnist", lambda root, download: fetched.append(("mnist", root)))
+    for place in ("cifar.fetch_cifar10", "mnist.fetch_mnist"):
+        monkeypatch.setattr(
+            f"noisy_lightning.data.{place}", lambda root, download, place=place: fetched.append((place, root))
+        )
     CIFAR10(root=Path("a"), test_sets={"mnist": MNIST(root=Path("b"))}).prepare_data()
-    assert fetched == [("cifar10", Path("a")), ("mnist", Path("b"))]
+    assert fetched == [("cifar.fetch_cifar10", Path("a")), ("mnist.fetch_mnist", Path("b"))]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a-b", "2nd"])

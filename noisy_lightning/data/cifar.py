@@ -1,0 +1,72 @@
+"""CIFAR-10 and CIFAR-100."""
+
+from pathlib import Path
+from typing import Any, Literal, final
+
+from noisy_lightning.data.cifar100_classes import CLASS_NAMES, SUPERCLASSES
+from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.data.sources import Source, fetch_cifar10, fetch_cifar100, load_cifar10, load_cifar100
+from noisy_lightning.errors import InputError
+
+
+@final
+class CIFAR10(NoisyDataModule):
+    """CIFAR-10 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32 pixels in 10 classes.
+
+    Training crops from 4 pixels of padding and mirrors. The usual constants normalise, which papers on label noise
+    share although their deviations are those of single images and smaller than the data set's.
+    """
+
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    num_samples = 50_000
+    image_shape = (32, 32, 3)
+    default_mean = (0.4914, 0.4822, 0.4465)
+    default_std = (0.2023, 0.1994, 0.2010)
+    default_padding = 4
+    default_flip = True
+
+    def fetch(self) -> None:
+        """Verify the files, or download them."""
+        fetch_cifar10(self.root, self.download)
+
+    def load(self, train: bool) -> Source:
+        """Return the training or the test set."""
+        return load_cifar10(self.root, train)
+
+
+@final
+class CIFAR100(NoisyDataModule):
+    """CIFAR-100 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32 pixels in 100 classes.
+
+    Training crops from 4 pixels of padding and mirrors. The usual constants normalise.
+
+    Args:
+        root: Folder with the data set's files; they are downloaded to it where they are missing.
+        labels: `fine` for the 100 classes, or `coarse` for their 20 superclasses.
+        **arguments: Those of every data set.
+    """
+
+    class_names = CLASS_NAMES
+    num_samples = 50_000
+    image_shape = (32, 32, 3)
+    default_mean = (0.5071, 0.4867, 0.4408)
+    default_std = (0.2675, 0.2565, 0.2761)
+    default_padding = 4
+    default_flip = True
+
+    def __init__(self, root: Path = Path("data"), labels: Literal["fine", "coarse"] = "fine", **arguments: Any) -> None:
+        if labels not in ("fine", "coarse"):
+            raise InputError(f"data.labels must be fine or coarse, got {labels!r}")
+        super().__init__(root, **arguments)
+        # Not kept under the argument's name, which is that of the given labels.
+        self.coarse = labels == "coarse"
+        if self.coarse:
+            self.class_names = tuple(SUPERCLASSES)
+
+    def fetch(self) -> None:
+        """Verify the files, or download them."""
+        fetch_cifar100(self.root, self.download)
+
+    def load(self, train: bool) -> Source:
+        """Return the training or the test set."""
+        return load_cifar100(self.root, train, self.coarse)
