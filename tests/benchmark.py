@@ -215,14 +215,8 @@ def measure_training(name: str, make: Callable[[], nn.Module], backbone: list[st
                 *("--model.backbone", *backbone, "--model.loss", "CrossEntropy", "--model.optimizer", "SGD"),
                 *("--model.optimizer.lr", "0.01", "--model.optimizer.momentum", "0.9"),
                 *("--model.optimizer.weight_decay", "1e-4", "--trainer.precision", "bf16-mixed"),
-                *(
-                    "--trainer.max_epochs",
-                    str(epochs + 2),
-                    "--trainer.accelerator",
-                    Alternate.device,
-                    "--run.root",
-                    folder,
-                ),
+                *("--trainer.max_epochs", str(epochs + 2), "--trainer.accelerator", Alternate.device),
+                *("--run.root", folder),
                 *(f"--trainer.callbacks+={__name__}.Alternate", "--recorder.picture_epochs", "[0]"),
             ]
         )
