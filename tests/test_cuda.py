@@ -66,10 +66,11 @@ def test_a_training_is_the_same_and_its_weights_serve_the_cpu(run: Callable[...,
 @pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
 def test_a_method_learns_as_on_the_cpu(example: Any, run: Callable[..., int], tmp_path: Path) -> None:
     for name, place in {"cpu": CPU, "gpu": GPU}.items():
-        assert run(*FIT, *PLAIN, *options(example), *place, "--run.version", name) == 0
-    cpu, gpu = (load(tmp_path / "runs/default" / name).loss for name in ("cpu", "gpu"))
-    # What is drawn on the device differs, the mean over 1,300 samples hardly.
-    np.testing.assert_allclose(np.nanmean(gpu, axis=1)[0], np.nanmean(cpu, axis=1)[0], rtol=0.1)
+        options_of_both = (*FIT, *PLAIN, *options(example), "--data.batch_size", "100")
+        assert run(*options_of_both, *place, "--run.version", name) == 0
+    cpu, gpu = (np.nanmean(load(tmp_path / "runs/default" / name).loss, axis=1) for name in ("cpu", "gpu"))
+    # Methods draw on the CPU, so the two differ by rounding alone. Whoever learns nothing is off by 5e-3 and more.
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-3)
     assert run("test", "runs/default/gpu") == 0
     assert all(value.isfinite().all() for value in _state(tmp_path / "runs/default/gpu").values())
 
