@@ -74,8 +74,8 @@ class NoisyClassifier(L.LightningModule):
         l1_decay: δ >= 0 of a penalty δ·Σ|θ| on all weights, as active negative losses ask for; its gradient counts in
             gradient clipping.
         channels_last: Whether images and weights lie in memory with the channel last: faster for convolutions.
-        compile: Whether torch.compile compiles the network. Slower on a CPU, and no faster for ResNet-18 on an H100 at
-            batches of 128, where launching kernels takes longer than running them.
+        compile: Whether torch.compile compiles the network, by its default mode. Slower on a CPU; on a GPU worth a try
+            where kernels take longer to run than to launch, which ResNet-18 does not on an H100 at batches of 128.
 
     Raises:
         InputError: A value is out of its range.

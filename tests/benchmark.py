@@ -1,4 +1,6 @@
-"""Measures speed on this machine: make bench, or, of methods alone, python -m tests.benchmark --only methods.
+"""Measures speed on this machine: make bench, or parts of it, such as python -m tests.benchmark --only methods.
+
+With --device cuda training is measured on a GPU; data and methods are on the CPU all the same.
 
 Everything that is compared alternates within one process every few seconds, and medians are reported, since machines
 are shared and noisy: trust the ratios. Images are random, of CIFAR-10's shape. A training epoch of ours is a whole one

@@ -93,11 +93,11 @@ def listing(runs: Sequence[PlannedRun], folder: SweepFolder) -> str:
         lines.append(f"{run.name:<{width}}  {state:<8}  {run.epochs:6}  {text}".rstrip())
     unknown = sum(cost is None for cost in costs.values())
     epochs = sum(run.epochs for run in runs)
+    remaining = [_duration(seconds)] if seconds or not unknown else []
+    remaining += [f"{unknown} runs of a network and method of which none is done here yet"] if unknown else []
     lines.append(
-        f"{len(runs)} runs of {epochs} epochs in {folder.path}; left, one after the other: {_duration(seconds)}"
+        f"{len(runs)} runs of {epochs} epochs in {folder.path}; left, one after the other: {' and '.join(remaining)}"
     )
-    if unknown:
-        lines[-1] += f" and {unknown} runs of a network and method of which none is done here yet"
     return "\n".join(lines)
 
 
