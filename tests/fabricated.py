@@ -17,11 +17,11 @@ from noisy_lightning.data import (
     ImageFolder,
     ImageTable,
     NoisyDataModule,
-    label_file,
 )
-from noisy_lightning.data.augment import seeded_generator
-from noisy_lightning.data.file_data import FileDataModule, Listing, Listings
-from noisy_lightning.data.sources import Source
+from noisy_lightning.data.loading.augment import seeded_generator
+from noisy_lightning.data.noise import label_file
+from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
+from noisy_lightning.data.sets.sources import Source
 
 COUNT = 60
 # What makes any configuration a matter of seconds.

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
-from noisy_lightning.data import image_files
+from noisy_lightning.data.sets import image_files
 from noisy_lightning.records import load
 
 Run = Callable[..., int]

@@ -18,7 +18,7 @@ from torchvision import datasets
 
 from noisy_lightning.data import CIFAR10, MNIST, NoisyDataModule, OpenSet, Symmetric
 from noisy_lightning.data.labels import realised_rate
-from noisy_lightning.data.sources import cifar10_files, load_mnist
+from noisy_lightning.data.sets.sources import cifar10_files, load_mnist
 from noisy_lightning.errors import InputError
 from tests.conftest import SHARED_DATA, SMALL
 from tests.processes import ROOT

@@ -1,17 +1,24 @@
 """Images, given labels, and the batches made of them."""
 
-from noisy_lightning.data.cifar import CIFAR10, CIFAR100
-from noisy_lightning.data.clothing1m import Clothing1M
 from noisy_lightning.data.datamodule import NoisyDataModule
-from noisy_lightning.data.digits import Digits
-from noisy_lightning.data.folders import ImageFolder
-from noisy_lightning.data.instance_noise import InstanceDependent, PartDependent, PolynomialMargin
-from noisy_lightning.data.label_file import LabelFile
-from noisy_lightning.data.mnist import MNIST
-from noisy_lightning.data.noise import Asymmetric, LabelNoise, NoNoise, PairFlip, Symmetric, TransitionMatrix
-from noisy_lightning.data.open_set import OpenSet
-from noisy_lightning.data.table import ImageTable
-from noisy_lightning.data.trained_scores import TrainedScores
+from noisy_lightning.data.noise.class_conditional import (
+    Asymmetric,
+    LabelNoise,
+    NoNoise,
+    PairFlip,
+    Symmetric,
+    TransitionMatrix,
+)
+from noisy_lightning.data.noise.instance_noise import InstanceDependent, PartDependent, PolynomialMargin
+from noisy_lightning.data.noise.label_file import LabelFile
+from noisy_lightning.data.noise.open_set import OpenSet
+from noisy_lightning.data.noise.trained_scores import TrainedScores
+from noisy_lightning.data.sets.cifar import CIFAR10, CIFAR100
+from noisy_lightning.data.sets.clothing1m import Clothing1M
+from noisy_lightning.data.sets.digits import Digits
+from noisy_lightning.data.sets.folders import ImageFolder
+from noisy_lightning.data.sets.mnist import MNIST
+from noisy_lightning.data.sets.table import ImageTable
 
 __all__ = [
     "CIFAR10",

@@ -11,14 +11,14 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.augment import Augmentation, WindowStore, seeded_generator
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarise
-from noisy_lightning.data.loader import Batches, BatchLoader, LabelledImages, Schedule
-from noisy_lightning.data.noise import LabelNoise, NoNoise
-from noisy_lightning.data.redraw import EpochLabels
+from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabelledImages, Schedule
+from noisy_lightning.data.noise.class_conditional import LabelNoise, NoNoise
+from noisy_lightning.data.noise.redraw import EpochLabels
+from noisy_lightning.data.noise.sampling import choose_exactly
 from noisy_lightning.data.selection import Selection, read_selection
-from noisy_lightning.data.sources import Source, reshaped
-from noisy_lightning.data.transition import choose_exactly
+from noisy_lightning.data.sets.sources import Source, reshaped
 from noisy_lightning.errors import InputError
 from noisy_lightning.measures import FOREIGN, UNKNOWN
 from noisy_lightning.types import Batch

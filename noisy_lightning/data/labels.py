@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from noisy_lightning.data.noise import LabelNoise
+from noisy_lightning.data.noise.class_conditional import LabelNoise
 from noisy_lightning.measures import UNKNOWN
 
 _LARGEST_PRINTED = 16

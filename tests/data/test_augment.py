@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from noisy_lightning.data.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
 
 MEAN, STD = (0.2, 0.5, 0.7), (0.3, 0.4, 0.5)
 

@@ -22,8 +22,8 @@ from noisy_lightning.data import (
     PairFlip,
     Symmetric,
 )
-from noisy_lightning.data.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.data.labels import realised_rate
+from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 from tests.fabricated import COUNT, fabricate
 
@@ -191,7 +191,7 @@ def test_the_files_of_all_data_sets_are_fetched(monkeypatch: pytest.MonkeyPatch)
     fetched = []
     for place in ("cifar.fetch_cifar10", "mnist.fetch_mnist"):
         monkeypatch.setattr(
-            f"noisy_lightning.data.{place}", lambda root, download, place=place: fetched.append((place, root))
+            f"noisy_lightning.data.sets.{place}", lambda root, download, place=place: fetched.append((place, root))
         )
     CIFAR10(root=Path("a"), test_sets={"mnist": MNIST(root=Path("b"))}).prepare_data()
     assert fetched == [("cifar.fetch_cifar10", Path("a")), ("mnist.fetch_mnist", Path("b"))]

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.data import CIFAR10, MNIST, Digits, LabelFile, LabelNoise, NoisyDataModule, PairFlip, Symmetric
-from noisy_lightning.data.cifar100_classes import FINE_TO_COARSE
 from noisy_lightning.data.labels import realised_matrix
 from noisy_lightning.data.manifest import read_manifest, write_manifest
+from noisy_lightning.data.sets.cifar100_classes import FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 from tests.conftest import SHARED_DATA
 from tests.processes import ROOT

@@ -20,7 +20,14 @@ from noisy_lightning.data.labels import (
     summarise,
 )
 from noisy_lightning.data.manifest import read_manifest, write_manifest
-from noisy_lightning.data.noise import Asymmetric, LabelNoise, NoNoise, PairFlip, Symmetric, TransitionMatrix
+from noisy_lightning.data.noise.class_conditional import (
+    Asymmetric,
+    LabelNoise,
+    NoNoise,
+    PairFlip,
+    Symmetric,
+    TransitionMatrix,
+)
 from noisy_lightning.errors import InputError
 
 TRUE = torch.tensor([0, 0, 0, 0, 1, 1, -1, 1])

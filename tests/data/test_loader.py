@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from noisy_lightning.data.augment import Augmentation, WindowStore, seeded_generator
-from noisy_lightning.data.loader import Batches, BatchLoader, LabelledImages, Schedule
+from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabelledImages, Schedule
 from noisy_lightning.errors import InputError
 from noisy_lightning.types import Batch
 

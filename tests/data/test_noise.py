@@ -14,11 +14,18 @@ from torch import Tensor
 
 import noisy_lightning.data
 from noisy_lightning.data import Digits, InstanceDependent, LabelFile, OpenSet, PartDependent, PolynomialMargin
-from noisy_lightning.data.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
-from noisy_lightning.data.flip_maps import flips_among
 from noisy_lightning.data.labels import expected_rate, label_hash, noise_arguments, realised_matrix, realised_rate
-from noisy_lightning.data.noise import Asymmetric, LabelNoise, NoNoise, PairFlip, Symmetric, TransitionMatrix
-from noisy_lightning.data.transition import sample_labels
+from noisy_lightning.data.noise.class_conditional import (
+    Asymmetric,
+    LabelNoise,
+    NoNoise,
+    PairFlip,
+    Symmetric,
+    TransitionMatrix,
+)
+from noisy_lightning.data.noise.flip_maps import flips_among
+from noisy_lightning.data.noise.sampling import sample_labels
+from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 from tests.reference import noise as reference
 

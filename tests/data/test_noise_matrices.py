@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisy_lightning.data import Asymmetric, Digits, OpenSet, PairFlip, PartDependent, Symmetric, TransitionMatrix
 from noisy_lightning.data.labels import expected_rate, realised_matrix, realised_rate
-from noisy_lightning.data.noise import LabelNoise
+from noisy_lightning.data.noise.class_conditional import LabelNoise
 from tests.reference import noise as reference
 
 RATES = (0.0, 0.01, 0.2, 0.45, 0.8, 1.0)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torchvision import datasets
 
-from noisy_lightning.data import sources
+from noisy_lightning.data.sets import sources
 from noisy_lightning.errors import InputError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from noisy_lightning.data import Asymmetric, PairFlip, Symmetric
-from noisy_lightning.data.noise import LabelNoise
+from noisy_lightning.data.noise.class_conditional import LabelNoise
 from noisy_lightning.errors import InputError
 from noisy_lightning.selectors import INCV, NoisyCrossValidation, Selector
 from noisy_lightning.selectors.noise_estimate import estimated_rate, highest_rate, pattern_of

@@ -23,7 +23,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from noisy_lightning.data.label_file import LabelFile
+from noisy_lightning.data.noise.label_file import LabelFile
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 
 pytestmark = pytest.mark.xdist_group("browser")

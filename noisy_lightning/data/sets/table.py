@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, final
 
 import torch
 
-from noisy_lightning.data.file_data import FileDataModule, Listing, Listings
-from noisy_lightning.data.folders import check_inside
+from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
+from noisy_lightning.data.sets.folders import check_inside
 from noisy_lightning.errors import InputError
 
 _SPLITS = ("train", "val", "test")

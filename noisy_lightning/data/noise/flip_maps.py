@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-from noisy_lightning.data.cifar100_classes import CLASS_NAMES, SUPERCLASSES
+from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, SUPERCLASSES
 from noisy_lightning.errors import InputError
 
 FlipName = Literal["cifar10", "cifar10_l_dmi", "mnist", "cifar100_block5", "cifar100_superclass", "next_class"]

@@ -7,12 +7,12 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.cifar100_classes import CIFAR10_ALIKE
 from noisy_lightning.data.datamodule import NoisyDataModule
-from noisy_lightning.data.foreign import ForeignImages, take_images
-from noisy_lightning.data.noise import LabelNoise, check_rate
-from noisy_lightning.data.sources import Source
-from noisy_lightning.data.transition import check_labels, choose_exactly
+from noisy_lightning.data.noise.class_conditional import LabelNoise, check_rate
+from noisy_lightning.data.noise.foreign import ForeignImages, take_images
+from noisy_lightning.data.noise.sampling import check_labels, choose_exactly
+from noisy_lightning.data.sets.cifar100_classes import CIFAR10_ALIKE
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.alignment import check_length, check_true_labels
 from noisy_lightning.data.datamodule import NoisyDataModule
-from noisy_lightning.data.foreign import ForeignImages, take_images
-from noisy_lightning.data.noise import LabelNoise
-from noisy_lightning.data.sources import Source
-from noisy_lightning.data.transition import check_labels
+from noisy_lightning.data.noise.alignment import check_length, check_true_labels
+from noisy_lightning.data.noise.class_conditional import LabelNoise
+from noisy_lightning.data.noise.foreign import ForeignImages, take_images
+from noisy_lightning.data.noise.sampling import check_labels
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 from noisy_lightning.measures import UNKNOWN
 

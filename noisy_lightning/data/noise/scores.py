@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.alignment import check_length, check_true_labels
-from noisy_lightning.data.transition import check_labels
+from noisy_lightning.data.noise.alignment import check_length, check_true_labels
+from noisy_lightning.data.noise.sampling import check_labels
 from noisy_lightning.errors import InputError
 
 _ARRAY = "probability"

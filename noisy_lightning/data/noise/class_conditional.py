@@ -12,10 +12,10 @@ from typing import ClassVar, Literal, final, get_args
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.flip_maps import FlipName, check_flips, flips_among
-from noisy_lightning.data.foreign import ForeignImages
-from noisy_lightning.data.sources import Source
-from noisy_lightning.data.transition import check_labels, choose_exactly, sample_labels
+from noisy_lightning.data.noise.flip_maps import FlipName, check_flips, flips_among
+from noisy_lightning.data.noise.foreign import ForeignImages
+from noisy_lightning.data.noise.sampling import check_labels, choose_exactly, sample_labels
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 from noisy_lightning.matrices import checked_matrix, read_matrix
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision import datasets
 from torchvision.transforms.v2 import functional
 
-from noisy_lightning.data.cifar100_classes import FINE_TO_COARSE
+from noisy_lightning.data.sets.cifar100_classes import FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 
 

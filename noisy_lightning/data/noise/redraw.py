@@ -4,8 +4,8 @@ from typing import final
 
 from torch import Tensor
 
-from noisy_lightning.data.augment import seeded_generator
-from noisy_lightning.data.noise import LabelNoise
+from noisy_lightning.data.loading.augment import seeded_generator
+from noisy_lightning.data.noise.class_conditional import LabelNoise
 
 
 @final

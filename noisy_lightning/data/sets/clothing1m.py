@@ -6,7 +6,7 @@ from typing import Any, final
 
 import torch
 
-from noisy_lightning.data.file_data import FileDataModule, Listing, Listings
+from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.errors import InputError
 
 CLASS_NAMES = (

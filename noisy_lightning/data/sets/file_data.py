@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.data.datamodule import NoisyDataModule
-from noisy_lightning.data.image_files import (
+from noisy_lightning.data.sets.image_files import (
     Decoded,
     ImageFiles,
     channel_statistics,
@@ -20,7 +20,7 @@ from noisy_lightning.data.image_files import (
     decode_cached,
     processors,
 )
-from noisy_lightning.data.sources import Images, Source
+from noisy_lightning.data.sets.sources import Images, Source
 from noisy_lightning.errors import InputError
 
 Broken = Literal["error", "skip"]

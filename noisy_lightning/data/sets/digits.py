@@ -3,7 +3,7 @@
 from typing import final
 
 from noisy_lightning.data.datamodule import NoisyDataModule
-from noisy_lightning.data.sources import Source, load_digits8x8
+from noisy_lightning.data.sets.sources import Source, load_digits8x8
 
 
 @final

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal, final
 
-from noisy_lightning.data.cifar100_classes import CLASS_NAMES, SUPERCLASSES
 from noisy_lightning.data.datamodule import NoisyDataModule
-from noisy_lightning.data.sources import Source, fetch_cifar10, fetch_cifar100, load_cifar10, load_cifar100
+from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, SUPERCLASSES
+from noisy_lightning.data.sets.sources import Source, fetch_cifar10, fetch_cifar100, load_cifar10, load_cifar100
 from noisy_lightning.errors import InputError
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from noisy_lightning.data.augment import Augmentation, WindowStore, seeded_generator
-from noisy_lightning.data.sources import Images
+from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
 from noisy_lightning.types import Batch
 

@@ -7,8 +7,8 @@ from typing import Any, final
 
 import torch
 
-from noisy_lightning.data.file_data import FileDataModule, Listing, Listings
-from noisy_lightning.data.image_files import SUFFIXES
+from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
+from noisy_lightning.data.sets.image_files import SUFFIXES
 from noisy_lightning.errors import InputError
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from noisy_lightning.data.sources import Source, reshaped
+from noisy_lightning.data.sets.sources import Source, reshaped
 from noisy_lightning.errors import InputError
 
 

@@ -8,11 +8,11 @@ from typing import Literal, final, get_args
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.noise import LabelNoise, check_another_class, check_rate
-from noisy_lightning.data.scores import Scores, read_scores
-from noisy_lightning.data.sources import Source
-from noisy_lightning.data.trained_scores import TrainedScores
-from noisy_lightning.data.transition import check_labels
+from noisy_lightning.data.noise.class_conditional import LabelNoise, check_another_class, check_rate
+from noisy_lightning.data.noise.sampling import check_labels
+from noisy_lightning.data.noise.scores import Scores, read_scores
+from noisy_lightning.data.noise.trained_scores import TrainedScores
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
 MarginType = Literal[1, 2, 3]

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from noisy_lightning.data.sources import Images
+from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
 

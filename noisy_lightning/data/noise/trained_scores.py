@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisy_lightning.backbones import SmallCNN
-from noisy_lightning.data.augment import Augmentation, WindowStore
-from noisy_lightning.data.image_files import channel_statistics
-from noisy_lightning.data.loader import Batches, BatchLoader, LabelledImages, Schedule
-from noisy_lightning.data.scores import Scores, read_scores
-from noisy_lightning.data.sources import Source
+from noisy_lightning.data.loading.augment import Augmentation, WindowStore
+from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabelledImages, Schedule
+from noisy_lightning.data.noise.scores import Scores, read_scores
+from noisy_lightning.data.sets.image_files import channel_statistics
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 from noisy_lightning.files import replacing
 

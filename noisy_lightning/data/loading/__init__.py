@@ -1,0 +1,1 @@
+"""What turns images and labels into batches."""
