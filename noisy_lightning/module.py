@@ -22,8 +22,8 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.fine_tuning import Body
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Run, Standard
-from noisy_lightning.methods.ranks import gather
-from noisy_lightning.methods.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.ranks import gather
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.metrics import TestMetrics, ValidationMetrics
 from noisy_lightning.types import Batch, Step
 

@@ -7,10 +7,10 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from noisy_lightning.methods.all_labels import losses_of_all_labels
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.ranks import batch_mean
-from noisy_lightning.methods.transition_estimate import TransitionEstimate
+from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
+from noisy_lightning.methods.parts.ranks import batch_mean
+from noisy_lightning.methods.parts.transition_estimate import TransitionEstimate
 from noisy_lightning.types import Step
 
 _log = logging.getLogger(__name__)

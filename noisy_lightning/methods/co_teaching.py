@@ -5,9 +5,9 @@ from typing import Literal, final
 from torch import Tensor, nn
 
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.forget_rate import ForgetRate
-from noisy_lightning.methods.ranks import total
-from noisy_lightning.methods.selection import mean_of_kept, small_loss
+from noisy_lightning.methods.parts.forget_rate import ForgetRate
+from noisy_lightning.methods.parts.ranks import total
+from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
 from noisy_lightning.types import Step
 
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.forget_rate import ForgetRate
-from noisy_lightning.methods.ranks import total
-from noisy_lightning.methods.selection import mean_of_kept, small_loss
+from noisy_lightning.methods.parts.forget_rate import ForgetRate
+from noisy_lightning.methods.parts.ranks import total
+from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
 from noisy_lightning.types import Step
 
 

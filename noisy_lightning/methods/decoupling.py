@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem
-from noisy_lightning.methods.selection import mean_of_kept
+from noisy_lightning.methods.parts.small_loss import mean_of_kept
 from noisy_lightning.types import Step
 
 

@@ -13,7 +13,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.fine_tuning import classifiers
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.ranks import batch_mean
+from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.types import Step
 
 _BATCH = 128

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.inference import inferred
-from noisy_lightning.methods.mixture import Mixture
-from noisy_lightning.methods.ranks import batch_mean, gather, total, weighted_mean, world_size
-from noisy_lightning.methods.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.inference import inferred
+from noisy_lightning.methods.parts.mixture import Mixture
+from noisy_lightning.methods.parts.ranks import batch_mean, gather, total, weighted_mean, world_size
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.types import Step
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem
-from noisy_lightning.methods.ranks import batch_mean, total, world_size
+from noisy_lightning.methods.parts.ranks import batch_mean, total, world_size
 from noisy_lightning.types import Step
 
 

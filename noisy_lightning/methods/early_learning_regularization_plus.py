@@ -12,11 +12,11 @@ from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
 from noisy_lightning.methods.early_learning_regularization import clamped_probabilities, early_learning
-from noisy_lightning.methods.mean_teacher import MeanTeacher
-from noisy_lightning.methods.mixture import Mixture
-from noisy_lightning.methods.ranks import batch_mean, gather
-from noisy_lightning.methods.sample_memory import SampleMemory
-from noisy_lightning.methods.soft_targets import moved, share_contradicted
+from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
+from noisy_lightning.methods.parts.mixture import Mixture
+from noisy_lightning.methods.parts.ranks import batch_mean, gather
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.soft_targets import moved, share_contradicted
 from noisy_lightning.types import Step
 
 

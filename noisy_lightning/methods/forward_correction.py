@@ -8,8 +8,8 @@ from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.ranks import batch_mean
-from noisy_lightning.methods.transition_estimate import TransitionEstimate
+from noisy_lightning.methods.parts.ranks import batch_mean
+from noisy_lightning.methods.parts.transition_estimate import TransitionEstimate
 from noisy_lightning.types import Step
 
 _LEAST = 1e-7

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.forget_rate import ForgetRate
-from noisy_lightning.methods.inference import inferred
-from noisy_lightning.methods.noise_rate import rate_of_agreeing
-from noisy_lightning.methods.ranks import total
-from noisy_lightning.methods.selection import mean_of_kept, smallest
+from noisy_lightning.methods.parts.forget_rate import ForgetRate
+from noisy_lightning.methods.parts.inference import inferred
+from noisy_lightning.methods.parts.noise_rate import rate_of_agreeing
+from noisy_lightning.methods.parts.ranks import total
+from noisy_lightning.methods.parts.small_loss import mean_of_kept, smallest
 from noisy_lightning.types import Step
 
 

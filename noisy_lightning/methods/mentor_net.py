@@ -9,9 +9,9 @@ from torch import Tensor
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.mentor import Mentor
-from noisy_lightning.methods.ranks import gather, total, world_size
-from noisy_lightning.methods.trusted_labels import read_trusted_labels
+from noisy_lightning.methods.parts.mentor import Mentor
+from noisy_lightning.methods.parts.ranks import gather, total, world_size
+from noisy_lightning.methods.parts.trusted_labels import read_trusted_labels
 from noisy_lightning.types import Step
 
 # Up to and from which percentage of the training the predefined curriculum is not self-paced.

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.all_labels import losses_of_all_labels
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.ranks import total, weighted_mean
+from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
+from noisy_lightning.methods.parts.ranks import total, weighted_mean
 from noisy_lightning.types import Step
 
 # Added to probabilities, as in the authors' code. Without it the loss would have no lower bound.

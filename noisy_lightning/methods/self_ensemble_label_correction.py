@@ -8,9 +8,9 @@ from torch import Tensor
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.ranks import batch_mean
-from noisy_lightning.methods.sample_memory import SampleMemory
-from noisy_lightning.methods.soft_targets import given_targets, moved, share_contradicted
+from noisy_lightning.methods.parts.ranks import batch_mean
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.soft_targets import given_targets, moved, share_contradicted
 from noisy_lightning.types import Step
 
 

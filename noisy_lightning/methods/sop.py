@@ -5,14 +5,14 @@ from typing import final
 from torch import Tensor
 
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.over_parameters import (
+from noisy_lightning.methods.parts.over_parameters import (
     OverParameters,
     cross_entropy,
     over_parameterised,
     squared_distance,
     squares,
 )
-from noisy_lightning.methods.ranks import batch_mean
+from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.types import Step
 
 

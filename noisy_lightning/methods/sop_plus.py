@@ -9,14 +9,14 @@ from torch.nn import functional as F
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.over_parameters import (
+from noisy_lightning.methods.parts.over_parameters import (
     OverParameters,
     cross_entropy,
     over_parameterised,
     squared_distance,
     squares,
 )
-from noisy_lightning.methods.ranks import batch_mean, total
+from noisy_lightning.methods.parts.ranks import batch_mean, total
 from noisy_lightning.types import Step
 
 

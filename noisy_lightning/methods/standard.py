@@ -5,7 +5,7 @@ from typing import final
 from torch import Tensor
 
 from noisy_lightning.methods.base import Method, Problem
-from noisy_lightning.methods.ranks import batch_mean
+from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.types import Step
 
 

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import BackwardCorrection, Run
-from noisy_lightning.methods.all_labels import losses_of_all_labels
 from noisy_lightning.methods.backward_correction import inverse_of
+from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
 from tests.methods.toys import K, batches, points, problem
 from tests.reference.loss_correction import backward_loss, descend, estimate, inverse, probabilities
 from tests.reference.losses import cross_entropy, generalized_cross_entropy, one_hot

@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from noisy_lightning import methods
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
-from noisy_lightning.methods.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.records import load
 from tests.kill import Fall
 from tests.methods.examples import EXAMPLES, NAMES, make, options

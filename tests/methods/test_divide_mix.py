@@ -16,7 +16,7 @@ from noisy_lightning.methods.divide_mix import (
     scaled,
     sharpened,
 )
-from noisy_lightning.methods.inference import inferred
+from noisy_lightning.methods.parts.inference import inferred
 from tests.methods.toys import BATCHES, B, K, N, batches, points, problem
 from tests.networks import Random
 from tests.reference import divide_mix as paper

@@ -12,7 +12,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import EarlyLearningRegularizationPlus, Problem
 from noisy_lightning.methods.early_learning_regularization_plus import ramp, refined
-from noisy_lightning.methods.mixture import Mixture
+from noisy_lightning.methods.parts.mixture import Mixture
 from tests.methods.toys import B, K, N, batches, points, problem, run
 from tests.reference.elr_plus import elr_plus_step, rampup
 from tests.reference.stochastic_label_noise import follow

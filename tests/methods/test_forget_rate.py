@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.methods import CoTeaching, CoTeachingPlus, JoCoR, Method, forget_rate
-from noisy_lightning.methods.forget_rate import ForgetRate
-from noisy_lightning.methods.noise_rate import high_loss_share
+from noisy_lightning.methods.parts.forget_rate import ForgetRate
+from noisy_lightning.methods.parts.noise_rate import high_loss_share
 from tests.methods.toys import N, batches, points, problem, run
 
 SIZE = 200

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from noisy_lightning.methods.mean_teacher import MeanTeacher
+from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
 from tests.networks import Random
 
 IMAGES = torch.randn(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))

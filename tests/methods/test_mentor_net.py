@@ -13,7 +13,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import MentorNet, Problem, Run
 from noisy_lightning.methods.mentor_net import parse_dropout
-from noisy_lightning.methods.mentor_network import MentorNetwork, teach
+from noisy_lightning.methods.parts.mentor_network import MentorNetwork, teach
 from tests.methods.toys import BATCHES, B, K, N, batches, network, points, problem, run
 from tests.reference import mentor_net as reference
 from tests.reference.co_teaching import loss_of
@@ -208,7 +208,7 @@ def test_the_mentor_is_the_authors_network() -> None:
 
 
 def test_the_mentor_is_taught_by_the_authors_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("noisy_lightning.methods.mentor_network._STEPS", 60)
+    monkeypatch.setattr("noisy_lightning.methods.parts.mentor_network._STEPS", 60)
     torch.manual_seed(0)
     ours, twin = MentorNetwork(), MentorNetwork()
     twin.load_state_dict(ours.state_dict())

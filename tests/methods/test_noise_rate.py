@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisy_lightning.methods.noise_rate import high_loss_share, rate_from_agreement
+from noisy_lightning.methods.parts.noise_rate import high_loss_share, rate_from_agreement
 from tests.reference.incv import agreement_of, estimated_rate
 
 NAN, INF = float("nan"), float("inf")

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses import CrossEntropy
-from noisy_lightning.methods.over_parameters import (
+from noisy_lightning.methods.parts.over_parameters import (
     OverParameters,
     cross_entropy,
     over_parameterised,

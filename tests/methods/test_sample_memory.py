@@ -8,8 +8,8 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from noisy_lightning.methods.ranks import gather, total, weighted_mean, world_size
-from noisy_lightning.methods.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.ranks import gather, total, weighted_mean, world_size
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 
 
 def test_a_memory_keeps_what_was_written_and_nothing_else() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch import distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from noisy_lightning.methods.selection import check_schedule, forget_rate_at, mean_of_kept, small_loss
+from noisy_lightning.methods.parts.small_loss import check_schedule, forget_rate_at, mean_of_kept, small_loss
 
 NAN, INF = float("nan"), float("inf")
 LOSSES = torch.tensor([0.5, 0.1, 0.9, 0.1, 0.7, 0.3])

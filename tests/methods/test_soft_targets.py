@@ -2,7 +2,7 @@ import math
 
 import torch
 
-from noisy_lightning.methods.soft_targets import given_targets, moved, share_contradicted
+from noisy_lightning.methods.parts.soft_targets import given_targets, moved, share_contradicted
 
 
 def test_given_targets_are_one_hot_and_flat_outside() -> None:

@@ -4,7 +4,7 @@ from torch import nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import SOP, Problem
-from noisy_lightning.methods.over_parameters import cross_entropy, over_parameterised, squared_distance, squares
+from noisy_lightning.methods.parts.over_parameters import cross_entropy, over_parameterised, squared_distance, squares
 from tests.methods.toys import B, K, N, batches, points, problem, run
 from tests.reference.sop import sop_step
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods import Run
-from noisy_lightning.methods.snapshot import Snapshot
-from noisy_lightning.methods.transition_estimate import Matrix, TransitionEstimate, estimate_transition
+from noisy_lightning.methods.parts.snapshot import Snapshot
+from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate, estimate_transition
 from tests.reference.loss_correction import estimate, percentile_higher
 
 K = 4

@@ -6,9 +6,9 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from noisy_lightning.methods.noise_rate import high_loss_share
-from noisy_lightning.methods.sample_memory import SampleMemory
-from noisy_lightning.methods.selection import check_schedule, forget_rate_at
+from noisy_lightning.methods.parts.noise_rate import high_loss_share
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.small_loss import check_schedule, forget_rate_at
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from noisy_lightning.losses.probabilities import at_label, log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.ranks import total
-from noisy_lightning.methods.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.ranks import total
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 
 _LEAST = 1e-4
 

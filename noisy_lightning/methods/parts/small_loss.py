@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.ranks import gather, total, world_size
+from noisy_lightning.methods.parts.ranks import gather, total, world_size
 
 
 def check_schedule(forget_rate: float, warm_up: int, exponent: float) -> None:

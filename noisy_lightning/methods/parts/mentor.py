@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.methods.base import Run
-from noisy_lightning.methods.mentor_network import MentorNetwork, teach
-from noisy_lightning.methods.trusted_labels import TrustedLabels
+from noisy_lightning.methods.parts.mentor_network import MentorNetwork, teach
+from noisy_lightning.methods.parts.trusted_labels import TrustedLabels
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from noisy_lightning.methods.ranks import gather
+from noisy_lightning.methods.parts.ranks import gather
 
 
 @final
