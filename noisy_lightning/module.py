@@ -17,9 +17,9 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning.backbones import ResNet18
+from noisy_lightning.backbones.classifier import Body
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
-from noisy_lightning.fine_tuning import Body
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Run, Standard
 from noisy_lightning.methods.parts.ranks import gather

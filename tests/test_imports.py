@@ -16,7 +16,7 @@ NAME = PACKAGE.name
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "files", "messages", "summary", "types"}),
-    frozenset({"backbones", "environment", "fine_tuning", "losses", "matrices", "measures", "metrics", "runs"}),
+    frozenset({"backbones", "environment", "losses", "transition_matrix", "measures", "metrics", "runs"}),
     frozenset({"data", "methods", "records"}),
     frozenset({"figures", "module"}),
     frozenset({"callbacks"}),
@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FILES = sorted(PACKAGE.rglob("*.py"))
 # What a loop of one's own can use.
-PLAIN = ("losses", "backbones", "fine_tuning", "methods", "matrices", "types", "errors", "files")
+PLAIN = ("losses", "backbones", "methods", "transition_matrix", "types", "errors", "files")
 
 
 def _part(path: Path) -> str:
@@ -97,7 +97,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 def test_methods_know_nothing_of_data() -> None:
     for path in _of("methods"):
-        assert set(_own_parts(path)) <= {"methods", "losses", "fine_tuning", "matrices", "types", "errors"}, path
+        assert set(_own_parts(path)) <= {"methods", "losses", "backbones", "transition_matrix", "types", "errors"}, path
 
 
 @pytest.mark.parametrize("path", _of(*PLAIN), ids=_id)

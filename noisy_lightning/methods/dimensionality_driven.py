@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from noisy_lightning.backbones.classifier import classifiers
 from noisy_lightning.errors import InputError
-from noisy_lightning.fine_tuning import classifiers
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Method, Problem, Run
 from noisy_lightning.methods.parts.ranks import batch_mean

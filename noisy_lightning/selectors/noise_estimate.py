@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.matrices import checked_matrix, read_matrix
 from noisy_lightning.methods.parts.noise_rate import rate_from_agreement
+from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 Inversion = Literal["symmetric", "pair"] | Path
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisy_lightning.methods import CoTeaching, CoTeachingPlus, JoCoR, Method, forget_rate
+from noisy_lightning.methods import CoTeaching, CoTeachingPlus, JoCoR, Method
+from noisy_lightning.methods.parts import forget_rate
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.noise_rate import high_loss_share
 from tests.methods.toys import N, batches, points, problem, run

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, RobustLoss
-from noisy_lightning.methods import INCVCoTeaching, Problem, Run, forget_rate
+from noisy_lightning.methods import INCVCoTeaching, Problem, Run
+from noisy_lightning.methods.parts import forget_rate
 from tests.methods.toys import B, K, N, batches, points, run
 from tests.reference.incv import modified_co_teaching_step, noise_of_selected
 

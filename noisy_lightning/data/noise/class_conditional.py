@@ -17,7 +17,7 @@ from noisy_lightning.data.noise.foreign import ForeignImages
 from noisy_lightning.data.noise.sampling import check_labels, choose_exactly, sample_labels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
-from noisy_lightning.matrices import checked_matrix, read_matrix
+from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 Exact = Literal["none", "total", "per_class"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.matrices import checked_matrix, read_matrix
 from noisy_lightning.methods.base import Run
 from noisy_lightning.methods.parts.snapshot import Snapshot
+from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 _log = logging.getLogger(__name__)
 
