@@ -16,14 +16,14 @@ from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.data_parser import built_data, data_parser, experiment_of
-from noisy_lightning.environment import git_commit, versions
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
 from noisy_lightning.fold_runs import FoldRuns
 from noisy_lightning.lightning_cli import TRAINER_DEFAULTS, Parser, quieten
 from noisy_lightning.messages import explain
 from noisy_lightning.module import NoisyClassifier
-from noisy_lightning.runs import RunFolder, RunOptions, claim_run
+from noisy_lightning.runs.environment import git_commit, versions
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
 from noisy_lightning.selectors import Judgement, Selector, Task
 from noisy_lightning.selectors.base import mask
 from noisy_lightning.selectors.outcome import Outcome, draw, summary_table, write_selection

@@ -10,7 +10,7 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.lightning_cli import Parser, quieten
 from noisy_lightning.messages import explain
-from noisy_lightning.runs import RunOptions
+from noisy_lightning.runs.folder import RunOptions
 
 # What else a configuration has for fit and clean; not checked, so that the same file serves all.
 _OF_FIT = (

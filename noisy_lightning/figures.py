@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from noisy_lightning.measures import Bools, Floats
-from noisy_lightning.records import Records
+from noisy_lightning.runs.measures import Bools, Floats
+from noisy_lightning.runs.records import Records
 
 CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
 INK, _GRID = "#333333", "#E4E4E4"

@@ -8,13 +8,13 @@ from typing import final
 
 import numpy as np
 
-from noisy_lightning import records
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
-from noisy_lightning.measures import Bools, Floats, Ints
 from noisy_lightning.processes import INTERRUPTED, Job, run_here, run_jobs
-from noisy_lightning.records import Records
-from noisy_lightning.runs import FOLDS, RunFolder
+from noisy_lightning.runs import records
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import FOLDS, RunFolder
+from noisy_lightning.runs.measures import Bools, Floats, Ints
+from noisy_lightning.runs.records import Records
 from noisy_lightning.selectors import Fold
 
 

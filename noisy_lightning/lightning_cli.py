@@ -32,12 +32,12 @@ from noisy_lightning.callbacks.step_hooks import NoProfiler
 from noisy_lightning.callbacks.test_curve import TestCurve
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
-from noisy_lightning.measures import OF_TRUE_LABELS
 from noisy_lightning.messages import explain
 from noisy_lightning.module import NoisyClassifier
-from noisy_lightning.runs import RunFolder, RunOptions, claim_run, existing_run
-from noisy_lightning.summary import evaluation_table
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run, existing_run
+from noisy_lightning.runs.measures import OF_TRUE_LABELS
+from noisy_lightning.runs.summary import evaluation_table
 
 EVALUATIONS = ("validate", "test", "predict")
 TRAINER_DEFAULTS = {

@@ -12,7 +12,7 @@ from noisy_lightning.data.manifest import SUMMARY_FILE, TABLE_FILE, read_manifes
 from noisy_lightning.data_parser import built_data, data_parser, experiment_of
 from noisy_lightning.errors import InputError
 from noisy_lightning.figures import transition_matrices
-from noisy_lightning.files import replacing
+from noisy_lightning.runs.files import replacing
 
 PICTURE_FILE = "noise.png"
 

@@ -18,7 +18,7 @@ from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.experiments.sweep_progress import SweepProgress, listing
 from noisy_lightning.lightning_cli import FitParser
 from noisy_lightning.processes import INTERRUPTED, Job, run_here, run_jobs
-from noisy_lightning.runs import RunFolder, identity
+from noisy_lightning.runs.folder import RunFolder, identity
 
 _EXECUTORS = ("processes", "local", "slurm")
 

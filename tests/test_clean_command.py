@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.sets.sources import load_digits8x8
-from noisy_lightning.records import load
+from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
 from tests.processes import noisy_lightning
 

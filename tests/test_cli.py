@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from noisy_lightning.data import Digits
 from noisy_lightning.data.labels import label_hash
 from noisy_lightning.data.manifest import read_manifest
-from noisy_lightning.records import load
+from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
 from tests.fabricated import fabricate
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from noisy_lightning.environment import device_name
 from noisy_lightning.losses import RobustLoss
-from noisy_lightning.records import load
+from noisy_lightning.runs.environment import device_name
+from noisy_lightning.runs.records import load
 from tests.losses.test_contract import LOSSES, draw, value_and_gradient
 from tests.methods.examples import EXAMPLES, NAMES, options
 from tests.processes import noisy_lightning

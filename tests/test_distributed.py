@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from noisy_lightning.records import load
+from noisy_lightning.runs.records import load
 from tests.processes import noisy_lightning
 
 # No batch normalisation, whose statistics are a process's own; a batch that does not divide the data, of which an

@@ -18,7 +18,7 @@ from noisy_lightning.figures import (
     sample_grid,
     transition_matrices,
 )
-from noisy_lightning.records import Records
+from noisy_lightning.runs.records import Records
 
 E, N, K = 5, 40, 4
 

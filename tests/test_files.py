@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from noisy_lightning.files import replacing
+from noisy_lightning.runs.files import replacing
 
 
 def test_the_file_is_replaced_when_the_block_ends(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.fold_runs import FoldRuns
-from noisy_lightning.measures import Floats
+from noisy_lightning.runs.measures import Floats
 from noisy_lightning.selectors import Fold
 
 LABELS = np.array([0, 1, 0, 1])

@@ -15,9 +15,9 @@ NAME = PACKAGE.name
 
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"__init__", "errors", "files", "messages", "summary", "types"}),
-    frozenset({"backbones", "environment", "losses", "transition_matrix", "measures", "metrics", "runs"}),
-    frozenset({"data", "methods", "records"}),
+    frozenset({"__init__", "errors", "messages", "types"}),
+    frozenset({"backbones", "losses", "transition_matrix", "metrics", "runs"}),
+    frozenset({"data", "methods"}),
     frozenset({"figures", "module"}),
     frozenset({"callbacks"}),
     frozenset({"experiments", "selectors"}),
@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FILES = sorted(PACKAGE.rglob("*.py"))
 # What a loop of one's own can use.
-PLAIN = ("losses", "backbones", "methods", "transition_matrix", "types", "errors", "files")
+PLAIN = ("losses", "backbones", "methods", "transition_matrix", "types", "errors")
 
 
 def _part(path: Path) -> str:

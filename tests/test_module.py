@@ -21,7 +21,7 @@ from noisy_lightning.lightning_cli import TRAINER_DEFAULTS
 from noisy_lightning.losses import SymmetricCrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
 from noisy_lightning.module import NoisyClassifier
-from noisy_lightning.records import FOLDER
+from noisy_lightning.runs.records import FOLDER
 from noisy_lightning.types import Batch, Step
 from tests.networks import Plain, Random
 

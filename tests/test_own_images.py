@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from noisy_lightning.data.sets import image_files
-from noisy_lightning.records import load
+from noisy_lightning.runs.records import load
 
 Run = Callable[..., int]
 TRAIN, TEST, WRONG_EVERY = 200, 40, 4  # images; of four in training one is labelled as the next digit

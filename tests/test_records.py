@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import EpochRecord, class_accuracy, measure, noise_auroc
-from noisy_lightning.records import load, write_epoch
+from noisy_lightning.runs.measures import EpochRecord, class_accuracy, measure, noise_auroc
+from noisy_lightning.runs.records import load, write_epoch
 
 # given, true, prediction: two clean samples, three noisy ones, one of unknown truth, one never seen
 LABELS = np.array([0, 1, 1, 2, 0, 1, 2])

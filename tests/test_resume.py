@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from noisy_lightning.records import load
+from noisy_lightning.runs.records import load
 from tests.processes import noisy_lightning
 
 # Dropout, batch normalisation, momentum, a schedule, augmentation, a body that is frozen at first: all that a resume

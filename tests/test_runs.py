@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.runs import RunFolder, claim_run, existing_run
+from noisy_lightning.runs.folder import RunFolder, claim_run, existing_run
 
 CONFIG = {"trainer": {"max_epochs": 2}, "data": {"seed": 0}}
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from noisy_lightning.summary import evaluation_table
+from noisy_lightning.runs.summary import evaluation_table
 
 RESULT = {
     "dataset": "Digits",

@@ -18,8 +18,8 @@ import pytest
 from noisy_lightning import processes
 from noisy_lightning.experiments.ledger import read_ledger
 from noisy_lightning.experiments.sweep_folder import SweepFolder
-from noisy_lightning.files import replacing
-from noisy_lightning.records import load
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
 from tests.processes import ROOT, noisy_lightning
 

@@ -15,7 +15,7 @@ from torch import distributed
 
 from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
+from noisy_lightning.runs.files import replacing
 
 
 @final

@@ -13,9 +13,9 @@ from noisy_lightning.callbacks.transition import transition_error, transition_of
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.loader import BatchLoader
 from noisy_lightning.data.manifest import write_manifest
-from noisy_lightning.environment import device_name, git_commit, peak_memory, versions
 from noisy_lightning.module import NoisyClassifier
-from noisy_lightning.runs import RunFolder
+from noisy_lightning.runs.environment import device_name, git_commit, peak_memory, versions
+from noisy_lightning.runs.folder import RunFolder
 
 
 @final

@@ -21,8 +21,8 @@ from noisy_lightning.figures import (
     sample_grid,
     transition_matrices,
 )
-from noisy_lightning.measures import FOREIGN, UNKNOWN, EpochRecord
-from noisy_lightning.records import load
+from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, EpochRecord
+from noisy_lightning.runs.records import load
 
 # Title and tags, as patterns, of each chart of the tab "custom scalars".
 _CHARTS = (

@@ -16,8 +16,8 @@ from noisy_lightning.callbacks.sample_board import LabelledData, SampleBoard
 from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.callbacks.transition import transition_error, transition_of
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import UNKNOWN, EpochRecord, class_accuracy, measure
-from noisy_lightning.records import FOLDER, drop_epochs, write_epoch
+from noisy_lightning.runs.measures import UNKNOWN, EpochRecord, class_accuracy, measure
+from noisy_lightning.runs.records import FOLDER, drop_epochs, write_epoch
 from noisy_lightning.types import Batch, Step
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
@@ -31,7 +31,7 @@ _STEPS = 32
 class SampleRecorder(L.Callback):
     """Keeps each training sample's loss, confidence in the given label, margin and prediction, and what they tell.
 
-    Every epoch leaves one file in `<run>/records` (see `noisy_lightning.records`), the run being
+    Every epoch leaves one file in `<run>/records` (see `noisy_lightning.runs.records`), the run being
     `trainer.default_root_dir`, and its measures as `train/...` in the loggers, whose x axis is the epoch, and in
     `trainer.callback_metrics`. The step's own work stays on the device: one row per sample in one table.
     TensorBoard also gets charts of clean beside noisy samples and, in a few epochs, pictures. Where the method works

@@ -20,7 +20,7 @@ from noisy_lightning.data.noise.sampling import choose_exactly
 from noisy_lightning.data.selection import Selection, read_selection
 from noisy_lightning.data.sets.sources import Source, reshaped
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import FOREIGN, UNKNOWN
+from noisy_lightning.runs.measures import FOREIGN, UNKNOWN
 from noisy_lightning.types import Batch
 
 Validation = Literal["given", "trusted", "none"]

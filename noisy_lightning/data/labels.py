@@ -12,7 +12,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from noisy_lightning.data.noise.class_conditional import LabelNoise
-from noisy_lightning.measures import UNKNOWN
+from noisy_lightning.runs.measures import UNKNOWN
 
 _LARGEST_PRINTED = 16
 _FREQUENT = 10  # wrong labels that stand for a larger matrix

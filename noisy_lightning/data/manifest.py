@@ -11,8 +11,8 @@ from torch import Tensor
 
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
-from noisy_lightning.measures import UNKNOWN
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.measures import UNKNOWN
 
 TABLE_FILE = "noise.csv"
 SUMMARY_FILE = "noise.json"

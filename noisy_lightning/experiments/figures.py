@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from noisy_lightning.figures import CLEAN, INK, NOISY, OTHER, draw_loss_histograms, finish, new_figure
-from noisy_lightning.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
+from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
 
 # Okabe and Ito's palette without its yellow, which is invisible on white; dashes tell lines apart in black and white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

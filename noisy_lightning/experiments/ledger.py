@@ -11,8 +11,8 @@ import yaml
 
 from noisy_lightning import __version__
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
-from noisy_lightning.runs import RunFolder
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import RunFolder
 
 LEDGER_FILE = "ledger.csv"
 AXIS = "axis_"  # begins the name of a column with the label of an axis

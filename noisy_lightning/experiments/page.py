@@ -19,7 +19,7 @@ from noisy_lightning.experiments.written_tables import (
     compared,
     comparison_as_markdown,
 )
-from noisy_lightning.files import replacing
+from noisy_lightning.runs.files import replacing
 
 _DPI = 130
 _STYLE = """

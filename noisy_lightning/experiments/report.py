@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from noisy_lightning import records
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments import figures
 from noisy_lightning.experiments.figures import Losses, Over
@@ -29,8 +28,9 @@ from noisy_lightning.experiments.tables import (
     tables_of,
 )
 from noisy_lightning.figures import selection_quality
-from noisy_lightning.measures import class_accuracy
-from noisy_lightning.runs import RunFolder
+from noisy_lightning.runs import records
+from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.measures import class_accuracy
 
 _NO_NOISE = "NoNoise"
 

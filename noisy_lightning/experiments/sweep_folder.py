@@ -10,8 +10,8 @@ from typing import Any
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, row_of, write_ledger
-from noisy_lightning.files import replacing
-from noisy_lightning.runs import RunFolder
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import RunFolder
 
 MANIFEST_FILE = "sweep.json"
 _PARTS = ("logs", "errors", ".locks")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import Bools, Floats, Ints
-from noisy_lightning.records import Records
+from noisy_lightning.runs.measures import Bools, Floats, Ints
+from noisy_lightning.runs.records import Records
 
 Members = NDArray[np.intp]
 

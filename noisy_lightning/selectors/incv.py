@@ -5,7 +5,7 @@ from typing import Literal, final
 import numpy as np
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.measures import Bools, Floats, Ints
+from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.selectors.base import (
     Fold,
     Judgement,

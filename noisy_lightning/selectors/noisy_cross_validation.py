@@ -6,7 +6,7 @@ import numpy as np
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.measures import Floats
+from noisy_lightning.runs.measures import Floats
 from noisy_lightning.selectors.base import (
     Fold,
     Judgement,

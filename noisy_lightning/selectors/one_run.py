@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import UNKNOWN, Bools, Floats, Ints
-from noisy_lightning.records import Records
+from noisy_lightning.runs.measures import UNKNOWN, Bools, Floats, Ints
+from noisy_lightning.runs.records import Records
 from noisy_lightning.selectors.base import Fold, Judgement, Task, Trainings, check_fold, suggestions
 
 _FEWEST = 10  # values that two Gaussians are fitted to

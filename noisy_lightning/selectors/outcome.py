@@ -22,9 +22,9 @@ from noisy_lightning.figures import (
     selection_quality,
     transition_matrices,
 )
-from noisy_lightning.files import replacing
-from noisy_lightning.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc
-from noisy_lightning.runs import RunFolder
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc
 from noisy_lightning.selectors.base import Judgement
 from noisy_lightning.selectors.theory import (
     CrossValidated,

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from noisy_lightning.files import replacing
-from noisy_lightning.measures import UNKNOWN, Ints
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.measures import UNKNOWN, Ints
 
 # The template knows these two by the same names.
 _COLUMNS, _ROWS = 10, 10  # of thumbnails in a sheet

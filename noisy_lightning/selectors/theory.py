@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from noisy_lightning.measures import Bools, Ints
+from noisy_lightning.runs.measures import Bools, Ints
 
 Matrix = NDArray[np.float64]
 

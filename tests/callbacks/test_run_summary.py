@@ -16,7 +16,7 @@ from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.data.labels import realised_rate
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.module import NoisyClassifier
-from noisy_lightning.runs import RunFolder
+from noisy_lightning.runs.folder import RunFolder
 from tests.callbacks.scripted import scripted_trainer
 from tests.networks import Plain
 

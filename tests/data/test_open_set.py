@@ -17,8 +17,8 @@ from noisy_lightning.data.noise.foreign import take_images
 from noisy_lightning.data.sets.cifar100_classes import CIFAR10_ALIKE, CLASS_NAMES
 from noisy_lightning.data.sets.sources import Source, reshaped
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import EpochRecord, measure
-from noisy_lightning.records import load, write_epoch
+from noisy_lightning.runs.measures import EpochRecord, measure
+from noisy_lightning.runs.records import load, write_epoch
 from tests.conftest import SMALL
 from tests.fabricated import COUNT, fabricate
 

@@ -13,8 +13,8 @@ from noisy_lightning.data import Digits, LabelNoise, NoNoise, PairFlip, PartDepe
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
 from noisy_lightning.figures import loss_and_memorisation
-from noisy_lightning.measures import measure
-from noisy_lightning.records import load
+from noisy_lightning.runs.measures import measure
+from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
 from tests.fabricated import QUICK, fabricate
 from tests.processes import ROOT

@@ -19,7 +19,7 @@ from noisy_lightning import methods
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
-from noisy_lightning.records import load
+from noisy_lightning.runs.records import load
 from tests.kill import Fall
 from tests.methods.examples import EXAMPLES, NAMES, make, options
 from tests.networks import Plain

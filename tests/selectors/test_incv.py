@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import Floats
 from noisy_lightning.methods.parts.noise_rate import rate_from_agreement
+from noisy_lightning.runs.measures import Floats
 from noisy_lightning.selectors import INCV, Fold, Task
 from tests.reference import incv as reference
 from tests.selectors.toys import K, MadeUp, labels, likely, task

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import Floats
+from noisy_lightning.runs.measures import Floats
 from noisy_lightning.selectors import Fold, NoisyCrossValidation
 from tests.selectors.toys import K, MadeUp, labels, likely, task
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from noisy_lightning.measures import Floats, Ints
-from noisy_lightning.records import Records
+from noisy_lightning.runs.measures import Floats, Ints
+from noisy_lightning.runs.records import Records
 from noisy_lightning.selectors import Fold, Task
 
 K = 4

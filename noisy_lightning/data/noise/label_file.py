@@ -18,7 +18,7 @@ from noisy_lightning.data.noise.foreign import ForeignImages, take_images
 from noisy_lightning.data.noise.sampling import check_labels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
-from noisy_lightning.measures import UNKNOWN
+from noisy_lightning.runs.measures import UNKNOWN
 
 # The names by which the code of CIFAR-N calls its columns.
 _ALIASES = {

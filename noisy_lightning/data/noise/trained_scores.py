@@ -18,7 +18,7 @@ from noisy_lightning.data.noise.scores import Scores, read_scores
 from noisy_lightning.data.sets.image_files import channel_statistics
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
+from noisy_lightning.runs.files import replacing
 
 _RECIPE = 1  # to be raised where the training changes, so that older scores are not taken for its own
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
+from noisy_lightning.runs.files import replacing
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What an image file's name ends in, in small letters."""

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
-from noisy_lightning.measures import UNKNOWN, Bools, EpochRecord, Floats, Ints, measure
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.measures import UNKNOWN, Bools, EpochRecord, Floats, Ints, measure
 
 FOLDER = "records"
 NOISE_FILE = "noise.csv"

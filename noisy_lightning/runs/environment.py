@@ -20,8 +20,8 @@ def versions() -> dict[str, str]:
 
 def git_commit() -> str | None:
     """Return the commit that this package's files are at, with "+" where they differ from it; None outside git."""
-    package = Path(__file__).parent
-    if _git(package, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+    package = Path(__file__).parents[1]
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None  # installed: a repository around the environment says nothing about the package
     commit, changes = _git(package, "rev-parse", "HEAD"), _git(package, "status", "--porcelain", ".")
     return f"{commit}{'+' if changes else ''}"

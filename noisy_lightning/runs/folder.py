@@ -12,7 +12,7 @@ import yaml
 
 from noisy_lightning import __version__
 from noisy_lightning.errors import InputError
-from noisy_lightning.files import replacing
+from noisy_lightning.runs.files import replacing
 
 FOLDS = "folds"
 
