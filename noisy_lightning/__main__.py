@@ -2,7 +2,7 @@
 
 import sys
 
-from noisy_lightning.cli import main
+from noisy_lightning.cli.main import main
 
 if __name__ == "__main__":  # not in the processes that train folds, which import it again
     sys.exit(main())

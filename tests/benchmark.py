@@ -26,9 +26,9 @@ from torchvision import datasets, transforms
 
 from noisy_lightning import methods
 from noisy_lightning.backbones import ResNet18, SmallCNN
+from noisy_lightning.cli.lightning import run_command
 from noisy_lightning.data import CIFAR10, NoisyDataModule
 from noisy_lightning.data.sets.sources import Source
-from noisy_lightning.lightning_cli import run_command
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
 

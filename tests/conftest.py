@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from noisy_lightning.cli import main
+from noisy_lightning.cli.main import main
 
 # Everything that talks to another process stays on this machine.
 os.environ.setdefault("MASTER_ADDR", "127.0.0.1")

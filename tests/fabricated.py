@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from noisy_lightning import processes
 from noisy_lightning.data import (
     CIFAR10,
     CIFAR100,
@@ -22,6 +21,7 @@ from noisy_lightning.data.loading.augment import seeded_generator
 from noisy_lightning.data.noise import label_file
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.sources import Source
+from noisy_lightning.jobs import processes
 
 COUNT = 60
 # What makes any configuration a matter of seconds.

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from submitit.slurm.slurm import SlurmJobEnvironment
 
-from noisy_lightning import cluster
-from noisy_lightning.cluster import GONE, Cluster, _Work
 from noisy_lightning.errors import InputError
-from noisy_lightning.processes import FAILED, Job
+from noisy_lightning.jobs import cluster
+from noisy_lightning.jobs.cluster import GONE, Cluster, _Work
+from noisy_lightning.jobs.processes import FAILED, Job
 
 JOBS = [Job(name, print, (name,)) for name in ("a", "b", "c")]
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from noisy_lightning import doctor_command
+from noisy_lightning.cli import doctor as doctor_command
 from noisy_lightning.data import Digits, Symmetric
 from tests.fabricated import fabricate
 from tests.test_configs import CONFIGS

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from noisy_lightning import backbones
 from noisy_lightning.backbones.classifier import Body, classifiers
+from noisy_lightning.cli.lightning import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.errors import InputError
-from noisy_lightning.lightning_cli import TRAINER_DEFAULTS
 from noisy_lightning.module import NoisyClassifier
 from tests.networks import Plain, Random
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from noisy_lightning.cli.folds import FoldRuns
 from noisy_lightning.errors import InputError
-from noisy_lightning.fold_runs import FoldRuns
 from noisy_lightning.runs.measures import Floats
 from noisy_lightning.selectors import Fold
 

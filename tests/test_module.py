@@ -15,9 +15,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning.backbones import SmallCNN
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.cli.lightning import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, NoisyDataModule, Symmetric
 from noisy_lightning.data.sets.sources import Source
-from noisy_lightning.lightning_cli import TRAINER_DEFAULTS
 from noisy_lightning.losses import SymmetricCrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
 from noisy_lightning.module import NoisyClassifier

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from noisy_lightning import lightning_cli
+from noisy_lightning.cli import lightning as lightning_cli
 from noisy_lightning.data import Digits, LabelFile, Symmetric
 from noisy_lightning.data.manifest import read_manifest
 from tests.conftest import SMALL

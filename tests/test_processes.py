@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from noisy_lightning import processes
 from noisy_lightning.errors import InputError
-from noisy_lightning.processes import FAILED, Job, run_jobs
+from noisy_lightning.jobs import processes
+from noisy_lightning.jobs.processes import FAILED, Job, run_jobs
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +79,7 @@ def test_who_stops_iterating_ends_the_processes(tmp_path: Path) -> None:
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path; from noisy_lightning.processes import Job, run_jobs; "
+        "from pathlib import Path; from noisy_lightning.jobs.processes import Job, run_jobs; "
         "from tests.test_processes import wait_for; "
         f"list(run_jobs([Job('waits', wait_for, (Path('{tmp_path}/go'), Path('{tmp_path}/pid')))]))"
     )

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from noisy_lightning import processes
 from noisy_lightning.experiments.ledger import read_ledger
 from noisy_lightning.experiments.sweep_folder import SweepFolder
+from noisy_lightning.jobs import processes
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.records import load
 from tests.conftest import SMALL

@@ -30,7 +30,7 @@ axes:
 @pytest.fixture
 def swept(run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of a small sweep."""
-    monkeypatch.setattr("noisy_lightning.processes.START", "fork")
+    monkeypatch.setattr("noisy_lightning.jobs.processes.START", "fork")
     (tmp_path / "base.yaml").write_text(BASE)
     (tmp_path / "grid.yaml").write_text(GRID)
     assert run("sweep", "--config", "grid.yaml") == 0
@@ -105,7 +105,7 @@ def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.Cap
 
 
 def test_selections_are_reported_too(run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("noisy_lightning.processes.START", "fork")
+    monkeypatch.setattr("noisy_lightning.jobs.processes.START", "fork")
     assert run("clean", "--selector", "INCV", "--selector.iterations", "2", "--selector.epochs", "1", *SMALL) == 0
     report = gather([Path("runs/default")])
     assert "| INCV | Digits, Symmetric |" in tables_as_markdown(report)

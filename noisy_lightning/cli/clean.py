@@ -13,13 +13,13 @@ import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.cli.data import built_data, data_parser, experiment_of
+from noisy_lightning.cli.folds import FoldRuns
+from noisy_lightning.cli.lightning import TRAINER_DEFAULTS, Parser, quieten
+from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
-from noisy_lightning.data_parser import built_data, data_parser, experiment_of
 from noisy_lightning.errors import InputError
-from noisy_lightning.fold_runs import FoldRuns
-from noisy_lightning.lightning_cli import TRAINER_DEFAULTS, Parser, quieten
-from noisy_lightning.messages import explain
 from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import replacing

@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any
 import torch
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.lightning_cli import run_command
 
 START = "forkserver"  # processes begin as copies of one that has imported everything and done nothing else
+# By its name: what runs in these processes stands above this.
+_PRELOADED = ["noisy_lightning.cli.lightning"]
 FAILED, INTERRUPTED = 2, 130  # exit codes
 _TICK = 0.5  # seconds
 
@@ -59,7 +59,7 @@ def run_jobs(
         tick: Called about twice a second.
     """
     context: Any = multiprocessing.get_context(START)
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(_PRELOADED)
     threads = max(1, torch.get_num_threads() // at_a_time)
     waiting, slots = list(jobs), list(range(at_a_time))
     running: dict[BaseProcess, tuple[Job, int]] = {}
@@ -83,15 +83,6 @@ def run_jobs(
             process.terminate()
         for process in running:
             process.join()
-
-
-def run_here(command: Sequence[str]) -> None:
-    """Run a command line of ours in this process, as if the process had been started with it."""
-    # Where Lightning starts further processes for other devices, these repeat this command line: by `-m`, since a
-    # script would find the package's modules, such as selectors, in place of Python's.
-    sys.modules["__main__"].__spec__ = find_spec("noisy_lightning.__main__")
-    sys.argv = ["noisy-lightning", *command]
-    run_command(command)
 
 
 def begin(job: Job) -> None:

@@ -44,27 +44,27 @@ def main(args: Sequence[str] | None = None) -> int:
     # Late, because these imports take seconds, which help need not wait for.
     try:
         if args[0] == "noise":
-            from noisy_lightning.noise_command import run_noise  # noqa: PLC0415
+            from noisy_lightning.cli.noise import run_noise  # noqa: PLC0415
 
             run_noise(args[1:])
         elif args[0] == "clean":
-            from noisy_lightning.clean_command import run_clean  # noqa: PLC0415
+            from noisy_lightning.cli.clean import run_clean  # noqa: PLC0415
 
             run_clean(args[1:])
         elif args[0] == "sweep":
-            from noisy_lightning.sweep_command import run_sweep  # noqa: PLC0415
+            from noisy_lightning.cli.sweep import run_sweep  # noqa: PLC0415
 
             return 1 if run_sweep(args[1:]) else 0
         elif args[0] == "report":
-            from noisy_lightning.report_command import run_report  # noqa: PLC0415
+            from noisy_lightning.cli.report import run_report  # noqa: PLC0415
 
             run_report(args[1:])
         elif args[0] == "doctor":
-            from noisy_lightning.doctor_command import run_doctor  # noqa: PLC0415
+            from noisy_lightning.cli.doctor import run_doctor  # noqa: PLC0415
 
             return 1 if run_doctor(args[1:]) else 0
         else:
-            from noisy_lightning.lightning_cli import run_command  # noqa: PLC0415
+            from noisy_lightning.cli.lightning import run_command  # noqa: PLC0415
 
             run_command(args)
     except InputError as error:

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.processes import FAILED, Job, begin
+from noisy_lightning.jobs.processes import FAILED, Job, begin
 
 GONE = 143  # exit code of a job that Slurm has ended: a shell's of a process that SIGTERM ends
 # submitit would end every job after five minutes, here after two.

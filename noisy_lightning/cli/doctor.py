@@ -10,8 +10,8 @@ import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from noisy_lightning.cli.data import built_data, data_parser
 from noisy_lightning.data import NoisyDataModule
-from noisy_lightning.data_parser import built_data, data_parser
 from noisy_lightning.errors import InputError
 
 _TRAINER_KEYS = ("accelerator", "devices", "precision", "strategy")

@@ -8,8 +8,9 @@ from typing import final
 
 import numpy as np
 
+from noisy_lightning.cli.lightning import run_here
 from noisy_lightning.errors import InputError
-from noisy_lightning.processes import INTERRUPTED, Job, run_here, run_jobs
+from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs import records
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import FOLDS, RunFolder

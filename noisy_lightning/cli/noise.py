@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from noisy_lightning.cli.data import built_data, data_parser, experiment_of
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary, format_matrix
 from noisy_lightning.data.manifest import SUMMARY_FILE, TABLE_FILE, read_manifest, write_manifest
-from noisy_lightning.data_parser import built_data, data_parser, experiment_of
 from noisy_lightning.errors import InputError
 from noisy_lightning.figures import transition_matrices
 from noisy_lightning.runs.files import replacing

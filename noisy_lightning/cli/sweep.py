@@ -9,15 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from noisy_lightning.clean_command import SELECTION_FILE, resolve_clean, run_clean
-from noisy_lightning.cluster import GONE, Cluster
+from noisy_lightning.cli.clean import SELECTION_FILE, resolve_clean, run_clean
+from noisy_lightning.cli.lightning import FitParser, run_here
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
 from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.experiments.sweep_progress import SweepProgress, listing
-from noisy_lightning.lightning_cli import FitParser
-from noisy_lightning.processes import INTERRUPTED, Job, run_here, run_jobs
+from noisy_lightning.jobs.cluster import GONE, Cluster
+from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs.folder import RunFolder, identity
 
 _EXECUTORS = ("processes", "local", "slurm")

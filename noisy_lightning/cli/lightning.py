@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, final
 
@@ -30,9 +31,9 @@ from noisy_lightning.callbacks.run_summary import RunSummary
 from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.callbacks.step_hooks import NoProfiler
 from noisy_lightning.callbacks.test_curve import TestCurve
+from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
-from noisy_lightning.messages import explain
 from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run, existing_run
@@ -81,6 +82,15 @@ def run_command(args: Sequence[str]) -> None:
     finally:
         if not inherited:
             os.environ.pop(RUN_VARIABLE, None)
+
+
+def run_here(command: Sequence[str]) -> None:
+    """Run a command line of ours in this process, as if the process had been started with it."""
+    # Where Lightning starts further processes for other devices, these repeat this command line: by `-m`, since a
+    # script would find the package's modules, such as selectors, in place of Python's.
+    sys.modules["__main__"].__spec__ = find_spec("noisy_lightning.__main__")
+    sys.argv = ["noisy-lightning", *command]
+    run_command(command)
 
 
 def quieten() -> None:

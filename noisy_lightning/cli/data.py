@@ -6,10 +6,10 @@ from typing import Any
 import lightning as L
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
+from noisy_lightning.cli.lightning import Parser, quieten
+from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
-from noisy_lightning.lightning_cli import Parser, quieten
-from noisy_lightning.messages import explain
 from noisy_lightning.runs.folder import RunOptions
 
 # What else a configuration has for fit and clean; not checked, so that the same file serves all.

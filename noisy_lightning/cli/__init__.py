@@ -1,0 +1,1 @@
+"""The command line: one parser, a file per command."""
