@@ -14,7 +14,7 @@ from noisy_lightning.backbones.classifier import Body, classifiers
 from noisy_lightning.cli.lightning import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.errors import InputError
-from noisy_lightning.module import NoisyClassifier
+from noisy_lightning.training.module import NoisyClassifier
 from tests.networks import Plain, Random
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders

@@ -16,10 +16,10 @@ NAME = PACKAGE.name
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "types"}),
-    frozenset({"backbones", "jobs", "losses", "transition_matrix", "metrics", "runs"}),
+    frozenset({"backbones", "jobs", "losses", "transition_matrix", "runs"}),
     frozenset({"data", "methods"}),
-    frozenset({"figures", "module"}),
-    frozenset({"callbacks"}),
+    frozenset({"figures"}),
+    frozenset({"training"}),
     frozenset({"experiments", "selectors"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
@@ -79,7 +79,7 @@ def _mentions(tree: ast.AST, name: str) -> bool:
 def test_every_part_has_a_place_in_the_order() -> None:
     parts = {_part(path) for path in FILES}
     assert parts <= set(LEVEL), f"give {parts - set(LEVEL)} a place in LAYERS"
-    assert parts > {"losses", "backbones", "data", "methods", "module", "callbacks", "cli"}
+    assert parts > {"losses", "backbones", "data", "methods", "training", "cli"}
     assert sum(map(len, LAYERS)) == len(LEVEL)
 
 
@@ -116,14 +116,14 @@ def _functions(path: Path) -> dict[str, ast.FunctionDef]:
 
 
 def test_the_module_reads_true_labels_only_to_measure() -> None:
-    functions = _functions(PACKAGE / "module.py")
+    functions = _functions(PACKAGE / "training/module.py")
     readers = {name for name, function in functions.items() if _mentions(function, "true_label")}
     assert readers == {"validation_step", "test_step", "predict_step"}
 
 
 def test_training_takes_a_batch_apart_by_name() -> None:
     """Handing on the whole batch, or unpacking it, would hand on the true labels."""
-    step = _functions(PACKAGE / "module.py")["training_step"]
+    step = _functions(PACKAGE / "training/module.py")["training_step"]
     uses = [node for node in ast.walk(step) if isinstance(node, ast.Name) and node.id == "batch"]
     by_name = [
         node.attr

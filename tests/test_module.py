@@ -14,14 +14,14 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning.backbones import SmallCNN
-from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.cli.lightning import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, NoisyDataModule, Symmetric
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import SymmetricCrossEntropy
 from noisy_lightning.methods import Method, Problem, Run
-from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs.records import FOLDER
+from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.training.module import NoisyClassifier
 from noisy_lightning.types import Batch, Step
 from tests.networks import Plain, Random
 

@@ -12,7 +12,6 @@ import torch
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
-from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.cli.data import built_data, data_parser, experiment_of
 from noisy_lightning.cli.folds import FoldRuns
 from noisy_lightning.cli.lightning import TRAINER_DEFAULTS, Parser, quieten
@@ -20,7 +19,6 @@ from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError
-from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
@@ -28,6 +26,8 @@ from noisy_lightning.selectors import Judgement, Selector, Task
 from noisy_lightning.selectors.base import mask
 from noisy_lightning.selectors.outcome import Outcome, draw, summary_table, write_selection
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
+from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.training.module import NoisyClassifier
 
 SELECTION_FILE, PAGE_FILE, TRAINING_FILE = "selection.csv", "suspects.html", "fit.yaml"
 

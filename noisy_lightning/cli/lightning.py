@@ -24,21 +24,26 @@ from torch.utils.tensorboard import SummaryWriter
 
 # Imported for their classes: the command line finds by its short name what has been imported.
 from noisy_lightning import backbones, data, losses, methods, selectors
-from noisy_lightning.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, RandomState
-from noisy_lightning.callbacks.metrics_table import MetricsTable
-from noisy_lightning.callbacks.progress_bar import RunProgress
-from noisy_lightning.callbacks.run_summary import RunSummary
-from noisy_lightning.callbacks.sample_recorder import SampleRecorder
-from noisy_lightning.callbacks.step_hooks import NoProfiler
-from noisy_lightning.callbacks.test_curve import TestCurve
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
-from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run, existing_run
 from noisy_lightning.runs.measures import OF_TRUE_LABELS
 from noisy_lightning.runs.summary import evaluation_table
+from noisy_lightning.training.callbacks.checkpoints import (
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    LastCheckpoint,
+    RandomState,
+)
+from noisy_lightning.training.callbacks.metrics_table import MetricsTable
+from noisy_lightning.training.callbacks.progress_bar import RunProgress
+from noisy_lightning.training.callbacks.run_summary import RunSummary
+from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.training.callbacks.step_hooks import NoProfiler
+from noisy_lightning.training.callbacks.test_curve import TestCurve
+from noisy_lightning.training.module import NoisyClassifier
 
 EVALUATIONS = ("validate", "test", "predict")
 TRAINER_DEFAULTS = {

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from noisy_lightning.callbacks.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, RandomState
+from noisy_lightning.training.callbacks.checkpoints import (
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    LastCheckpoint,
+    RandomState,
+)
 from tests.callbacks.scripted import BATCHES, Scripted, scripted_trainer
 
 pytestmark = [

@@ -7,8 +7,8 @@ import lightning as L
 import pytest
 import torch
 
-from noisy_lightning.callbacks.checkpoints import LastCheckpoint
-from noisy_lightning.callbacks.metrics_table import MetricsTable
+from noisy_lightning.training.callbacks.checkpoints import LastCheckpoint
+from noisy_lightning.training.callbacks.metrics_table import MetricsTable
 from tests.callbacks.scripted import Scripted, scripted_trainer
 
 pytestmark = [

@@ -7,8 +7,8 @@ from typing import final
 import lightning as L
 import pytest
 
-from noisy_lightning.callbacks.checkpoints import LastCheckpoint
-from noisy_lightning.callbacks.progress_bar import RunProgress
+from noisy_lightning.training.callbacks.checkpoints import LastCheckpoint
+from noisy_lightning.training.callbacks.progress_bar import RunProgress
 from tests.callbacks.scripted import Scripted, scripted_trainer
 
 pytestmark = [

@@ -10,13 +10,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 import noisy_lightning
-from noisy_lightning.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
-from noisy_lightning.callbacks.run_summary import RunSummary
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.data.labels import realised_rate
 from noisy_lightning.data.manifest import read_manifest
-from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.training.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
+from noisy_lightning.training.callbacks.run_summary import RunSummary
+from noisy_lightning.training.module import NoisyClassifier
 from tests.callbacks.scripted import scripted_trainer
 from tests.networks import Plain
 

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
-from noisy_lightning.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import EpochRecord, measure
 from noisy_lightning.runs.records import Records, load
+from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.types import Batch, Step
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders

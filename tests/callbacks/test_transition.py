@@ -10,8 +10,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from torch import Tensor
 
-from noisy_lightning.callbacks.transition import transition_error, transition_of
 from noisy_lightning.data.manifest import read_manifest
+from noisy_lightning.training.callbacks.transition import transition_error, transition_of
 from tests.callbacks.scripted import Scripted
 from tests.conftest import SMALL
 

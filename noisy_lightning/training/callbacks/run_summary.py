@@ -7,15 +7,15 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from noisy_lightning.callbacks.checkpoints import BestCheckpoint
-from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
-from noisy_lightning.callbacks.transition import transition_error, transition_of
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.loader import BatchLoader
 from noisy_lightning.data.manifest import write_manifest
-from noisy_lightning.module import NoisyClassifier
 from noisy_lightning.runs.environment import device_name, git_commit, peak_memory, versions
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.training.callbacks.checkpoints import BestCheckpoint
+from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
+from noisy_lightning.training.callbacks.transition import transition_error, transition_of
+from noisy_lightning.training.module import NoisyClassifier
 
 
 @final

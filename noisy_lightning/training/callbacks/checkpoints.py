@@ -13,9 +13,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed
 
-from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
+from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 
 
 @final

@@ -12,12 +12,12 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from noisy_lightning.callbacks.sample_board import LabelledData, SampleBoard
-from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
-from noisy_lightning.callbacks.transition import transition_error, transition_of
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN, EpochRecord, class_accuracy, measure
 from noisy_lightning.runs.records import FOLDER, drop_epochs, write_epoch
+from noisy_lightning.training.callbacks.sample_board import LabelledData, SampleBoard
+from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
+from noisy_lightning.training.callbacks.transition import transition_error, transition_of
 from noisy_lightning.types import Batch, Step
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".

@@ -7,8 +7,8 @@ from typing import Any, final
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.runs.files import replacing
+from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 
 
 @final

@@ -6,10 +6,10 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.errors import InputError
-from noisy_lightning.module import NoisyClassifier
+from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
+from noisy_lightning.training.module import NoisyClassifier
 
 
 @final

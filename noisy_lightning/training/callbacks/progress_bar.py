@@ -8,7 +8,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from noisy_lightning.callbacks.step_hooks import without_idle_step_hooks
+from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 
 
 @final

@@ -24,7 +24,7 @@ from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Run, Standard
 from noisy_lightning.methods.parts.ranks import gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
-from noisy_lightning.metrics import TestMetrics, ValidationMetrics
+from noisy_lightning.training.metrics import TestMetrics, ValidationMetrics
 from noisy_lightning.types import Batch, Step
 
 

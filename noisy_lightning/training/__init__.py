@@ -1,0 +1,1 @@
+"""The LightningModule, what it measures, and the callbacks around it."""
