@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from noisy_lightning.figures import (
-    CLEAN,
-    NOISY,
-    as_array,
+from noisy_lightning.figures.samples import (
     loss_and_memorisation,
     loss_histograms,
     sample_grid,
     transition_matrices,
 )
+from noisy_lightning.figures.style import CLEAN, NOISY, as_array
 from noisy_lightning.runs.records import Records
 
 E, N, K = 5, 40, 4
@@ -140,7 +138,7 @@ def test_matrices_of_all_sizes_draw(count):
 
 
 def test_pictures_and_records_need_neither_torch_nor_pyplot():
-    code = "import sys, noisy_lightning.figures; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
+    code = "import sys, noisy_lightning.figures.samples; print({'torch', 'matplotlib.pyplot'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -18,9 +18,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__init__", "errors", "types"}),
     frozenset({"backbones", "jobs", "losses", "transition_matrix", "runs"}),
     frozenset({"data", "methods"}),
-    frozenset({"figures"}),
+    frozenset({"figures", "selectors"}),
     frozenset({"training"}),
-    frozenset({"experiments", "selectors"}),
+    frozenset({"experiments"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

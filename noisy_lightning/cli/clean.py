@@ -19,12 +19,12 @@ from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.selection import Outcome, draw, summary_table, write_selection
 from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
 from noisy_lightning.selectors import Judgement, Selector, Task
 from noisy_lightning.selectors.base import mask
-from noisy_lightning.selectors.outcome import Outcome, draw, summary_table, write_selection
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.training.module import NoisyClassifier

@@ -11,7 +11,7 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary, format_matrix
 from noisy_lightning.data.manifest import SUMMARY_FILE, TABLE_FILE, read_manifest, write_manifest
 from noisy_lightning.errors import InputError
-from noisy_lightning.figures import transition_matrices
+from noisy_lightning.figures.samples import transition_matrices
 from noisy_lightning.runs.files import replacing
 
 PICTURE_FILE = "noise.png"

@@ -12,8 +12,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.experiments import figures
-from noisy_lightning.experiments.figures import Losses, Over
 from noisy_lightning.experiments.ledger import ACCURACIES, Row, read_ledger, row_of
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
 from noisy_lightning.experiments.tables import (
@@ -27,7 +25,9 @@ from noisy_lightning.experiments.tables import (
     place_of,
     tables_of,
 )
-from noisy_lightning.figures import selection_quality
+from noisy_lightning.figures import experiments as figures
+from noisy_lightning.figures.experiments import Losses, Over
+from noisy_lightning.figures.samples import selection_quality
 from noisy_lightning.runs import records
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import class_accuracy

@@ -12,7 +12,7 @@ from torch import Tensor
 from noisy_lightning.data import Digits, LabelNoise, NoNoise, PairFlip, PartDependent, Symmetric
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
-from noisy_lightning.figures import loss_and_memorisation
+from noisy_lightning.figures.samples import loss_and_memorisation
 from noisy_lightning.runs.measures import measure
 from noisy_lightning.runs.records import load
 from tests.conftest import SMALL

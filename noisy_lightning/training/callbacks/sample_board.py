@@ -14,13 +14,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from noisy_lightning.data.labels import realised_matrix
 from noisy_lightning.errors import InputError
-from noisy_lightning.figures import (
-    as_array,
+from noisy_lightning.figures.samples import (
     loss_and_memorisation,
     loss_histograms,
     sample_grid,
     transition_matrices,
 )
+from noisy_lightning.figures.style import as_array
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, EpochRecord
 from noisy_lightning.runs.records import load
 

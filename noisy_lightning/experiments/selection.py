@@ -15,13 +15,13 @@ from torch.utils.tensorboard import SummaryWriter
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary
 from noisy_lightning.errors import InputError
-from noisy_lightning.figures import (
-    as_array,
+from noisy_lightning.figures.samples import (
     cross_validation_over_rates,
     sample_grid,
     selection_quality,
     transition_matrices,
 )
+from noisy_lightning.figures.style import as_array
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc

@@ -1,6 +1,6 @@
 """Pictures of many runs: over epochs, over noise rates, class by class, and of the losses of clean and noisy samples.
 
-Like `noisy_lightning.figures`, pure functions from arrays to matplotlib figures.
+Like those of samples, pure functions from arrays to matplotlib figures.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from noisy_lightning.figures import CLEAN, INK, NOISY, OTHER, draw_loss_histograms, finish, new_figure
+from noisy_lightning.figures.samples import draw_loss_histograms
+from noisy_lightning.figures.style import CLEAN, INK, NOISY, OTHER, finish, new_figure
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
 
 # Okabe and Ito's palette without its yellow, which is invisible on white; dashes tell lines apart in black and white.

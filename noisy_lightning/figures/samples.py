@@ -1,26 +1,23 @@
 """Pictures of label noise and of per-sample records: what separates clean from noisy samples, seen at a glance.
 
 Pure functions from arrays to matplotlib figures, which no window system and no global state of pyplot takes part
-in. The colours stay apart for colour-blind readers (Okabe and Ito's palette).
+in.
 """
 
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
+from noisy_lightning.figures.style import CLEAN, CORRECTED, INK, NOISY, OTHER, finish, new_figure
 from noisy_lightning.runs.measures import Bools, Floats
 from noisy_lightning.runs.records import Records
 
-CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
-INK, _GRID = "#333333", "#E4E4E4"
 _SHARES = "Blues"  # colours of a matrix: one hue, whose lightness tells all
 _LARGEST_WITH_NUMBERS = 20  # classes of a matrix
 _TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
@@ -252,13 +249,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}" if share < 0.9995 else "100"
 
 
-def as_array(figure: Figure) -> NDArray[np.uint8]:
-    """Draw a figure into an array (H, W, 3)."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    return np.array(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
-
-
 def _groups(is_clean: Bools, is_noisy: Bools) -> list[tuple[str, str, Bools]]:
     """Return name, colour and members, in the shape of the masks, of the groups that exist."""
     groups = [("clean", CLEAN, is_clean), ("noisy", NOISY, is_noisy)]
@@ -272,27 +262,3 @@ def _mean_and_quartiles(loss: Floats) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     low, high = np.percentile(finite, [25, 75])
     return float(finite.mean()), float(low), float(high)
-
-
-def new_figure(width: float, height: float, title: str) -> Figure:
-    """Return an empty figure; 100 pixels an inch, and as much higher as the title has more lines than one."""
-    lines = wrap(title, max(20, int(11 * width)))
-    figure = Figure(figsize=(width, height + 0.17 * max(0, len(lines) - 1)), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    if lines:
-        figure.suptitle("\n".join(lines), fontsize=11, color=INK, parse_math=False)
-    return figure
-
-
-def finish(axes: Axes, heading: str, x_label: str) -> None:
-    """Give axes their heading, legend and quiet frame."""
-    axes.set_title(heading, loc="left", fontsize=10, color=INK)
-    axes.set_xlabel(x_label, color=INK)
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#AAAAAA")
-    axes.tick_params(colors=INK, length=0)
-    axes.margins(x=0.01)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", frameon=False, fontsize=9, labelcolor=INK)
