@@ -8,7 +8,7 @@ WORKERS ?= 2
 SELECTION := runs/incv_sym50/study3/selection.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all study3 bench results format clean
+.PHONY: help install demo test test-all study3 bench slurm results format clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -47,10 +47,13 @@ $(SELECTION): | $(READY)
 	$(BIN)/noisy-lightning clean --config configs/incv_sym50.yaml --run.version study3
 
 bench: $(READY) ## Measure speed against a bare loop and the usual pipeline
-	$(BIN)/python -m tests.benchmark
+	$(BIN)/python -m tests.tools.benchmark
+
+slurm: $(READY) ## Try sweeps on a real Slurm of one node, as root, on a machine that has one installed
+	$(BIN)/python -m tests.tools.slurm
 
 results: $(READY) ## Write README's tables of results anew from the ledgers in notebooks/results
-	$(BIN)/python -m tests.readme_tables
+	$(BIN)/python -m tests.tools.readme_tables
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .

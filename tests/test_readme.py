@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fabricated import QUICK, fabricate, quickly
-from tests.readme_tables import filled
+from tests.tools.readme_tables import filled
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()

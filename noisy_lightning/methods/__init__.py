@@ -2,7 +2,7 @@
 
 What a step costs, as a multiple of `Standard`'s, which is 21 ms for SmallCNN and 155 ms for ResNet-18 with ImageNet's
 stem (processor time of one thread, 128 images of CIFAR-10's shape, bf16, medians of n = 5 and good to about 0.05;
-measured by `OMP_NUM_THREADS=1 python -m tests.benchmark --only methods`):
+measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 
 | | SmallCNN | ResNet-18 |
 | --- | ---: | ---: |

@@ -10,9 +10,9 @@ import pytest
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
 from noisy_lightning.experiments.report import gather
+from tests.cli.test_sweep import BASE
 from tests.conftest import SMALL
 from tests.experiments.test_ledger import make_run
-from tests.test_sweep_command import BASE
 
 GRID = """
 config: base.yaml

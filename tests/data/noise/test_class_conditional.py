@@ -27,9 +27,10 @@ from noisy_lightning.data.noise.flip_maps import flips_among
 from noisy_lightning.data.noise.sampling import sample_labels
 from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.errors import InputError
+from tests.conftest import SHARED_DATA
 from tests.reference import noise as reference
 
-LABEL_FILES = Path(__file__).parents[2].parent / "shared" / "data" / "labels"
+LABEL_FILES = SHARED_DATA / "labels"
 
 THREE_CLASSES = [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [0.3, 0.7, 0.0]]
 

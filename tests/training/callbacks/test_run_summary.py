@@ -17,8 +17,8 @@ from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.training.callbacks.checkpoints import BestCheckpoint, LastCheckpoint
 from noisy_lightning.training.callbacks.run_summary import RunSummary
 from noisy_lightning.training.module import NoisyClassifier
-from tests.callbacks.scripted import scripted_trainer
 from tests.networks import Plain
+from tests.training.callbacks.scripted import scripted_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
 

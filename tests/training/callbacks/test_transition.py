@@ -12,8 +12,8 @@ from torch import Tensor
 
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.training.callbacks.transition import transition_error, transition_of
-from tests.callbacks.scripted import Scripted
 from tests.conftest import SMALL
+from tests.training.callbacks.scripted import Scripted
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
 

@@ -12,6 +12,7 @@ import torch
 from noisy_lightning.errors import InputError
 from noisy_lightning.jobs import processes
 from noisy_lightning.jobs.processes import FAILED, Job, run_jobs
+from tests.processes import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -80,11 +81,10 @@ def test_who_stops_iterating_ends_the_processes(tmp_path: Path) -> None:
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from noisy_lightning.jobs.processes import Job, run_jobs; "
-        "from tests.test_processes import wait_for; "
+        "from tests.jobs.test_processes import wait_for; "
         f"list(run_jobs([Job('waits', wait_for, (Path('{tmp_path}/go'), Path('{tmp_path}/pid')))]))"
     )
-    root = Path(__file__).parents[1]
-    with subprocess.Popen([sys.executable, "-c", code], cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}) as parent:
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}) as parent:
         while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
             assert parent.poll() is None
             time.sleep(0.05)

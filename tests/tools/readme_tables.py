@@ -6,7 +6,7 @@ from pathlib import Path
 from noisy_lightning.experiments.report import gather
 from noisy_lightning.experiments.written_tables import as_markdown
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 _BLOCK = re.compile(r"(<!-- table of (\S+)(?: across (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
 

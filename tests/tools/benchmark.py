@@ -1,4 +1,4 @@
-"""Measures speed on this machine: make bench, or parts of it, such as python -m tests.benchmark --only methods.
+"""Measures speed on this machine: make bench, or parts of it, such as python -m tests.tools.benchmark --only methods.
 
 With --device cuda training is measured on a GPU; data and methods are on the CPU all the same.
 

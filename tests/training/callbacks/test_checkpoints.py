@@ -14,7 +14,7 @@ from noisy_lightning.training.callbacks.checkpoints import (
     LastCheckpoint,
     RandomState,
 )
-from tests.callbacks.scripted import BATCHES, Scripted, scripted_trainer
+from tests.training.callbacks.scripted import BATCHES, Scripted, scripted_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # of torch, in Lightning's loaders

@@ -1,6 +1,6 @@
 """Runs sweeps on a real Slurm of one node, whose jobs it kills, requeues and lets run out of time.
 
-    .venv/bin/python -m tests.slurm
+    .venv/bin/python -m tests.tools.slurm
 
 By hand: CI does not run it, since it needs root, unshare (util-linux), ip (iproute2) and Debian's package slurm-wlm.
 It takes four to six minutes on two cores, on both of which it trains. munged, slurmctld and slurmd get a folder of
@@ -325,7 +325,7 @@ def main(args: Sequence[str]) -> int:
         return 2
     own = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
     os.chdir(ROOT)
-    os.execvp(own[0], [*own, sys.executable, "-m", "tests.slurm", INSIDE])
+    os.execvp(own[0], [*own, sys.executable, "-m", "tests.tools.slurm", INSIDE])
 
 
 if __name__ == "__main__":

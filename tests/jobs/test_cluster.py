@@ -1,4 +1,4 @@
-"""Slurm is played by scripts and the test itself here; tests/slurm.py has a real one."""
+"""Slurm is played by scripts and the test itself here; tests/tools/slurm.py has a real one."""
 
 import os
 import pickle

@@ -9,7 +9,7 @@ import pytest
 
 from noisy_lightning.training.callbacks.checkpoints import LastCheckpoint
 from noisy_lightning.training.callbacks.progress_bar import RunProgress
-from tests.callbacks.scripted import Scripted, scripted_trainer
+from tests.training.callbacks.scripted import Scripted, scripted_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # of torch, in Lightning's loaders

@@ -22,9 +22,8 @@ from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.sets.sources import load_digits8x8
 from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
-from tests.processes import noisy_lightning
+from tests.processes import ROOT, noisy_lightning
 
-ROOT = Path(__file__).parents[1]
 CROSS = (*SMALL, "--selector", "NoisyCrossValidation")
 
 
