@@ -269,7 +269,7 @@ def _interrupted(here: Grid) -> None:
 def _by_script(here: Grid) -> None:
     """README's script for a job array, without submitit."""
     grid = Grid("grid")
-    script = ROOT / "tests" / "slurm_array.sbatch"
+    script = ROOT / "tests" / "tools" / "slurm_array.sbatch"
     number = slurm("sbatch", "--parsable", str(script))
     grid.wait_for_epoch(0, 3)
     slurm("scontrol", "requeue", f"{number}_1")
