@@ -1,21 +1,19 @@
 """noisy-lightning clean: which labels of a training set to trust, by the trainings that a selector asks for."""
 
-import copy
 import inspect
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
-import yaml
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
-from noisy_lightning.cli.data import built_data, data_parser, experiment_of
+from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.folds import FoldRuns
-from noisy_lightning.cli.lightning import TRAINER_DEFAULTS, Parser, quieten
-from noisy_lightning.cli.messages import explain
+from noisy_lightning.cli.help import own_parser
+from noisy_lightning.cli.keys import add_training, as_text, experiment_of, plain, quieten
+from noisy_lightning.cli.parser import Parser, in_one_line
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError
@@ -26,8 +24,6 @@ from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
 from noisy_lightning.selectors import Judgement, Selector, Task
 from noisy_lightning.selectors.base import mask
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
-from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
-from noisy_lightning.training.module import NoisyClassifier
 
 SELECTION_FILE, PAGE_FILE, TRAINING_FILE = "selection.csv", "suspects.html", "fit.yaml"
 
@@ -41,23 +37,25 @@ def run_clean(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work, or a training failed.
     """
+    quieten()
     parser = _parser()
-    config = parser.parse_args(list(args))
-    plain: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_none=False))
-    selector = _selector(parser, config)
+    config = parser.parse_args(args)
+    settings = plain(parser, config)
     if config.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {config.jobs}")
-    if plain["trainer"]["fast_dev_run"]:
+    if settings["trainer"]["fast_dev_run"]:
         raise InputError("trainer.fast_dev_run must be false: it leaves no run to judge by")
-    options = RunOptions(**plain["run"])
-    training = {key: plain[key] for key in ("seed_everything", "trainer", "model", "data", "recorder", "oracle")}
+    with in_one_line():
+        built = parser.instantiate_classes(config)  # the model, too: what it refuses is better known now
+    _check(built.data)
+    options: RunOptions = built.run
+    training = {key: settings[key] for key in ("seed_everything", "trainer", "model", "data", "recorder", "oracle")}
     training["run"] = {"checkpoint_every_n_steps": options.checkpoint_every_n_steps}
-    data = _data(training)
-    run = claim_run(Path(options.root) / experiment_of(config), options.version, options.resume, plain)
+    run = claim_run(options.root / experiment_of(config), options.version, options.resume, settings)
     try:
         if not run.config.exists():
-            run.config.write_text(yaml.safe_dump(plain, sort_keys=False))
-        _clean(run, selector, data, training, config.jobs)
+            run.config.write_text(as_text(settings))
+        _clean(run, built.selector, built.data, training, config.jobs)
     except KeyboardInterrupt:
         print(f"interrupted: the same command continues {run.path}")
         raise SystemExit(130) from None
@@ -75,8 +73,7 @@ def resolve_clean(args: Sequence[str]) -> dict[str, Any]:
         InputError: An option is unknown, or a value has the wrong type.
     """
     parser = _parser()
-    plain: dict[str, Any] = yaml.safe_load(parser.dump(parser.parse_args(list(args)), skip_none=False))
-    return plain
+    return plain(parser, parser.parse_args(args))
 
 
 def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: dict[str, Any], jobs: int) -> None:
@@ -86,7 +83,7 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
     data.setup("fit")
     write_manifest(run.path, data.noise_summary(), data.label_table())
     with replacing(run.path / TRAINING_FILE) as staged:
-        staged.write_text(yaml.safe_dump(training, sort_keys=False))
+        staged.write_text(as_text(training))
     labels = data.labels.numpy()
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
@@ -113,63 +110,25 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
     print(summary_table(result, run.path, [SELECTION_FILE, PAGE_FILE]))
 
 
+@cache
 def _parser() -> Parser:
     """Return a parser that takes a configuration of fit and a selector."""
-    quieten()
-    parser = Parser(
-        prog="noisy-lightning clean",
-        description="Find out which labels to trust by trainings that cross-check each other: writes selection.csv, on "
-        "which fit can train (--data.selection), and suspects.html, to review the most suspicious labels.",
-    )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Path to a configuration file.")
-    parser.add_argument("--seed_everything", type=bool | int, default=0, help="Seed of every training.")
-    parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time; more than one write to log files.")
+    parser = own_parser(BY_NAME["clean"])
     parser.add_subclass_arguments(Selector, "selector", required=True)
-    parser.add_lightning_class_args(L.Trainer, "trainer")
-    parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
-    parser.add_lightning_class_args(NoisyClassifier, "model")
-    parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
-    for name in ("num_classes", "in_channels", "num_samples"):
-        parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
-    parser.add_class_arguments(SampleRecorder, "recorder")
-    parser.add_class_arguments(RunOptions, "run")
-    parser.add_argument("--oracle", type=bool, default=False, help="As for fit.")
-    # What else a configuration of fit has.
-    parser.add_argument("--monitor", type=Any, help="Not used: where a fold chooses an epoch, it does by accuracy.")
-    parser.add_argument("--test_every_epoch", type=Any, help="Not used: folds are not tested.")
-    for key in ("ckpt_path", "weights_only"):
-        parser.add_argument(f"--{key}", type=Any, help="Not used: every training starts from the beginning.")
+    add_training(parser)
     return parser
 
 
-def _selector(parser: Parser, config: Any) -> Selector:
-    """Build the selector.
+def _check(data: NoisyDataModule) -> None:
+    """Refuse data of which labels would be left unjudged.
 
     Raises:
-        InputError: It refused its arguments.
+        InputError: It is such.
     """
-    try:
-        selector: Selector = parser.instantiate_classes(config.clone()).selector
-    except InputError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise InputError(explain(str(error))) from error
-    return selector
-
-
-def _data(training: dict[str, Any]) -> NoisyDataModule:
-    """Build the data module, which has not read its images yet.
-
-    Raises:
-        InputError: An argument cannot work, or would leave labels unjudged.
-    """
-    parser = data_parser("clean", "")
-    data = built_data(parser, parser.parse_object(copy.deepcopy(training)))  # the parser puts objects into it
     if data.selection is not None:
         raise InputError("data.selection must be left out: clean judges all labels")
     if data.redraw != "once":
         raise InputError("data.redraw must be once: there are no labels to judge where each epoch has its own")
-    return data
 
 
 def _trusting(judgement: Judgement, data: NoisyDataModule) -> Judgement:

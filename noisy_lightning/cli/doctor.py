@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from noisy_lightning.cli.data import built_data, data_parser
+from noisy_lightning.cli.keys import built_data, data_parser
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 
@@ -40,12 +40,8 @@ def run_doctor(args: Sequence[str]) -> int:
     Raises:
         InputError: The configuration itself cannot be read.
     """
-    parser = data_parser(
-        "doctor",
-        "Check files against checksums, label order, class counts, image decoding, free disk and memory, and devices; "
-        "the exit code is 1 where there is a problem.",
-    )
-    config = parser.parse_args(list(args))
+    parser = data_parser("doctor")
+    config = parser.parse_args(args)
     problems = 0
     for finding in examine(config, lambda: built_data(parser, config)):
         print(f"{'PROBLEM' if finding.is_problem else 'ok':8}{finding.topic:9}{finding.text}", flush=True)

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from noisy_lightning.cli.lightning import run_here
+from noisy_lightning.cli.main import run_here
 from noisy_lightning.errors import InputError
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs import records

@@ -1,29 +1,23 @@
-"""The command line: noisy-lightning {fit,validate,test,predict,noise,clean,sweep,report,doctor}."""
+"""The command line: noisy-lightning COMMAND."""
 
+import difflib
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 
+from noisy_lightning import __version__
 from noisy_lightning.errors import InputError
 
-USAGE = """\
-noisy-lightning: train image classifiers on data whose labels are partly wrong.
+_HELP = ("-h", "--help")
+_EXAMPLES = """
+RUN is a run's folder, such as runs/sce_resnet18/0. FILE is a configuration of yours or the name of one of ours. Any key
+can be given on the command line:
+  noisy-lightning fit --config sce_resnet18 --data.noise.rate 0.6 --model.loss GCE --trainer.max_epochs 30
 
-  noisy-lightning fit --config configs/sce_resnet18.yaml          train; the same command continues a killed run
-  noisy-lightning test RUN [best|last|FILE]                       accuracy on the clean test set; both by default
-  noisy-lightning validate RUN [best|last|FILE]                   accuracy on the noisy validation part
-  noisy-lightning predict RUN [best|last|FILE]                    class probabilities of all training images
-  noisy-lightning noise --config configs/sce_resnet18.yaml        draw the labels, show their noise; no training
-  noisy-lightning clean --config configs/incv_sym50.yaml          find out which labels to trust; a file and a page
-  noisy-lightning sweep --config configs/sweeps/study4.yaml       train and test a grid of runs; a ledger of results
-  noisy-lightning report RUNS...                                  tables and pictures of what has been run
-  noisy-lightning doctor --config configs/sce_resnet18.yaml       check files, labels, memory, disk and devices
-
-RUN is a run's folder, such as runs/sce_resnet18/0. Any key of the configuration can be given on the command line:
-  --data.noise.rate 0.6 --model.loss GeneralizedCrossEntropy --trainer.max_epochs 30
-
-  noisy-lightning fit --help                 all keys
-  noisy-lightning fit --data.help CIFAR10    the keys of a class
-  noisy-lightning fit --config FILE --print_config
+  noisy-lightning fit --help                 the keys
+  noisy-lightning fit --model.method.help    what a key can name, and with a name what that takes
+  noisy-lightning COMMAND --help             what a command takes
 """
 
 
@@ -34,40 +28,62 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command line without the program's name; None: the process's.
 
     Returns:
-        The exit code: 0, 1 where `doctor` found a problem, or 2 where the input cannot work and standard error says
-        why in one line.
+        The exit code: 0, 1 where `doctor` found a problem or a run of `sweep` failed, or 2 where the input cannot work
+        and standard error says why in one line.
     """
     args = list(sys.argv[1:] if args is None else args)
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE, end="")
-        return 0
-    # Late, because these imports take seconds, which help need not wait for.
     try:
-        if args[0] == "noise":
-            from noisy_lightning.cli.noise import run_noise  # noqa: PLC0415
-
-            run_noise(args[1:])
-        elif args[0] == "clean":
-            from noisy_lightning.cli.clean import run_clean  # noqa: PLC0415
-
-            run_clean(args[1:])
-        elif args[0] == "sweep":
-            from noisy_lightning.cli.sweep import run_sweep  # noqa: PLC0415
-
-            return 1 if run_sweep(args[1:]) else 0
-        elif args[0] == "report":
-            from noisy_lightning.cli.report import run_report  # noqa: PLC0415
-
-            run_report(args[1:])
-        elif args[0] == "doctor":
-            from noisy_lightning.cli.doctor import run_doctor  # noqa: PLC0415
-
-            return 1 if run_doctor(args[1:]) else 0
-        else:
-            from noisy_lightning.cli.lightning import run_command  # noqa: PLC0415
-
-            run_command(args)
+        return dispatch(args)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+
+
+def dispatch(args: Sequence[str]) -> int:
+    """Run a command and return its exit code.
+
+    Args:
+        args: Command line without the program's name.
+
+    Raises:
+        InputError: The input cannot work.
+    """
+    if args[:1] == ["--version"]:
+        print(f"noisy_lightning {__version__}")
+        return 0
+    if not args or args[0] in _HELP:
+        print(_usage(), end="")
+        return 0
+    # Late, as are the modules of the commands: what is only asked for help need not wait for imports.
+    from noisy_lightning.cli.commands import BY_NAME  # noqa: PLC0415
+    from noisy_lightning.cli.help import answered  # noqa: PLC0415
+
+    name, *options = args
+    if name not in BY_NAME:
+        close = difflib.get_close_matches(name, BY_NAME, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(BY_NAME)}"
+        raise InputError(f"{name} is no command; {hint}")
+    command = BY_NAME[name]
+    if answered(command, options):
+        return 0
+    run = getattr(import_module(f"noisy_lightning.cli.{command.module}"), f"run_{name}")
+    problems: int | None = run(options)
+    return 1 if problems else 0
+
+
+def run_here(args: Sequence[str]) -> None:
+    """Run a command line of ours in this process, as if the process had been started with it."""
+    # Where Lightning starts further processes for other devices, these repeat this command line: by `-m`, since a
+    # script would find the package's modules, such as selectors, in place of Python's.
+    sys.modules["__main__"].__spec__ = find_spec("noisy_lightning.__main__")
+    sys.argv = ["noisy-lightning", *args]
+    dispatch(args)
+
+
+def _usage() -> str:
+    from noisy_lightning.cli.commands import COMMANDS  # noqa: PLC0415
+
+    lines = [(f"noisy-lightning {command.name} {command.usage}", command.summary) for command in COMMANDS]
+    width = max(len(usage) for usage, _ in lines)
+    table = "\n".join(f"  {usage:<{width}}  {summary}" for usage, summary in lines)
+    return f"noisy-lightning: train image classifiers on data whose labels are partly wrong.\n\n{table}\n{_EXAMPLES}"

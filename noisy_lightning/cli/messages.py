@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from importlib import import_module
 
+from noisy_lightning.cli.catalog import kind_of, names
+
 _NOISE = re.compile(
     r"^(Does not validate against any of the Union subtypes|Subtypes: .*|Errors:|Given value.*|Expected a path but .*"
     r"|Expected a <class 'NoneType'>|Problem with given class_path .*|Parser key \".*\":|)$"
@@ -26,17 +28,31 @@ _ABSTRACT = re.compile(r"Expected an instantiatable class, but [\w.]+\.(\w+) is 
 _NO_CALLABLE = re.compile(r"^Type .* expects a function or a callable class: (.*)\. Got value: ([\w.]+)$")
 
 
-def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str] = ()) -> str:
+def explain(message: str, options: Iterable[str] = ()) -> str:
     """Return one line that says what is wrong, where, and what is close.
 
     Args:
         message: What jsonargparse reported.
-        class_names: Short names that a value may have meant.
         options: Options, such as `--data.seed`, that an unknown one may have meant.
     """
     lines = [re.sub(r"^\s*(- )?", "", line) for line in message.splitlines()]
-    if unknown := re.match(r"unrecognized arguments: (--[\w.-]+)", lines[0]):
-        return f"unknown option {unknown[1]}{_close(unknown[1], options)}"
+    return _of_words(lines[0], options) or _of_values(lines, message)
+
+
+def _of_words(line: str, options: Iterable[str]) -> str | None:
+    """Return what is wrong with a word of the command line, if that is it."""
+    if unknown := re.match(r"unrecognized arguments: (\S+)", line):
+        word = unknown[1].partition("=")[0]
+        if word.startswith("-"):
+            return f"unknown option {word}{close(word, options)}"
+        return f"{word} comes after no option; did you mean --config {word}?"
+    if choice := re.match(r"argument (?:-\w/)?--([\w-]+): invalid choice: (.*?) \(choose from (.*)\)", line):
+        return f"{choice[1]} must be one of {choice[3]}, got {choice[2]}".replace("'", "")
+    return None
+
+
+def _of_values(lines: list[str], message: str) -> str:
+    """Return what is wrong with a value."""
     key = _key(lines)
     where = f"{key}: " if key else ""
     # Outermost first where a type was tried; innermost first where its arguments are shown.
@@ -44,14 +60,14 @@ def explain(message: str, class_names: Iterable[str] = (), options: Iterable[str
     shown = re.findall(r"class_path='([\w.]+)'", message)
     owner = _class(tried[-1]) if tried else _class(shown[0]) if shown else None
     text = "\n".join(lines)
-    if option := re.search(r"^Option '([\w.]+)' is not accepted", text, re.MULTILINE):
+    if option := re.search(r"Option '([\w.]+)' is not accepted", text):
         taken = _arguments(owner) if owner else []
         subject = f"{owner.__name__} takes no" if owner else "there is no"
-        return f"{where}{subject} '{option[1]}'{_close(option[1], taken)}"
+        return f"{where}{subject} '{option[1]}'{close(option[1], taken)}"
     if required := re.search(r"^the following arguments are required: (.*)", text, re.MULTILINE):
         return f"{where}{owner.__name__ + ' ' if owner else ''}needs {required[1]}"
     if name := re.search(r"^Expected a dot import path string: (.*)", text, re.MULTILINE):
-        return f"{where}no class is called '{name[1]}'{_close(name[1], class_names)}"
+        return f"{where}no class is called '{name[1]}'{close(name[1], _class_names(key))}"
     reason = "; ".join(re.sub(r'^Parser key ".*?": ', "", line) for line in lines if not _NOISE.match(line))
     reason = _ABSTRACT.sub(r"name the class, a \1, before its arguments", reason)
     if inner := _IN_CALLABLE.search(reason):
@@ -92,8 +108,20 @@ def _arguments(owner: type) -> list[str]:
     return names
 
 
-def _close(word: str, candidates: Iterable[str]) -> str:
+def _class_names(key: str) -> list[str]:
+    """Return the short names of the classes that a key takes; those of another kind would be of no use there."""
+    kind = kind_of(key)
+    if kind is not None:
+        return names(kind)
+    modules = {"optimizer": "torch.optim", "lr_scheduler": "torch.optim.lr_scheduler"}
+    module = modules.get(key.rpartition(".")[2])
+    return [] if module is None else [name for name in vars(import_module(module)) if name[0].isupper()]
+
+
+def close(word: str, candidates: Iterable[str]) -> str:
+    """Return the end of a message that names what is closest to a word, or all there is where that is little."""
     candidates = sorted(set(candidates))
-    if close := difflib.get_close_matches(word, candidates, n=1):
-        return f"; did you mean {close[0]}?"
+    small = {candidate.lower(): candidate for candidate in candidates}
+    if found := [small[word.lower()]] if word.lower() in small else difflib.get_close_matches(word, candidates, n=1):
+        return f"; did you mean {found[0]}?"
     return f"; there are {', '.join(candidates)}" if 0 < len(candidates) <= 20 else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from noisy_lightning.cli.data import built_data, data_parser, experiment_of
+from noisy_lightning.cli.keys import built_data, data_parser, experiment_of
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary, format_matrix
 from noisy_lightning.data.manifest import SUMMARY_FILE, TABLE_FILE, read_manifest, write_manifest
@@ -26,18 +26,8 @@ def run_noise(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work, or the folder holds other labels.
     """
-    parser = data_parser(
-        "noise",
-        "Draw the noise of a configuration without training: print the measured transition matrix, write "
-        f"{TABLE_FILE}, {SUMMARY_FILE} and a picture of the matrix.",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path | None,
-        help="Folder to write to; null: noise/<name of the experiment>. Labels that it holds are kept: other ones are "
-        "refused.",
-    )
-    config = parser.parse_args(list(args))
+    parser = data_parser("noise")
+    config = parser.parse_args(args)
     data = built_data(parser, config)
     data.prepare_data()
     data.setup("fit")

@@ -1,6 +1,5 @@
 """noisy-lightning sweep: the runs of a grid, each once, on this machine or by a cluster's scheduler."""
 
-import argparse
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from noisy_lightning.cli.clean import SELECTION_FILE, resolve_clean, run_clean
-from noisy_lightning.cli.lightning import FitParser, run_here
+from noisy_lightning.cli.commands import BY_NAME
+from noisy_lightning.cli.help import own_parser
+from noisy_lightning.cli.keys import resolved
+from noisy_lightning.cli.main import run_here
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
@@ -18,9 +20,8 @@ from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.experiments.sweep_progress import SweepProgress, listing
 from noisy_lightning.jobs.cluster import GONE, Cluster
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
-from noisy_lightning.runs.folder import RunFolder, identity
-
-_EXECUTORS = ("processes", "local", "slurm")
+from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.identity import identity
 
 
 def run_sweep(args: Sequence[str]) -> int:
@@ -35,7 +36,7 @@ def run_sweep(args: Sequence[str]) -> int:
     Raises:
         InputError: The input cannot work.
     """
-    options, of_fit = _parser().parse_known_args(list(args))
+    options, of_fit = _parsed(args)
     if options.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {options.jobs}")
     sweep = read_sweep(options.config)
@@ -99,48 +100,17 @@ def _select(folder: SweepFolder, name: str, options: Sequence[str]) -> None:
             run_clean([*options, *place])
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="noisy-lightning sweep",
-        description="Do the runs of a grid that are not done yet: each is trained and tested as by fit and test, in a "
-        "folder of its own. The same command continues what was interrupted. Any other option is one of fit, for all "
-        "runs.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("-c", "--config", type=Path, required=True, help="sweep file, such as configs/sweeps/*.yaml")
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
-    parser.add_argument("--name", help="folder of this sweep's runs there (default: the file's name)")
-    parser.add_argument("--dry-run", action="store_true", help="list the runs, with what each may cost, and do nothing")
-    parser.add_argument("--only", nargs="+", default=[], metavar="AXIS=PATTERN", help="the runs that match")
-    parser.add_argument("--shard", metavar="I/N", help="every N-th of these runs, from the I-th: for a job array")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (default: 1, in sequence)")
-    parser.add_argument(
-        "--devices",
-        type=lambda text: text.split(","),
-        default=[],
-        metavar="0,1,...",
-        help="GPUs that jobs take turns on (default: each sees them all)",
-    )
-    parser.add_argument(
-        "--executor",
-        choices=_EXECUTORS,
-        default="processes",
-        help="local and slurm submit jobs by submitit: pip install 'noisy_lightning[cluster]'",
-    )
-    parser.add_argument(
-        "--submitit",
-        nargs="+",
-        default=[],
-        metavar="KEY=VALUE",
-        help="its parameters, such as slurm_partition=gpu gpus_per_node=1 timeout_min=120 (default: a day)",
-    )
-    return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> Any:
-        """Say in one line what is wrong, like every other command."""
-        raise InputError(f"sweep: {message}")
+def _parsed(args: Sequence[str]) -> tuple[Any, list[str]]:
+    """Return what a command line says to the sweep itself, and what is for each of its runs."""
+    parser = own_parser(BY_NAME["sweep"])
+    own_options = {option for action in parser._actions for option in action.option_strings}
+    parts: dict[bool, list[str]] = {True: [], False: []}
+    is_own = True  # what no option comes before is for the parser to refuse
+    for word in args:
+        if word.startswith("--") or word in own_options:
+            is_own = word.partition("=")[0] in own_options
+        parts[is_own].append(word)
+    return parser.parse_args(parts[True]), parts[False]
 
 
 def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[PlannedRun]:
@@ -149,7 +119,6 @@ def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[Plan
     Raises:
         InputError: A key is none of the configuration's, a value has the wrong type, or two runs are the same.
     """
-    parser = FitParser()
     planned: dict[str, PlannedRun] = {}
     for grid in sweep.runs(of_fit):
         selection: str | None = None
@@ -158,7 +127,7 @@ def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[Plan
                 selection = f"{grid.slug}-{identity(resolve_clean(grid.clean))[:8]}"
                 chosen_by = ["--data.selection", str(folder.selections / selection / SELECTION_FILE)]
                 grid = replace(grid, options=[*grid.options, *chosen_by])  # noqa: PLW2901
-            config = parser.resolve(grid.options)
+            config = resolved(grid.options)
         except InputError as error:
             raise InputError(f"{grid.title}: {error}") from error
         known = identity(config)
@@ -168,7 +137,7 @@ def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[Plan
     return list(planned.values())
 
 
-def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: argparse.Namespace) -> list[PlannedRun]:
+def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: Any) -> list[PlannedRun]:
     """Do what is not done; return what failed."""
     waiting = {run.name: run for run in wanted if not folder.done(run.name)}
     jobs = [
@@ -187,8 +156,9 @@ def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: argpars
             folder.error(job.name).unlink(missing_ok=True)
             progress.begin(waiting[job.name])
 
+        devices = options.devices.split(",") if options.devices else []
         if options.executor == "processes":
-            ended = run_jobs(jobs, options.jobs, options.devices, begin, progress.refresh)
+            ended = run_jobs(jobs, options.jobs, devices, begin, progress.refresh)
         else:
             cluster = Cluster(options.executor, folder.path / "submitit", options.submitit)
             ended = cluster.run_jobs(jobs, options.jobs, begin, progress.refresh)

@@ -17,7 +17,7 @@ from noisy_lightning.errors import InputError
 
 START = "forkserver"  # processes begin as copies of one that has imported everything and done nothing else
 # By its name: what runs in these processes stands above this.
-_PRELOADED = ["noisy_lightning.cli.lightning"]
+_PRELOADED = ["noisy_lightning.cli.evaluation", "noisy_lightning.training.callbacks.sample_board", "sklearn.metrics"]
 FAILED, INTERRUPTED = 2, 130  # exit codes
 _TICK = 0.5  # seconds
 

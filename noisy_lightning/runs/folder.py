@@ -1,7 +1,6 @@
 """The folder of a run: where its files lie, which one a command continues, and what came out of it."""
 
 import fcntl
-import hashlib
 import json
 import math
 from dataclasses import dataclass, field
@@ -10,9 +9,9 @@ from typing import IO, Any
 
 import yaml
 
-from noisy_lightning import __version__
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.identity import deciding
 
 FOLDS = "folds"
 
@@ -137,7 +136,7 @@ class RunFolder:
 
     def same_configuration(self, config: dict[str, Any]) -> bool:
         """Return whether the run was started with this configuration, its place aside."""
-        return self.config.exists() and _identity(yaml.safe_load(self.config.read_text())) == _identity(config)
+        return self.config.exists() and deciding(yaml.safe_load(self.config.read_text())) == deciding(config)
 
 
 def existing_run(path: Path) -> RunFolder:
@@ -204,25 +203,6 @@ def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFol
     if not run.lock():
         raise InputError(f"run.version: another process is training in {run.path}; {another}")
     return run
-
-
-def identity(config: dict[str, Any]) -> str:
-    """Return a hash of what decides the outcome of a run: its configuration, its place aside, and our version.
-
-    Args:
-        config: A resolved configuration, as plain data.
-
-    Returns:
-        SHA-256 in hex.
-    """
-    content = json.dumps([__version__, _identity(config)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _identity(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that decides the outcome of a run."""
-    keys = ("seed_everything", "trainer", "model", "data", "recorder", "monitor", "oracle", "test_every_epoch")
-    return {key: config.get(key) for key in (*keys, "selector")}
 
 
 def _without_nan(value: Any) -> Any:

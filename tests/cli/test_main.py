@@ -7,6 +7,7 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+import noisy_lightning
 from noisy_lightning.data import Digits
 from noisy_lightning.data.labels import label_hash
 from noisy_lightning.data.manifest import read_manifest
@@ -241,13 +242,9 @@ def test_overfitting_repeats_its_batches(run: Run, tmp_path: Path) -> None:
 def test_what_is_printed_helps(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     assert "noisy-lightning fit --config" in capsys.readouterr().out
-    for option, expected in {
-        "--help": "--model.optimizer",
-        "--model.loss.help=SymmetricCrossEntropy": "--model.loss.alpha",
-        "--data.help=Digits": "over all devices together",
-        "--print_config": "class_path: noisy_lightning.data.Digits",
-    }.items():
-        with pytest.raises(SystemExit) as stop:
-            run("fit", *(SMALL if option == "--print_config" else ()), option)
-        assert stop.value.code == 0
-        assert expected in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        run("fit", *SMALL, "--print_config")
+    assert stop.value.code == 0
+    assert "class_path: noisy_lightning.data.Digits" in capsys.readouterr().out
+    assert run("--version") == 0
+    assert noisy_lightning.__version__ in capsys.readouterr().out

@@ -26,7 +26,7 @@ from torchvision import datasets, transforms
 
 from noisy_lightning import methods
 from noisy_lightning.backbones import ResNet18, SmallCNN
-from noisy_lightning.cli.lightning import run_command
+from noisy_lightning.cli.main import dispatch
 from noisy_lightning.data import CIFAR10, NoisyDataModule
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import CrossEntropy
@@ -210,7 +210,7 @@ def measure_training(name: str, make: Callable[[], nn.Module], backbone: list[st
     RandomImages.count = count
     Alternate.make = staticmethod(make)
     with tempfile.TemporaryDirectory() as folder:
-        run_command(
+        dispatch(
             [
                 *("fit", "--data", f"{__name__}.RandomImages", "--data.val_fraction", "0"),
                 *("--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", str(BATCH)),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from noisy_lightning import backbones
 from noisy_lightning.backbones.classifier import Body, classifiers
-from noisy_lightning.cli.lightning import TRAINER_DEFAULTS
+from noisy_lightning.cli.keys import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.errors import InputError
 from noisy_lightning.training.module import NoisyClassifier

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning.backbones import SmallCNN
-from noisy_lightning.cli.lightning import TRAINER_DEFAULTS
+from noisy_lightning.cli.keys import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, NoisyDataModule, Symmetric
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import SymmetricCrossEntropy

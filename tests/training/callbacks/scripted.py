@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from noisy_lightning.cli.lightning import TRAINER_DEFAULTS
+from noisy_lightning.cli.keys import TRAINER_DEFAULTS
 
 BATCHES = 6
 

@@ -1,0 +1,132 @@
+"""Which classes there are to choose from, read from the source: neither torch nor Lightning is imported for a list."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+PACKAGE = Path(__file__).parents[1]
+
+KINDS = {
+    "losses": ("losses", "losses", ("RobustLoss",)),
+    "methods": ("methods", "methods", ("Method",)),
+    "backbones": ("backbones", "backbones", ("Module",)),
+    "noise": ("data", "data/noise", ("LabelNoise",)),
+    "data": ("data", "data/sets", ("NoisyDataModule", "FileDataModule")),
+    "selectors": ("selectors", "selectors", ("Selector",)),
+}
+"""By kind: the package whose `__all__` names its classes, the folder that defines them, and what they derive from."""
+
+# One table of what the field calls these classes; each name stands for one class of one kind.
+ALIASES = {
+    "losses": {
+        "AGCE": "AsymmetricGCE",
+        "ANLCE": "ActiveNegativeCrossEntropy",
+        "ANLFL": "ActiveNegativeFocalLoss",
+        "APL": "ActivePassive",
+        "CE": "CrossEntropy",
+        "FL": "FocalLoss",
+        "GCE": "GeneralizedCrossEntropy",
+        "GJS": "JensenShannon",
+        "MAE": "MeanAbsoluteError",
+        "NCE": "NormalizedCrossEntropy",
+        "NFL": "NormalizedFocalLoss",
+        "NGCE": "NormalizedGeneralizedCrossEntropy",
+        "RCE": "ReverseCrossEntropy",
+        "SCE": "SymmetricCrossEntropy",
+    },
+    "methods": {
+        "CORES": "SampleSelectionCORES",
+        "D2L": "DimensionalityDriven",
+        "ELR": "EarlyLearningRegularization",
+        "ELRPlus": "EarlyLearningRegularizationPlus",
+        "SAT": "SelfAdaptiveTraining",
+        "SELC": "SelfEnsembleLabelCorrection",
+        "SLN": "StochasticLabelNoise",
+    },
+    "noise": {"IDN": "InstanceDependent", "PMD": "PolynomialMargin"},
+    "selectors": {"AUM": "AreaUnderMargin", "CL": "ConfidentLearning", "NCV": "NoisyCrossValidation"},
+}
+
+
+class Entry(NamedTuple):
+    """A class that a configuration can name."""
+
+    name: str
+    aliases: tuple[str, ...]
+    summary: str
+    """The first line of its docstring."""
+    source: str
+    """Who published it, as its file says; empty where nobody did."""
+    class_path: str
+
+
+@cache
+def entries(kind: str) -> tuple[Entry, ...]:
+    """Return the classes of a kind, in the order of their names.
+
+    Args:
+        kind: A key of `KINDS`.
+    """
+    package, folder, _ = KINDS[kind]
+    public = _public(package)
+    found = [entry for path in sorted((PACKAGE / folder).glob("*.py")) for entry in _defined(kind, path)]
+    return tuple(sorted((entry for entry in found if entry.name in public), key=lambda entry: entry.name.lower()))
+
+
+def names(kind: str) -> list[str]:
+    """Return all names of a kind, aliases among them."""
+    return [name for entry in entries(kind) for name in (entry.name, *entry.aliases)]
+
+
+def kind_of(key: str) -> str | None:
+    """Return the kind of class that a key of the configuration takes; None where it takes none of ours.
+
+    Args:
+        key: Dotted, such as `model.loss` or `data.noise.source`.
+    """
+    parts = key.split(".")
+    if parts[-1] == "data" or parts[-1] == "source" or "test_sets" in parts:
+        return "data"
+    if parts[-1] in ("loss", "active", "passive"):
+        return "losses"
+    plural = {"noise": "noise", "method": "methods", "backbone": "backbones", "selector": "selectors"}
+    return plural.get(parts[-1])
+
+
+def long_name(kind: str | None, name: str) -> str:
+    """Return the name of the class that an alias stands for; a name that is no alias stays.
+
+    Args:
+        kind: A key of `KINDS`; None: any.
+        name: As the user wrote it.
+    """
+    tables = ALIASES.values() if kind is None else [ALIASES.get(kind, {})]
+    return next((table[name] for table in tables if name in table), name)
+
+
+def _public(package: str) -> set[str]:
+    for node in ast.parse((PACKAGE / package / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def _defined(kind: str, path: Path) -> Iterator[Entry]:
+    """Yield the classes of a kind that a file defines."""
+    package, _, parents = KINDS[kind]
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith(parents) for base in node.bases):
+            aliases = tuple(alias for alias, name in ALIASES.get(kind, {}).items() if name == node.name)
+            summary = (ast.get_docstring(node) or "").partition("\n")[0]
+            source = _source(ast.get_docstring(module) or "")
+            yield Entry(node.name, aliases, summary, source, f"{PACKAGE.name}.{package}.{node.name}")
+
+
+def _source(docstring: str) -> str:
+    """Return the publication that the first sentence of a file ends in, such as "Lu and He, IJCAI 2022"."""
+    first = " ".join(docstring.partition("\n\n")[0].split()).rstrip(".")
+    words = first.rsplit(": ", 1)[-1]
+    return words if words[-4:].isdecimal() else ""

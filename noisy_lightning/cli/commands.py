@@ -1,0 +1,210 @@
+"""Which commands there are and what each takes of its own: all that help needs, with next to no import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from noisy_lightning.cli.parser import Parser
+
+
+class Command(NamedTuple):
+    """One command of `noisy-lightning`."""
+
+    name: str
+    usage: str
+    """What follows its name."""
+    summary: str
+    module: str
+    """In `noisy_lightning.cli`; the function in it is `run_<name>`."""
+    description: str
+    add_own: Callable[[Parser], None] = lambda _: None
+    """Adds the options that are not keys of fit."""
+    takes_keys: bool = True
+    """Whether it takes the keys of fit, too."""
+    also: str = ""
+    """What else its help says."""
+
+
+def _of_sweep(parser: Parser) -> None:
+    parser.add_argument("-c", "--config", type=Path, required=True, help="Sweep: a file, or the name of ours.")
+    parser.add_argument("--root", type=Path, default=Path("runs"), help="Folder of all runs.")
+    parser.add_argument(
+        "--name", type=str | None, help="Folder of this sweep's runs there; the file's name by default."
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="List the runs, with what each may cost, and do nothing."
+    )
+    parser.add_argument("--only", nargs="+", default=[], metavar="AXIS=PATTERN", help="The runs that match.")
+    parser.add_argument(
+        "--shard", type=str | None, metavar="I/N", help="Every N-th of these runs, from the I-th: for a job array."
+    )
+    parser.add_argument("--jobs", type=int, default=1, help="Runs at a time.")
+    parser.add_argument(
+        "--devices",
+        type=str,
+        default="",
+        metavar="0,1,...",
+        help="GPUs that jobs take turns on; by default each sees all.",
+    )
+    parser.add_argument(
+        "--executor",
+        choices=["processes", "local", "slurm"],
+        default="processes",
+        help="local and slurm submit jobs by submitit: pip install 'noisy_lightning[cluster]'.",
+    )
+    parser.add_argument(
+        "--submitit",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="Its parameters, such as slurm_partition=gpu gpus_per_node=1 timeout_min=120 (a day by default).",
+    )
+
+
+def _of_report(parser: Parser) -> None:
+    parser.add_argument(
+        "runs", type=Path, nargs="+", help="Folder of a sweep, of a run or of several, or a CSV ledger."
+    )
+    parser.add_argument("--out", type=Path | None, help="Folder to write to; report/ in the first of RUNS by default.")
+    parser.add_argument(
+        "--across",
+        type=str | None,
+        metavar="AXIS",
+        help="Axis whose values are columns: of the grid, or epoch, at which accuracy is read off. By default the last "
+        "of several, or else epoch.",
+    )
+    parser.add_argument("--no-figures", action="store_true", help="Write tables only.")
+    parser.add_argument("--parquet", action="store_true", help="Write the ledger as Parquet, too (needs pyarrow).")
+    parser.add_argument("--only-print", action="store_true", help="Print the tables as Markdown, and write nothing.")
+
+
+def _of_clean(parser: Parser) -> None:
+    parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time; more than one write to log files.")
+
+
+def _of_noise(parser: Parser) -> None:
+    parser.add_argument(
+        "--out",
+        type=Path | None,
+        help="Folder to write to; noise/<name of the experiment> by default. Labels that it holds are kept: other ones "
+        "are refused.",
+    )
+
+
+def _of_list(parser: Parser) -> None:
+    parser.add_argument(
+        "kind", nargs="?", type=str | None, help="losses, methods, backbones, noise, data or selectors."
+    )
+
+
+def _of_configs(parser: Parser) -> None:
+    parser.add_argument("name", nargs="?", type=str | None, help="Which to print; all are listed by default.")
+
+
+def _of_completion(parser: Parser) -> None:
+    parser.add_argument("shell", choices=["bash", "zsh", "tcsh"], help="Whose completion script to print.")
+
+
+_RUN = "RUN [best|last|FILE] [KEYS]"
+
+COMMANDS: Sequence[Command] = (
+    Command("fit", "--config FILE [KEYS]", "train; the same command continues a killed run", "training", ""),
+    Command(
+        "test",
+        _RUN,
+        "accuracy on the clean test set; best and last by default",
+        "evaluation",
+        "Measure the accuracy of a run on clean test sets, print it and add it to result.json and to TensorBoard.",
+    ),
+    Command(
+        "validate",
+        _RUN,
+        "accuracy on the noisy validation part",
+        "evaluation",
+        "Measure the accuracy of a run on its validation part, print it and add it to result.json.",
+    ),
+    Command(
+        "predict",
+        _RUN,
+        "class probabilities of all training images",
+        "evaluation",
+        "Save the class probabilities of all training images in the run's folder, as predictions_<checkpoint>.npz.",
+    ),
+    Command(
+        "noise",
+        "--config FILE [KEYS]",
+        "draw the labels and show their noise; no training",
+        "noise",
+        "Draw the noise of a configuration without training: print the measured transition matrix, write noise.csv, "
+        "noise.json and a picture of the matrix.",
+        _of_noise,
+    ),
+    Command(
+        "clean",
+        "--config FILE --selector NAME [KEYS]",
+        "find out which labels to trust; a file and a page",
+        "clean",
+        "Find out which labels to trust by trainings that cross-check each other: writes selection.csv, on which fit "
+        "can train (--data.selection), and suspects.html, to review the most suspicious labels.",
+        _of_clean,
+        also="  --selector NAME  What judges: noisy-lightning list selectors; --selector.help NAME says more.\n",
+    ),
+    Command(
+        "sweep",
+        "--config FILE [OPTIONS] [KEYS]",
+        "train and test a grid of runs; a ledger of results",
+        "sweep",
+        "Do the runs of a grid that are not done yet: each is trained and tested as by fit and test, in a folder of "
+        "its own. The same command continues what was interrupted.",
+        _of_sweep,
+    ),
+    Command(
+        "report",
+        "RUNS... [OPTIONS]",
+        "tables and pictures of what has been run",
+        "report",
+        "Tables of test accuracy, mean and standard deviation over seeds, with published numbers beside them, and "
+        "pictures: as one page, Markdown, LaTeX, CSV and PNG.",
+        _of_report,
+        takes_keys=False,
+    ),
+    Command(
+        "doctor",
+        "--config FILE [KEYS]",
+        "check files, labels, memory, disk and devices",
+        "doctor",
+        "Check files against checksums, label order, class counts, image decoding, free disk and memory, and devices; "
+        "the exit code is 1 where there is a problem.",
+    ),
+    Command(
+        "list",
+        "[KIND]",
+        "losses, methods, backbones, noise, data, selectors",
+        "listing",
+        "List what a configuration can name: one line each, with its source.",
+        _of_list,
+        takes_keys=False,
+    ),
+    Command(
+        "configs",
+        "[NAME]",
+        "the configurations that come with the package",
+        "listing",
+        "List the configurations that come with the package, or print one: noisy-lightning configs NAME > my.yaml.",
+        _of_configs,
+        takes_keys=False,
+    ),
+    Command(
+        "completion",
+        "SHELL",
+        "a script that completes commands and options",
+        "completion",
+        'Print a completion script for a shell: eval "$(noisy-lightning completion bash)".',
+        _of_completion,
+        takes_keys=False,
+    ),
+)
+BY_NAME = {command.name: command for command in COMMANDS}

@@ -1,0 +1,139 @@
+"""noisy-lightning validate, test and predict: what the weights of a run are worth, and what they say."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from noisy_lightning.cli.training import NoisyCLI, what_lightning_refuses
+from noisy_lightning.errors import InputError
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import RunFolder, existing_run
+from noisy_lightning.runs.summary import evaluation_table
+
+
+class Evaluated(NamedTuple):
+    """What a command line names to evaluate."""
+
+    run: RunFolder | None
+    """None where only a checkpoint is named, by --ckpt_path."""
+    checkpoints: Sequence[Path]
+    options: Sequence[str]
+    """The rest of the command line, after the run's own configuration."""
+
+
+def run_validate(args: Sequence[str]) -> None:
+    """Measure the accuracy of a run on the validation part, print it and add it to the run's result.
+
+    Args:
+        args: The run's folder and perhaps a checkpoint, then options.
+
+    Raises:
+        InputError: The input cannot work.
+    """
+    what = _named(args)
+    cli = NoisyCLI(what.options, weights_follow=True)
+    if not cli.datamodule.validates:
+        raise InputError("data.validation: there is no validation part")
+    _measure("validate", cli, what)
+
+
+def run_test(args: Sequence[str]) -> None:
+    """Measure the accuracy of a run on clean test sets, print it, draw it and add it to the run's result.
+
+    Args:
+        args: The run's folder and perhaps a checkpoint, then options.
+
+    Raises:
+        InputError: The input cannot work.
+    """
+    what = _named(args)
+    _measure("test", NoisyCLI(what.options, weights_follow=True), what)
+
+
+def run_predict(args: Sequence[str]) -> None:
+    """Save what the weights of a run make of the whole training set, in its original order.
+
+    Args:
+        args: The run's folder and perhaps a checkpoint, then options.
+
+    Raises:
+        InputError: The input cannot work.
+    """
+    what = _named(args)
+    cli = NoisyCLI(what.options, weights_follow=True)
+    trainer = cli.new_trainer(logger=False)
+    if trainer.world_size > 1:
+        raise InputError("predict runs in one process: --trainer.devices 1 --trainer.strategy auto")
+    for path in _weights("predict", cli, what):
+        with what_lightning_refuses():
+            batches: Any = trainer.predict(cli.model, cli.datamodule, return_predictions=True, ckpt_path=str(path))
+        columns = {name: torch.cat([batch[name] for batch in batches]).cpu() for name in batches[0]}
+        order = columns["index"].argsort()
+        file = (what.run.path if what.run else path.parent) / f"predictions_{path.stem}.npz"
+        arrays: dict[str, Any] = {name: column[order].numpy() for name, column in columns.items()}
+        with replacing(file) as staged, staged.open("wb") as archive:
+            np.savez_compressed(archive, **arrays)
+        print(f"{file}: {', '.join(f'{name} {tuple(column.shape)}' for name, column in columns.items())}")
+
+
+def _named(args: Sequence[str]) -> Evaluated:
+    """Take the run's folder and the checkpoint from the beginning of a command line."""
+    options = list(args)
+    if not options or options[0].startswith("-"):
+        return Evaluated(None, [], options)
+    run = existing_run(Path(options.pop(0)))
+    named = options and not options[0].startswith("-")
+    checkpoints = [run.checkpoint(options.pop(0))] if named else _headline_checkpoints(run)
+    return Evaluated(run, checkpoints, ["--config", str(run.config), *options])
+
+
+def _headline_checkpoints(run: RunFolder) -> list[Path]:
+    """Return the checkpoint chosen on validation, where there is one, and the last."""
+    best = run.checkpoints / "best.ckpt"
+    return [*([best] if best.exists() else []), run.checkpoint("last")]
+
+
+def _weights(command: str, cli: NoisyCLI, what: Evaluated) -> Sequence[Path]:
+    """Return the checkpoint files to evaluate; never the random weights that Lightning would take."""
+    if cli.config.ckpt_path is not None:
+        return [RunFolder(Path()).checkpoint(cli.config.ckpt_path)]
+    if not what.checkpoints:
+        raise InputError(f"{command} needs weights: name a run's folder first, or give --ckpt_path FILE")
+    return what.checkpoints
+
+
+def _measure(command: str, cli: NoisyCLI, what: Evaluated) -> None:
+    """Measure each of the chosen weights, print a table and add it to the run's result."""
+    trainer = cli.new_trainer(logger=False)
+    evaluate = {"validate": trainer.validate, "test": trainer.test}[command]
+    measured: dict[str, dict[str, Any]] = {}
+    for path in _weights(command, cli, what):
+        with what_lightning_refuses():
+            of_loaders = evaluate(cli.model, datamodule=cli.datamodule, ckpt_path=str(path), verbose=False)
+        measured[path.stem] = dict(of_loaders[0])  # what is logged after all of them is in each
+    if not trainer.is_global_zero:
+        return
+    if command == "test" and what.run is not None:
+        _draw(what.run, measured.values())
+    for metrics in measured.values():
+        del metrics["step"]
+    result: dict[str, Any] = {"oracle": cli.config.oracle}
+    if what.run is not None:
+        result = what.run.read_result()
+        result[command] = result.get(command, {}) | measured
+        what.run.write_result(result)
+    print(evaluation_table(command, measured, result, what.run.path if what.run else None))
+
+
+def _draw(run: RunFolder, measured: Iterable[Mapping[str, float]]) -> None:
+    """Put what a test measured on the run's board, at the epochs that the weights come from."""
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # slow to import
+
+    with SummaryWriter(run.path) as board:
+        for metrics in measured:
+            for name, value in metrics.items():
+                if name != "step":
+                    board.add_scalar(name, value, int(metrics["step"]))

@@ -1,0 +1,144 @@
+"""The keys of `fit`, said once for every command that takes a configuration."""
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import yaml
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
+
+# Imported for their classes: a short name is looked for among what has been imported.
+from noisy_lightning import backbones, data, losses, methods  # noqa: F401
+from noisy_lightning.cli.commands import BY_NAME
+from noisy_lightning.cli.help import own_parser
+from noisy_lightning.cli.parser import Parser, in_one_line
+from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.runs.folder import RunOptions
+from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.training.module import NoisyClassifier
+
+TRAINER_DEFAULTS = {
+    "use_distributed_sampler": False,  # the loaders shard by themselves
+    "num_sanity_val_steps": 0,  # it would draw random numbers that a resumed run does not draw
+    "log_every_n_steps": 0,  # everything is logged once per epoch
+    "enable_model_summary": False,
+}
+_UNHELPFUL_WARNINGS = (
+    r"Be aware that when using `ckpt_path`, callbacks used",  # an evaluation needs no training callbacks
+    r"The `srun` command is available on your system but is not used",  # an array job needs none
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
+)
+_LINKED = ("num_classes", "in_channels", "num_samples")
+_HELP = {
+    "seed_everything": "Seed of weights, order and augmentation.",
+    "monitor": "What the best epoch is chosen by: the highest accuracy or the lowest loss of validation.",
+    "oracle": "Whether monitor, callbacks and lr_scheduler may look at what needs true labels, such as val/acc_true; "
+    "marks all results.",
+    "test_every_epoch": "Whether fit measures the test sets after every epoch, too, for display and for ledgers; "
+    "nothing that it chooses looks at them.",
+    "ckpt_path": "Checkpoint to start from, or to evaluate: best, last or a file.",
+    "weights_only": "Not used: checkpoints are always loaded as plain data.",
+}
+
+
+def add_training(parser: Parser) -> None:
+    """Add all keys of a training, each with its type."""
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration: a file, or the name of ours.")
+    parser.add_argument("--seed_everything", type=bool | int, default=0, help=_HELP["seed_everything"])
+    parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
+    parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
+    parser.add_class_arguments(NoisyClassifier, "model", fail_untyped=False, sub_configs=True)
+    parser.add_subclass_arguments(NoisyDataModule, "data", fail_untyped=False, required=True)
+    parser.add_argument("--monitor", type=str, default="val/acc", help=_HELP["monitor"])
+    parser.add_argument("--oracle", type=bool, default=False, help=_HELP["oracle"])
+    parser.add_argument("--test_every_epoch", type=bool, default=False, help=_HELP["test_every_epoch"])
+    parser.add_class_arguments(SampleRecorder, "recorder")
+    parser.add_class_arguments(RunOptions, "run")
+    parser.add_argument("--ckpt_path", type=str | None, default=None, help=_HELP["ckpt_path"])
+    parser.add_argument("--weights_only", type=bool | None, default=None, help=_HELP["weights_only"])
+    for name in _LINKED:
+        parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+
+
+def add_data(parser: Parser) -> None:
+    """Add the keys of a training for a command that needs no model: what it does not look at is taken as it is."""
+    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration: a file, or the name of ours.")
+    parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
+    parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
+    parser.add_class_arguments(RunOptions, "run")
+    for key in ("jobs", "selector", "model", "recorder", *_HELP):
+        parser.add_argument(f"--{key}", type=Any, help="As for fit.")
+
+
+@cache
+def training_parser() -> Parser:
+    """Return the parser of fit, validate, test and predict."""
+    parser = Parser("fit", "Train a classifier on noisy labels.")
+    add_training(parser)
+    return parser
+
+
+def data_parser(name: str) -> Parser:
+    """Return the parser of a command that looks at data alone.
+
+    Args:
+        name: Of the command.
+    """
+    quieten()
+    parser = own_parser(BY_NAME[name])
+    add_data(parser)
+    return parser
+
+
+def quieten() -> None:
+    """Silence what libraries say that helps nobody."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning calls
+    for message in _UNHELPFUL_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+
+
+def plain(parser: Parser, config: Any) -> dict[str, Any]:
+    """Return a parsed configuration as plain data, as a run keeps it."""
+    content: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_none=False))
+    return content
+
+
+def resolved(args: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration that options of fit amount to, as plain data; nothing is built.
+
+    Raises:
+        InputError: An option is unknown, or a value has the wrong type.
+    """
+    parser = training_parser()
+    return plain(parser, parser.parse_args(args))
+
+
+def built_data(parser: Parser, config: Any) -> NoisyDataModule:
+    """Return the data module of a parsed configuration, which has not read its images yet.
+
+    Raises:
+        InputError: An argument cannot work, or files are not as they should be.
+    """
+    with in_one_line():
+        module: NoisyDataModule = parser.instantiate_classes(config).data
+    return module
+
+
+def experiment_of(config: Any) -> str:
+    """Return the name of the experiment: the one that is given, or that of the configuration file."""
+    files: Sequence[Any] = config.config or ()
+    name: str = config.run.experiment or (Path(str(files[0])).stem if files else "default")
+    return name
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """Return plain data as YAML, its keys in their order."""
+    text: str = yaml.safe_dump(dict(content), sort_keys=False)
+    return text

@@ -1,0 +1,50 @@
+"""noisy-lightning list and configs: what there is to choose from."""
+
+from collections.abc import Sequence
+
+from noisy_lightning.cli.catalog import KINDS, entries
+from noisy_lightning.cli.commands import BY_NAME
+from noisy_lightning.cli.help import listing, own_parser
+from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.shipped import find_config, names, summary
+
+
+def run_list(args: Sequence[str]) -> None:
+    """Print what a configuration can name, a line each.
+
+    Args:
+        args: The kind, or nothing for all of them.
+
+    Raises:
+        InputError: There is no such kind.
+    """
+    kind = own_parser(BY_NAME["list"]).parse_args(args).kind
+    if kind is None:
+        for one in KINDS:
+            print(f"{one}: {', '.join(entry.name for entry in entries(one))}")
+        return
+    if kind not in KINDS:
+        raise InputError(f"list: there is no kind {kind!r}, but {', '.join(KINDS)}")
+    print(listing(kind), end="")
+
+
+def run_configs(args: Sequence[str]) -> None:
+    """Print which configurations come with the package, a line each, or one of them.
+
+    Args:
+        args: The name of a configuration, or nothing.
+
+    Raises:
+        InputError: There is none of this name.
+    """
+    name = own_parser(BY_NAME["configs"]).parse_args(args).name
+    if name is not None:
+        try:
+            path = find_config(name)
+        except InputError:
+            path = find_config(name, sweep=True)
+        print(path.read_text(encoding="utf-8"), end="")
+        return
+    width = max(map(len, names()))
+    for one in names():
+        print(f"{one:<{width}}  {summary(one)}")

@@ -1,0 +1,220 @@
+"""noisy-lightning fit: one training in a folder of its own, from wherever an earlier process came to."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast, final
+
+import lightning as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from noisy_lightning import backbones
+from noisy_lightning.cli.keys import as_text, experiment_of, plain, quieten, training_parser
+from noisy_lightning.cli.parser import in_one_line
+from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.errors import InputError
+from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
+from noisy_lightning.runs.measures import OF_TRUE_LABELS
+from noisy_lightning.training.callbacks.checkpoints import (
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    LastCheckpoint,
+    RandomState,
+)
+from noisy_lightning.training.callbacks.metrics_table import MetricsTable
+from noisy_lightning.training.callbacks.progress_bar import RunProgress
+from noisy_lightning.training.callbacks.run_summary import RunSummary
+from noisy_lightning.training.callbacks.step_hooks import NoProfiler
+from noisy_lightning.training.callbacks.test_curve import TestCurve
+from noisy_lightning.training.module import NoisyClassifier
+
+# Tells the processes that a run starts on this machine which folder theirs is.
+RUN_VARIABLE = "NOISY_LIGHTNING_RUN"
+
+
+@final
+class NoisyCLI(LightningCLI):
+    """Lightning's command line as this package uses it: data and model of one configuration, and trainers for them.
+
+    Args:
+        args: Options of `fit`.
+        weights_follow: Whether a checkpoint will replace the weights of the network: then none are looked for.
+
+    Raises:
+        InputError: An option is unknown, or a constructor refused its arguments.
+    """
+
+    def __init__(self, args: Sequence[str], weights_follow: bool = False) -> None:
+        quieten()
+        self._weights_follow = weights_follow
+        super().__init__(
+            NoisyClassifier,
+            NoisyDataModule,
+            save_config_callback=None,
+            seed_everything_default=0,
+            args=list(args),
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def setup_parser(
+        self, add_subcommands: bool, main_kwargs: dict[str, Any], subparser_kwargs: dict[str, Any]
+    ) -> None:
+        """Take the parser that all commands share."""
+        self.parser = cast(Any, training_parser())  # which needs none of what Lightning's adds
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Parse `args`; unlike Lightning, without a warning that the process has a command line of its own."""
+        self.config = parser.parse_args(args)
+
+    def before_instantiate_classes(self) -> None:
+        """Spare an evaluation the pretrained weights that its checkpoint replaces."""
+        backbone = self.config.model.backbone
+        if self._weights_follow and backbone.class_path.endswith(f".{backbones.Timm.__name__}"):
+            backbone.init_args["pretrained"], backbone.init_args["checkpoint_path"] = False, None
+
+    def instantiate_classes(self) -> None:
+        """Build data and model; a command builds the trainer that it needs."""
+        with in_one_line():
+            self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule, self.model = self.config_init.data, self.config_init.model
+
+    def new_trainer(self, callbacks: Sequence[Callback] = (), **options: Any) -> L.Trainer:
+        """Return a trainer of this configuration.
+
+        Args:
+            callbacks: Further ones, after those of the configuration.
+            **options: Of the trainer, in place of those of the configuration.
+
+        Raises:
+            InputError: Lightning refuses the configuration.
+        """
+        config = self.config_init.trainer
+        if not self.datamodule.validates:
+            options["limit_val_batches"] = 0  # else Lightning warns of an empty loader
+        if config.profiler is None:
+            options["profiler"] = NoProfiler()
+        options["plugins"] = [*(config.plugins or []), AtomicCheckpointIO()]
+        shown = [RunProgress()] if config.enable_progress_bar is not False else []  # after what it shows values of
+        options["callbacks"] = [*(config.callbacks or []), *callbacks, *shown]
+        with what_lightning_refuses():
+            return self.instantiate_trainer(**options)
+
+
+def run_fit(args: Sequence[str]) -> None:
+    """Train one configuration, or go on with it.
+
+    Args:
+        args: Options.
+
+    Raises:
+        InputError: The input cannot work.
+    """
+    cli = NoisyCLI(args)
+    _check_monitored(cli.config, cli.config_init.trainer.callbacks or [])
+    if cli.config.trainer.fast_dev_run:  # tries a batch or a few, and keeps nothing
+        _fit(cli, cli.new_trainer(), cli.config.ckpt_path)
+        return
+    inherited = RUN_VARIABLE in os.environ
+    run = _claimed(cli)
+    try:
+        _train(cli, run)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
+        raise SystemExit(130) from None
+    finally:
+        run.unlock()
+        if not inherited:
+            os.environ.pop(RUN_VARIABLE, None)
+
+
+@contextmanager
+def what_lightning_refuses() -> Iterator[None]:
+    """Turn Lightning's word on a configuration that cannot work into an InputError."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise InputError(str(error)) from error
+
+
+def _train(cli: NoisyCLI, run: RunFolder) -> None:
+    """Train in a claimed folder, which is removed again if the training cannot begin."""
+    config = cli.config
+    callbacks: list[Callback] = [cli.config_init.recorder, RunSummary(run, config.oracle), RandomState()]
+    callbacks += [TestCurve()] if config.test_every_epoch else []
+    callbacks += [MetricsTable(run.metrics)]
+    callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
+    callbacks += [LastCheckpoint(run.checkpoints, cli.config_init.run.checkpoint_every_n_steps)]
+    options: dict[str, Any] = {"default_root_dir": str(run.path)}
+    if cli.config_init.trainer.logger in (None, True):
+        options["logger"] = TensorBoardLogger(run.path, name="", version="", default_hp_metric=False)
+    first = True
+    try:
+        trainer = cli.new_trainer(callbacks, **options)
+        first = trainer.is_global_zero
+        last = run.checkpoints / "last.ckpt"
+        if last.exists() and first:
+            print(f"continuing {run.path} from its last checkpoint")
+        given = None if config.ckpt_path is None else run.checkpoint(config.ckpt_path)
+        _fit(cli, trainer, last if last.exists() else given)
+    except InputError:
+        if first:
+            run.discard_unstarted()
+        raise
+    if run.finished and first:
+        print(f"next: noisy-lightning test {run.path}, tensorboard --logdir {run.path.parent.parent}")
+
+
+def _fit(cli: NoisyCLI, trainer: L.Trainer, checkpoint: Path | str | None) -> None:
+    with what_lightning_refuses():
+        trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
+
+
+def _claimed(cli: NoisyCLI) -> RunFolder:
+    """Find out where this run is kept; the first process decides for all on its machine."""
+    options: RunOptions = cli.config_init.run
+    folder = options.root / experiment_of(cli.config)
+    if RUN_VARIABLE in os.environ:
+        return RunFolder(Path(os.environ[RUN_VARIABLE]))
+    rank, processes = _started_by_others()
+    if processes > 1 and options.version is None:
+        raise InputError("run.version: name the run where several processes start by themselves (torchrun, Slurm)")
+    if rank > 0:
+        return RunFolder(folder / str(options.version))
+    config = plain(training_parser(), cli.config)
+    run = claim_run(folder, options.version, options.resume, config)
+    os.environ[RUN_VARIABLE] = str(run.path)
+    if not run.config.exists():
+        run.config.write_text(as_text({**config, "ckpt_path": None}))
+    return run
+
+
+def _started_by_others() -> tuple[int, int]:
+    """Return rank and number of the processes that torchrun or Slurm has started; (0, 1) where it has not."""
+    for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if int(os.environ.get(size, "1")) > 1:
+            return int(os.environ.get(rank, "0")), int(os.environ[size])
+    return 0, 1
+
+
+def _check_monitored(config: Any, callbacks: Sequence[Callback]) -> None:
+    """Refuse to train by true labels, unless the configuration says so."""
+    monitor: str = config.monitor
+    if not re.fullmatch(r"val(_\w+)?/\w+", monitor):
+        raise InputError(f"monitor: the best epoch is chosen by validation, such as val/acc, got {monitor}")
+    scheduler = config.model.lr_scheduler
+    monitored: list[tuple[str, str | None]] = [("monitor", monitor)]
+    monitored += [(f"trainer.callbacks: {type(one).__name__}", getattr(one, "monitor", None)) for one in callbacks]
+    monitored += [("model.lr_scheduler.monitor", scheduler and scheduler.init_args.get("monitor"))]
+    for where, name in monitored:
+        if name and name.rpartition("/")[2] in OF_TRUE_LABELS and not config.oracle:
+            raise InputError(f"{where}: {name} needs true labels: --oracle true allows it and marks the run")
+        if name and name.startswith("test"):
+            raise InputError(f"{where}: {name} is of the test set, by which nothing can be chosen")

@@ -1,0 +1,47 @@
+"""When two configurations are one run: what decides the outcome of a run, and what only says where and how it is kept.
+
+All of a configuration decides but the keys that are listed here, so that a key that is added later does, too.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+RESULTS_VERSION = 1
+"""Changes when the same configuration no longer gives the same numbers: every grid is then trained anew."""
+
+_PLACE = ("config", "run", "ckpt_path", "jobs")
+"""Where a run is kept and goes on from, and how many trainings of a selection run side by side."""
+_OF_TRAINER = ("enable_progress_bar", "profiler", "logger", "enable_model_summary")
+"""How Lightning shows a training."""
+_OF_DATA = ("root", "download", "workers")
+"""Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
+_NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only")
+"""What `noisy-lightning clean` does not use."""
+
+
+def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that decides the outcome of a run.
+
+    Args:
+        config: Resolved, as plain data, as `config.yaml` of a run holds it.
+    """
+    left_out = (*_PLACE, *(_NOT_OF_SELECTION if "selector" in config else ()))
+    kept = {key: value for key, value in config.items() if key not in left_out}
+    if isinstance(trainer := kept.get("trainer"), Mapping):
+        kept["trainer"] = {key: value for key, value in trainer.items() if key not in _OF_TRAINER}
+    if isinstance(data := kept.get("data"), Mapping) and isinstance(arguments := data.get("init_args"), Mapping):
+        own = {key: value for key, value in arguments.items() if key not in _OF_DATA}
+        kept["data"] = {**data, "init_args": own}
+    return kept
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Return a SHA-256, in hex, of what decides the outcome of a run and of the version of results.
+
+    Args:
+        config: Resolved, as plain data.
+    """
+    content = json.dumps([RESULTS_VERSION, deciding(config)], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
