@@ -116,6 +116,7 @@ def resolved(args: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: An option is unknown, or a value has the wrong type.
     """
+    quieten()
     parser = training_parser()
     return plain(parser, parser.parse_args(args))
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from noisy_lightning.cli.main import run_here
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
+from noisy_lightning.experiments.resolution import Resolver
 from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.experiments.sweep_progress import SweepProgress, listing
 from noisy_lightning.jobs.cluster import GONE, Cluster
@@ -119,15 +121,16 @@ def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[Plan
     Raises:
         InputError: A key is none of the configuration's, a value has the wrong type, or two runs are the same.
     """
+    resolve, resolve_selection = Resolver(resolved), cache(lambda words: identity(resolve_clean(words)))
     planned: dict[str, PlannedRun] = {}
     for grid in sweep.runs(of_fit):
         selection: str | None = None
         try:
             if grid.clean:
-                selection = f"{grid.slug}-{identity(resolve_clean(grid.clean))[:8]}"
+                selection = f"{grid.slug}-{resolve_selection(tuple(grid.clean))[:8]}"
                 chosen_by = ["--data.selection", str(folder.selections / selection / SELECTION_FILE)]
-                grid = replace(grid, options=[*grid.options, *chosen_by])  # noqa: PLW2901
-            config = resolved(grid.options)
+                grid = replace(grid, parts=[*grid.parts, chosen_by])  # noqa: PLW2901
+            config = resolve(grid)
         except InputError as error:
             raise InputError(f"{grid.title}: {error}") from error
         known = identity(config)

@@ -40,12 +40,21 @@ class GridRun:
 
     labels: Mapping[str, str]
     """By axis, what a table calls the value; for seeds, the axis `seed`."""
-    options: Sequence[str]
-    """Command line of `fit`, without the run's place."""
+    common: Sequence[str]
+    """Beginning of its command line of `fit`: the configuration."""
+    parts: Sequence[Sequence[str]]
+    """What each axis adds to it."""
+    further: Sequence[str] = ()
+    """What comes last, for all runs of the sweep."""
     clean: Sequence[str] = ()
     """Command line of `clean`, without its place, whose selection to train on; empty: on all."""
     published: Mapping[str, str] = field(default_factory=dict)
     """By axis, what a publication calls the value, where that is another name."""
+
+    @property
+    def options(self) -> list[str]:
+        """Command line of `fit`, without the run's place."""
+        return [*self.common, *(word for part in self.parts for word in part), *self.further]
 
     @property
     def title(self) -> str:
@@ -102,15 +111,17 @@ class Sweep:
     def _run(self, points: Mapping[str, Point], options: Sequence[str]) -> GridRun:
         config = _only({axis: point.config for axis, point in points.items()}) or self.config
         clean = _only({axis: point.clean for axis, point in points.items()})
-        line: list[str] = []
-        for point in points.values():
-            for key, value in point.settings.items():
-                line += [f"--{key}", _as_argument(value)]
-        line += options
+        parts = [
+            [word for key, value in point.settings.items() for word in (f"--{key}", _as_argument(value))]
+            for point in points.values()
+        ]
+        line = [*(word for part in parts for word in part), *options]
         return GridRun(
             labels={axis: point.label for axis, point in points.items()},
             # Every row of a ledger has the test accuracy of each epoch behind it.
-            options=["--config", str(config), "--test_every_epoch", "true", *line],
+            common=["--config", str(config), "--test_every_epoch", "true"],
+            parts=[part for part in parts if part],
+            further=options,
             clean=[] if clean is None else ["--config", str(clean), *_of_labels(line)],
             published={axis: point.published for axis, point in points.items() if point.published is not None},
         )
