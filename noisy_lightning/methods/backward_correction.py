@@ -7,7 +7,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.transition_estimate import TransitionEstimate
@@ -89,9 +89,9 @@ class BackwardCorrection(Method):
         """Return `noise_rate`, the share of wrong labels by the matrix if all classes are equally frequent."""
         return self.noise.scalars()
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Estimate the matrix when the warm-up is over."""
-        if self.noise.update(run, self.backbone):
+        if self.noise.update(context, self.backbone):
             self.inverse.copy_(inverse_of(self.noise.matrix))
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:

@@ -52,7 +52,7 @@ class Predict(Protocol):
 
 
 @dataclass(frozen=True)
-class Run:
+class EpochContext:
     """Where the training stands, and the training part as a whole."""
 
     epoch: int
@@ -115,11 +115,11 @@ class Method(nn.Module, ABC):
             index: (B,) positions in the original training set, in [0, num_samples).
         """
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Prepare for an epoch; runs before its first batch."""
 
     def on_step_end(self) -> None:
         """Follow up on a batch; runs after the optimizer's step."""
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Close an epoch; runs after its last batch."""

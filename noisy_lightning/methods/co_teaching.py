@@ -4,7 +4,7 @@ from typing import Literal, final
 
 from torch import Tensor, nn
 
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.ranks import total
 from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
@@ -75,9 +75,9 @@ class CoTeaching(Method):
         """Return the forget rate, and the estimated noise rate if it is estimated."""
         return self.forgetting.scalars()
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedule of the forget rate."""
-        self.forgetting.update(run.epoch)
+        self.forgetting.update(context.epoch)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Let each network select the other's samples."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.ranks import total
 from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
@@ -92,10 +92,10 @@ class CoTeachingPlus(Method):
         """Return the forget rate, and the estimated noise rate if it is estimated."""
         return self.forgetting.scalars()
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedule."""
-        self.forgetting.update(run.epoch)
-        self.started.fill_(run.epoch >= self.start_epoch)
+        self.forgetting.update(context.epoch)
+        self.started.fill_(context.epoch >= self.start_epoch)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Let each network select the other's samples among the disagreements."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from noisy_lightning.backbones.classifier import classifiers
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.types import Step
 
@@ -110,20 +110,20 @@ class DimensionalityDriven(Method):
         """Return LID and α of the current epoch."""
         return {"lid": self.recent[-1], "alpha": self.alpha}
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Estimate the LID, look for the turning point and set α."""
-        if run.max_epochs < 1:
+        if context.max_epochs < 1:
             raise InputError("trainer.max_epochs must be at least 1: D2L goes by the share of the training")
-        random = torch.Generator().manual_seed(int(self.seed) + run.epoch)
-        trained_on = (run.labels >= 0).nonzero().squeeze(1)
+        random = torch.Generator().manual_seed(int(self.seed) + context.epoch)
+        trained_on = (context.labels >= 0).nonzero().squeeze(1)
         index = trained_on[torch.randperm(len(trained_on), generator=random)[: self.samples]]
-        self._note(mean_lid(run.predict(Penultimate(self.backbone), index=index), self.neighbours))
+        self._note(mean_lid(context.predict(Penultimate(self.backbone), index=index), self.neighbours))
         if self.turning_epoch < 0 and self._rises():
-            self.turning_epoch.fill_(run.epoch)
+            self.turning_epoch.fill_(context.epoch)
             if self.before is not None:
                 self.backbone.load_state_dict(self.before.state_dict())
         if self.turning_epoch >= 0:
-            self.alpha.copy_(torch.exp(-run.epoch / run.max_epochs * self.recent[-1] / self.lowest))
+            self.alpha.copy_(torch.exp(-context.epoch / context.max_epochs * self.recent[-1] / self.lowest))
         elif self.before is not None:
             self.before.load_state_dict(self.backbone.state_dict())
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import inferred
 from noisy_lightning.methods.parts.mixture import Mixture
 from noisy_lightning.methods.parts.ranks import batch_mean, gather, total, weighted_mean, world_size
@@ -138,23 +138,23 @@ class DivideMix(Method):
         """Return `labelled`, the share of labels in use, and `unlabelled_weight`, λ."""
         return {"labelled": self.labelled, "unlabelled_weight": self.labelled.new_tensor(self._lambda())}
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Divide the training part, for each network."""
-        trained_on = (run.labels >= 0).nonzero().squeeze(1).to(self.epoch.device)
-        self.epoch.fill_(run.epoch)
+        trained_on = (context.labels >= 0).nonzero().squeeze(1).to(self.epoch.device)
+        self.epoch.fill_(context.epoch)
         self.served.zero_()
         self.size.fill_(len(trained_on))
-        if run.epoch < self.warm_up:
+        if context.epoch < self.warm_up:
             return
-        labels = run.labels.to(self.epoch.device)[trained_on]
+        labels = context.labels.to(self.epoch.device)[trained_on]
         for network, weights, history in (
             (self.first, self.by_first, self.losses_first),
             (self.second, self.by_second, self.losses_second),
         ):
-            losses = self.loss(run.predict(network).to(labels.device)[trained_on], labels)
+            losses = self.loss(context.predict(network).to(labels.device)[trained_on], labels)
             if losses.isfinite().all() and losses.min() < losses.max():
-                history.values[trained_on, run.epoch % self.average_last] = scaled(losses)
-                epochs = min(run.epoch - self.warm_up + 1, self.average_last)
+                history.values[trained_on, context.epoch % self.average_last] = scaled(losses)
+                epochs = min(context.epoch - self.warm_up + 1, self.average_last)
                 divided = low_loss_probability(history.read(trained_on).sum(1) / epochs)
             else:
                 warnings.warn("DivideMix: the losses cannot be divided, all labels are used for an epoch", stacklevel=2)

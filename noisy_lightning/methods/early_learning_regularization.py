@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.soft_targets import moved, share_contradicted
@@ -72,9 +72,9 @@ class EarlyLearningRegularization(Method):
         regulariser = early_learning(p, self.targets.read(index))
         return Step(batch_mean(losses + self.strength * regulariser), losses, logits)
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Compare the targets with the given labels."""
-        self.contradicted.copy_(share_contradicted(self.targets.values, run.labels))
+        self.contradicted.copy_(share_contradicted(self.targets.values, context.labels))
 
 
 def clamped_probabilities(logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.early_learning_regularization import clamped_probabilities, early_learning
 from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
 from noisy_lightning.methods.parts.mixture import Mixture
@@ -141,9 +141,10 @@ class EarlyLearningRegularizationPlus(Method):
         self.first_average.update(self.first, momentum)
         self.second_average.update(self.second, momentum)
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Compare the targets with the given labels."""
-        shares = [share_contradicted(memory.values, run.labels) for memory in (self.first_targets, self.second_targets)]
+        memories = self.first_targets, self.second_targets
+        shares = [share_contradicted(memory.values, context.labels) for memory in memories]
         self.contradicted.copy_((shares[0] + shares[1]) / 2)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.transition_estimate import TransitionEstimate
 from noisy_lightning.types import Step
@@ -86,9 +86,9 @@ class ForwardCorrection(Method):
         """Return `noise_rate`, the share of wrong labels by the matrix if all classes are equally frequent."""
         return self.noise.scalars()
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Estimate the matrix when the warm-up is over."""
-        self.noise.update(run, self.backbone)
+        self.noise.update(context, self.backbone)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Average the corrected losses, in the warm-up the uncorrected ones."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.inference import inferred
 from noisy_lightning.methods.parts.noise_rate import rate_of_agreeing
@@ -108,27 +108,27 @@ class INCVCoTeaching(Method):
         """Return the forget rate, and what it ends at if that is estimated."""
         return self.forgetting.scalars()
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Take over the selection and follow the schedules."""
-        if run.candidates is None:
+        if context.candidates is None:
             raise InputError("data.selection must be the file that says which samples are selected")
-        self.candidates.copy_(run.candidates)
-        self.selected.copy_((run.labels >= 0) & ~run.candidates)
+        self.candidates.copy_(context.candidates)
+        self.selected.copy_((context.labels >= 0) & ~context.candidates)
         if self.noise_rate != "estimate":
-            self.forgetting.given = rate_of_agreeing(self._noise_rate(run), self.num_classes, self.pattern)
-        self.forgetting.update(run.epoch, self.selected)
-        self.joined.fill_(run.epoch >= self.candidates_from)
+            self.forgetting.given = rate_of_agreeing(self._noise_rate(context), self.num_classes, self.pattern)
+        self.forgetting.update(context.epoch, self.selected)
+        self.joined.fill_(context.epoch >= self.candidates_from)
 
-    def _noise_rate(self, run: Run) -> float:
+    def _noise_rate(self, context: EpochContext) -> float:
         """Return ε."""
         if not isinstance(self.noise_rate, str):
             return self.noise_rate
-        if run.noise_rate is None or run.noise_rate >= 1:
+        if context.noise_rate is None or context.noise_rate >= 1:
             raise InputError(
                 "model.method.noise_rate: the file of data.selection has no column eval_ratio with a rate below 1; "
                 "choose estimate, or a number"
             )
-        return run.noise_rate
+        return context.noise_rate
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Let each network choose the other's samples."""

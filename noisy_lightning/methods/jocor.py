@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
 from noisy_lightning.types import Step
@@ -77,9 +77,9 @@ class JoCoR(Method):
         """Return the forget rate, and the estimated noise rate if it is estimated."""
         return self.forgetting.scalars()
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedule of the forget rate."""
-        self.forgetting.update(run.epoch)
+        self.forgetting.update(context.epoch)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Train both networks on the smallest joint losses."""

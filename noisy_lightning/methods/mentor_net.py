@@ -8,7 +8,7 @@ from torch import Tensor
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.mentor import Mentor
 from noisy_lightning.methods.parts.ranks import gather, total, world_size
 from noisy_lightning.methods.parts.trusted_labels import read_trusted_labels
@@ -130,17 +130,17 @@ class MentorNet(Method):
             {} if self.mentor is None else {"mentor_accuracy": self.mentor.accuracy}
         )
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Find the place in the curriculum, draw who may be dropped, and teach the mentor."""
-        if run.max_epochs < 1:
+        if context.max_epochs < 1:
             raise InputError("trainer.max_epochs must be at least 1: MentorNet goes by the percentage of the training")
-        size = int((run.labels >= 0).sum())
-        self.seen.fill_(run.epoch * size)
-        self.to_see.fill_(run.max_epochs * size)
-        random = torch.Generator().manual_seed(int(self.seed) + run.epoch)
+        size = int((context.labels >= 0).sum())
+        self.seen.fill_(context.epoch * size)
+        self.to_see.fill_(context.max_epochs * size)
+        random = torch.Generator().manual_seed(int(self.seed) + context.epoch)
         self.drawn.copy_(torch.randperm(len(self.drawn), generator=random))
         if self.mentor is not None:
-            self.mentor.start_epoch(run, int(self.seed))
+            self.mentor.start_epoch(context, int(self.seed))
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Weigh the losses, after they have moved the average."""

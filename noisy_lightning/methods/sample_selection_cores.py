@@ -7,7 +7,7 @@ from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
 from noisy_lightning.methods.parts.ranks import total, weighted_mean
 from noisy_lightning.types import Step
@@ -89,15 +89,15 @@ class SampleSelectionCORES(Method):
         """Return β."""
         return {"beta": self.beta_now}
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedules."""
-        self.beta_now.fill_(beta_at(run.epoch, self.beta, self.warm_up, self.ramp))
-        self.sieving.fill_(run.epoch >= self.sieve_from)
+        self.beta_now.fill_(beta_at(context.epoch, self.beta, self.warm_up, self.ramp))
+        self.sieving.fill_(context.epoch >= self.sieve_from)
         self.kept_labels.zero_()
-        if run.epoch == 0:
-            self._set_prior(run.labels[run.labels >= 0].bincount(minlength=len(self.prior)))
+        if context.epoch == 0:
+            self._set_prior(context.labels[context.labels >= 0].bincount(minlength=len(self.prior)))
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Count what was kept."""
         self._set_prior(self.kept_labels)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.soft_targets import given_targets, moved, share_contradicted
@@ -64,11 +64,11 @@ class SelfEnsembleLabelCorrection(Method):
         """Return `relabelled`, the share of the given labels that were overruled."""
         return {"relabelled": self.relabelled}
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Begin with the given labels, and to correct them when it is time."""
-        if run.epoch <= self.correction_epoch:
-            self.targets.values.copy_(given_targets(run.labels, self.targets.values.shape[1]))
-        self.momentum_now.fill_(1 if run.epoch < self.correction_epoch else self.momentum)
+        if context.epoch <= self.correction_epoch:
+            self.targets.values.copy_(given_targets(context.labels, self.targets.values.shape[1]))
+        self.momentum_now.fill_(1 if context.epoch < self.correction_epoch else self.momentum)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Move the targets, then train on them; every sample takes part."""
@@ -77,6 +77,6 @@ class SelfEnsembleLabelCorrection(Method):
         self.targets.write(index, moved(self.targets.read(index), probabilities, self.momentum_now))
         return Step(batch_mean(self.loss(logits, self.targets.read(index))), self.loss(logits, label), logits)
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Compare the targets with the given labels."""
-        self.relabelled.copy_(share_contradicted(self.targets.values, run.labels))
+        self.relabelled.copy_(share_contradicted(self.targets.values, context.labels))

@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor
 
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.over_parameters import (
     OverParameters,
     cross_entropy,
@@ -85,6 +85,6 @@ class SOP(Method):
         """Let u and v learn."""
         self.samples.follow()
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Take stock of what u explains."""
-        self.samples.take_stock(run.labels)
+        self.samples.take_stock(context.labels)

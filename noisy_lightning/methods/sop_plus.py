@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.over_parameters import (
     OverParameters,
     cross_entropy,
@@ -91,9 +91,9 @@ class SOPPlus(Method):
         """Let u and v learn."""
         self.samples.follow()
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Take stock of what u explains."""
-        self.samples.take_stock(run.labels)
+        self.samples.take_stock(context.labels)
 
 
 def divergence(logits: Tensor, others: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
@@ -115,21 +115,21 @@ class StochasticLabelNoise(Method):
         """Return `sigma` and, where labels are corrected, `relabelled`: the share of labels that were overruled."""
         return {"sigma": self.noise_now} | ({} if self.targets is None else {"relabelled": self.relabelled})
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Draw new noise, or correct the targets."""
-        self.epoch.fill_(run.epoch)
+        self.epoch.fill_(context.epoch)
         self._table = None
         if self.targets is None or self.given_weights is None or self.correction_epoch is None:
             return
-        labels = run.labels.to(self.epoch.device)
+        labels = context.labels.to(self.epoch.device)
         given = given_targets(labels, self.shape[1])
-        if run.epoch <= self.correction_epoch:
+        if context.epoch <= self.correction_epoch:
             self.targets.values.copy_(given)
-        if run.epoch < self.correction_epoch:
+        if context.epoch < self.correction_epoch:
             return
         self.noise_now.fill_(0)
         trained_on = (labels >= 0).nonzero().squeeze(1)
-        outputs = run.predict(self.average, augmented=True).to(labels.device)[trained_on]
+        outputs = context.predict(self.average, augmented=True).to(labels.device)[trained_on]
         given, current = given[trained_on], self.targets.read(trained_on)
         weights = given_weights(self.loss(outputs, current if self.correction_reference == "current" else given))
         predicted = outputs.softmax(1) if self.soft_correction else F.one_hot(outputs.argmax(1), self.shape[1]).float()

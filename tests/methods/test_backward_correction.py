@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import BackwardCorrection, Run
+from noisy_lightning.methods import BackwardCorrection, EpochContext
 from noisy_lightning.methods.backward_correction import inverse_of
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
 from tests.methods.toys import K, batches, points, problem
@@ -14,7 +14,7 @@ ETA, EPOCHS = 0.2, 6
 MATRIX = [[0.75, 0.25, 0.0], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]]
 
 
-def run(epoch: int, labels: Tensor | None = None) -> Run:
+def context(epoch: int, labels: Tensor | None = None) -> EpochContext:
     images, given = points()
 
     @torch.no_grad()
@@ -22,7 +22,7 @@ def run(epoch: int, labels: Tensor | None = None) -> Run:
         output: Tensor = network(images)
         return output
 
-    return Run(epoch, EPOCHS, given if labels is None else labels, predict)
+    return EpochContext(epoch, EPOCHS, given if labels is None else labels, predict)
 
 
 @pytest.mark.parametrize(("warm_up", "percentile", "restart"), [(None, 97.0, True), (2, 80.0, False)])
@@ -35,7 +35,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
     images, labels = points()
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     for epoch in range(EPOCHS):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             optimizer.zero_grad()
             method.step(images[index], labels[index], index).loss.backward()
@@ -117,7 +117,7 @@ def test_a_singular_estimate_does_not_end_the_training(caplog: pytest.LogCapture
     with torch.no_grad():
         for weight in method.backbone.parameters():
             weight.zero_()  # the same for all samples: all rows are equal
-    method.on_epoch_start(run(1))
+    method.on_epoch_start(context(1))
     assert "singular" in caplog.text
     step = method.step(images[:4], labels[:4], torch.arange(4))
     step.loss.backward()

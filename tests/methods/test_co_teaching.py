@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import GeneralizedCrossEntropy
 from noisy_lightning.methods import CoTeaching, Problem
-from tests.methods.toys import B, K, batches, points, problem, run
+from tests.methods.toys import B, K, batches, context, points, problem
 from tests.reference.co_teaching import co_teaching_step, forget_rate, loss_of
 
 ETA = 0.5
@@ -19,7 +19,7 @@ def _train(method: CoTeaching, epochs: int) -> list[Tensor]:
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     kept = []
     for epoch in range(epochs):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             step = method.step(images[index], labels[index], index)
             optimizer.zero_grad()
@@ -64,7 +64,7 @@ def test_one_optimizer_walks_the_path_of_two() -> None:
     pair = [sgd(network.parameters()) for network in (two.first, two.second)]
     for epoch in range(5):
         for method in (one, two):
-            method.on_epoch_start(run(epoch))
+            method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             joint.zero_grad()
             one.step(images[index], labels[index], index).loss.backward()
@@ -108,7 +108,7 @@ def test_any_loss_ranks_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = CoTeaching(problem(loss), forget_rate=0.5, warm_up=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:4], labels[:4], torch.arange(4))
     first, second = (loss(network(images[:4]), labels[:4]) for network in (method.first, method.second))
@@ -119,7 +119,7 @@ def test_any_loss_ranks_and_teaches() -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_last_batch_of_one_or_two_still_teaches(size: int) -> None:
     method = CoTeaching(problem(), forget_rate=0.9, warm_up=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:size], labels[:size], torch.arange(size))
     assert step.loss.isfinite()
@@ -152,5 +152,5 @@ def _fixed(first: list[list[float]], second: list[list[float]]) -> CoTeaching:
     tables = iter([torch.tensor(first), torch.tensor(second)])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), problem().loss, K, len(first))
     method = CoTeaching(lookup, forget_rate=0.5, warm_up=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     return method

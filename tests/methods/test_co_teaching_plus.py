@@ -6,7 +6,7 @@ from torch import nn
 
 from noisy_lightning.losses import GeneralizedCrossEntropy
 from noisy_lightning.methods import CoTeaching, CoTeachingPlus, Problem
-from tests.methods.toys import B, K, batches, points, problem, run
+from tests.methods.toys import B, K, batches, context, points, problem
 from tests.reference.co_teaching import forget_rate
 from tests.reference.co_teaching_plus import co_teaching_plus_step
 
@@ -23,7 +23,7 @@ def _fixed(first: list[list[float]], second: list[list[float]], forget: float, d
     tables = iter([torch.tensor(first), torch.tensor(second)])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), problem().loss, K, len(first))
     method = CoTeachingPlus(lookup, forget, warm_up=0, start_epoch=0, double_softmax=double)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     return method
 
 
@@ -39,7 +39,7 @@ def test_walks_the_path_of_the_paper(tau: float, warm_up: int, start_epoch: int,
     images, labels = points()
     selected = set()
     for epoch in range(EPOCHS):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         forget = forget_rate(epoch, tau, warm_up, 1)
         for index in batches(epoch):
             step = method.step(images[index], labels[index], index)
@@ -70,7 +70,7 @@ def test_before_its_start_it_is_co_teaching() -> None:
         method = make()
         optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
         for epoch in range(4):
-            method.on_epoch_start(run(epoch))
+            method.on_epoch_start(context(epoch))
             for index in batches(epoch):
                 optimizer.zero_grad()
                 method.step(images[index], labels[index], index).loss.backward()
@@ -117,7 +117,7 @@ def test_the_double_softmax_of_the_authors_code_bounds_the_loss() -> None:
     tables = iter([torch.tensor([certain, wrong]), torch.tensor([wrong, certain])])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), problem().loss, 10, 2)
     method = CoTeachingPlus(lookup, 0.0, 0, 0, double_softmax=True)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     low, high = math.log(math.e + 9) - 1, math.log(math.e + 9)
     step = method.step(INDEX[:2], LABELS[:2], INDEX[:2])
     assert step.loss.item() == pytest.approx(low + high)
@@ -129,7 +129,7 @@ def test_any_loss_ranks_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = CoTeachingPlus(problem(loss), forget_rate=0.5, warm_up=0, start_epoch=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     logits = [network(images) for network in (method.first, method.second)]
     apart = (logits[0].argmax(1) != logits[1].argmax(1)).nonzero().flatten()

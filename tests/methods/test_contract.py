@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from noisy_lightning import methods
 from noisy_lightning.losses import CrossEntropy
-from noisy_lightning.methods import Method, Problem, Run
+from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.runs.records import load
 from tests.kill import Fall
@@ -48,7 +48,7 @@ def _images(method: Method, index: Tensor) -> Tensor:
     return torch.stack([images + 0.1 * view for view in range(method.views)])
 
 
-def _run(epoch: int) -> Run:
+def _context(epoch: int) -> EpochContext:
     images, labels = _data()
 
     @torch.no_grad()
@@ -59,7 +59,7 @@ def _run(epoch: int) -> Run:
             layer.training = True
         return output if index is None else output[index]
 
-    return Run(epoch, EPOCHS, labels, predict, candidates=torch.arange(N) % 4 == 0)
+    return EpochContext(epoch, EPOCHS, labels, predict, candidates=torch.arange(N) % 4 == 0)
 
 
 def test_every_method_has_an_example() -> None:
@@ -82,7 +82,7 @@ def test_a_step_is_complete(example: Any) -> None:
     torch.manual_seed(0)
     method = make(example, _problem())
     labels = _data()[1]
-    method.on_epoch_start(_run(0))
+    method.on_epoch_start(_context(0))
     index = torch.tensor([7, 3, 50, 21])
     images = _images(method, index)
     step = method.step(images, labels[index], index)
@@ -109,7 +109,7 @@ def test_one_class_and_a_last_batch_of_one_sample_pass(example: Any) -> None:
     optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.1)
     labels = torch.ones(N, dtype=torch.long)
     for epoch in range(EPOCHS):
-        now = replace(_run(epoch), labels=labels)
+        now = replace(_context(epoch), labels=labels)
         method.on_epoch_start(now)
         for index in torch.arange(N).split([20, 20, 19, 1]):
             optimizer.zero_grad()
@@ -153,7 +153,7 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
     )
     labels = _data()[1]
     for epoch in range(EPOCHS):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         order = torch.randperm(N, generator=torch.Generator().manual_seed(epoch))
         for batch in order.split(25):  # of which two do not divide evenly
             index = batch[rank::world_size]
@@ -161,7 +161,7 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
             stepping(_images(method, index), labels[index], index).backward()
             optimizer.step()
             method.on_step_end()
-        method.on_epoch_end(_run(epoch))
+        method.on_epoch_end(_context(epoch))
     return {name: value.clone() for name, value in method.state_dict().items()}
 
 

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import GeneralizedCrossEntropy
 from noisy_lightning.methods import Decoupling, Problem
-from tests.methods.toys import B, K, batches, points, problem, run
+from tests.methods.toys import B, K, batches, context, points, problem
 from tests.reference.decoupling import decoupling_step
 
 ETA = 0.5
@@ -32,7 +32,7 @@ def test_walks_the_path_of_the_paper(warm_up_steps: int, min_share: float) -> No
     order = [index for epoch in range(5) for index in batches(epoch)]
     sizes = set()
     for t, index in enumerate(order):
-        method.on_epoch_start(run(t // 3))
+        method.on_epoch_start(context(t // 3))
         step = method.step(images[index], labels[index], index)
         optimizer.zero_grad()
         step.loss.backward()

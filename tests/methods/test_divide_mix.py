@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import GeneralizedCrossEntropy
-from noisy_lightning.methods import DivideMix, Problem, Run
+from noisy_lightning.methods import DivideMix, EpochContext, Problem
 from noisy_lightning.methods.divide_mix import (
     low_loss_probability,
     mixed_loss,
@@ -25,7 +25,7 @@ from tests.reference.losses import cross_entropy, one_hot, softmax
 ETA, EPOCHS, WARM_UP, RAMP, WEIGHT = 0.5, 5, 2, 3, 5.0
 
 
-def _run(epoch: int) -> Run:
+def _context(epoch: int) -> EpochContext:
     points_, labels = points()
 
     @torch.no_grad()
@@ -34,7 +34,7 @@ def _run(epoch: int) -> Run:
         output: Tensor = network(points_)
         return output.float()
 
-    return Run(epoch, EPOCHS, labels, predict)
+    return EpochContext(epoch, EPOCHS, labels, predict)
 
 
 def _views(index: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def _method(**arguments: object) -> DivideMix:
 def _begun(weights: Tensor, **arguments: object) -> DivideMix:
     """Return a method in the middle of its training, with w (N,) by both networks."""
     method = _method(**arguments)
-    method.on_epoch_start(_run(WARM_UP + 1))
+    method.on_epoch_start(_context(WARM_UP + 1))
     for memory in (method.by_first, method.by_second):
         memory.values.copy_(weights)
     return method
@@ -65,7 +65,7 @@ def test_walks_the_path_of_the_paper() -> None:
     everything, labels = points()
     kinds = set()
     for epoch in range(EPOCHS):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         w = []
         for network in f:
             losses = [
@@ -109,7 +109,7 @@ def test_walks_the_path_of_the_paper() -> None:
                     ).item()
             assert step.loss.item() == pytest.approx(total, abs=1e-5)
             method.on_step_end()
-        method.on_epoch_end(_run(epoch))
+        method.on_epoch_end(_context(epoch))
     assert kinds == {True, False}
     for mine, network in zip((method.first, method.second), f, strict=True):
         for weight, expected in zip(mine.parameters(), network.parameters(), strict=True):
@@ -168,7 +168,7 @@ def test_the_loss_of_a_batch_needs_neither_kind(labelled: list[bool]) -> None:
 @pytest.mark.parametrize("penalise", [False, True])
 def test_the_warm_up_takes_the_first_view_and_may_penalise_confidence(penalise: bool) -> None:
     method = _method(negative_entropy=penalise)
-    method.on_epoch_start(_run(0))
+    method.on_epoch_start(_context(0))
     index = torch.arange(B)
     images, labels = _views(index), points()[1][index]
     step = method.step(images, labels, index)
@@ -190,7 +190,7 @@ def test_negative_entropy_survives_extreme_logits() -> None:
 def test_the_weight_of_the_unlabelled_grows_from_batch_to_batch() -> None:
     method, labels = _method(), points()[1]
     for epoch in range(EPOCHS + 1):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         for number, batch in enumerate(batches(epoch)):
             now = method.scalars()["unlabelled_weight"].item()
             expected = paper.lambda_u(epoch + number / BATCHES, WARM_UP, RAMP, WEIGHT)
@@ -198,13 +198,13 @@ def test_the_weight_of_the_unlabelled_grows_from_batch_to_batch() -> None:
             method.step(_views(batch), labels[batch], batch)
     at_once = _method(ramp=0)
     for epoch, expected in ((WARM_UP - 1, 0), (WARM_UP, WEIGHT)):
-        at_once.on_epoch_start(_run(epoch))
+        at_once.on_epoch_start(_context(epoch))
         assert at_once.scalars()["unlabelled_weight"] == expected
 
 
 def test_each_network_follows_the_division_by_the_other() -> None:
     method = _method()
-    method.on_epoch_start(_run(WARM_UP))
+    method.on_epoch_start(_context(WARM_UP))
     method.by_first.values.fill_(0.9)
     method.by_second.values.fill_(0.1)
     index = torch.arange(B)
@@ -253,7 +253,7 @@ def test_losses_that_cannot_be_divided_leave_all_labelled(value: float) -> None:
         return output
 
     with pytest.warns(UserWarning, match="cannot be divided"):
-        method.on_epoch_start(Run(WARM_UP, EPOCHS, labels, predict))
+        method.on_epoch_start(EpochContext(WARM_UP, EPOCHS, labels, predict))
     assert (method.by_first.values == 1).all()
     assert method.scalars()["labelled"] == 1
     assert all(value.isfinite().all() for value in method.state_dict().values())
@@ -264,7 +264,7 @@ def test_losses_that_cannot_be_divided_leave_all_labelled(value: float) -> None:
 def test_clean_labels_are_divided_too() -> None:
     method, (images, _) = _method(), points()
     labels = method.first(images).argmax(1)
-    method.on_epoch_start(Run(WARM_UP, EPOCHS, labels, _run(0).predict))
+    method.on_epoch_start(EpochContext(WARM_UP, EPOCHS, labels, _context(0).predict))
     assert 0 < method.scalars()["labelled"] <= 1
     assert method.by_first.values.isfinite().all()
 
@@ -275,11 +275,11 @@ def test_samples_outside_the_training_part_divide_nothing() -> None:
     some[N // 2 :] = -1
 
     def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
-        output = _run(0).predict(network)
+        output = _context(0).predict(network)
         output[N // 2 :] = float("nan")
         return output
 
-    method.on_epoch_start(Run(WARM_UP, EPOCHS, some, predict))
+    method.on_epoch_start(EpochContext(WARM_UP, EPOCHS, some, predict))
     inside = method.by_first.values[: N // 2]
     losses = F.cross_entropy(method.first(points()[0]).float()[: N // 2], labels[: N // 2], reduction="none").detach()
     assert inside.tolist() == pytest.approx(low_loss_probability(scaled(losses)).tolist())
@@ -292,7 +292,7 @@ def test_the_losses_of_the_last_epochs_are_averaged() -> None:
     tables = [torch.randn(N, K, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
     epochs = []
     for number, table in enumerate(tables):
-        method.on_epoch_start(Run(WARM_UP + number, 9, labels, lambda *_, table=table: table))
+        method.on_epoch_start(EpochContext(WARM_UP + number, 9, labels, lambda *_, table=table: table))
         epochs.append(scaled(F.cross_entropy(table, labels, reduction="none")))
         expected = low_loss_probability(torch.stack(epochs[-2:]).mean(0))
         torch.testing.assert_close(method.by_second.values, expected)
@@ -357,7 +357,7 @@ def test_any_loss_with_soft_targets_divides_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = DivideMix(problem(loss), warm_up=0)
-    method.on_epoch_start(_run(0))
+    method.on_epoch_start(_context(0))
     images, labels = points()
     expected = low_loss_probability(scaled(loss(method.first(images).float(), labels).detach()))
     torch.testing.assert_close(method.by_first.values, expected.float())

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import EarlyLearningRegularization, Problem
-from tests.methods.toys import K, N, batches, points, problem, run
+from tests.methods.toys import K, N, batches, context, points, problem
 from tests.reference.soft_targets import elr_step
 
 ETA = 0.5
@@ -29,7 +29,7 @@ def test_walks_the_path_of_the_paper(beta: float, strength: float) -> None:
             optimizer.step()
             loss = elr_step(net, images[index], labels[index], index.tolist(), t, beta, strength, ETA)
             assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
     torch.testing.assert_close(method.targets.values, torch.tensor(t), rtol=1e-5, atol=1e-6)
     for weight, other in zip(method.backbone.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)

@@ -13,7 +13,7 @@ from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, Trunca
 from noisy_lightning.methods import EarlyLearningRegularizationPlus, Problem
 from noisy_lightning.methods.early_learning_regularization_plus import ramp, refined
 from noisy_lightning.methods.parts.mixture import Mixture
-from tests.methods.toys import B, K, N, batches, points, problem, run
+from tests.methods.toys import B, K, N, batches, context, points, problem
 from tests.reference.elr_plus import elr_plus_step, rampup
 from tests.reference.stochastic_label_noise import follow
 
@@ -60,7 +60,7 @@ def test_walks_the_path_of_the_authors_code(ramp_steps: int, strength_ramp_steps
             assert step.loss.item() == pytest.approx(loss, rel=1e-5)
             for ema, net in zip(emas, nets, strict=True):
                 follow(ema, net, 0.9 * rampup(t + 1, ramp_steps))
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
     ours = (method.first, method.second, method.first_average.network, method.second_average.network)
     for network, other in zip(ours, [*nets, *emas], strict=True):
         for weight, expected in zip(network.parameters(), other.parameters(), strict=True):
@@ -179,7 +179,7 @@ def test_a_nan_shows_and_is_not_remembered() -> None:
     images[0] = math.nan
     assert method.step(images[:B], labels[:B], torch.arange(B)).loss.isnan()
     assert method.first_targets.values.isfinite().all()
-    method.on_epoch_end(replace(run(0)))
+    method.on_epoch_end(replace(context(0)))
     assert method.scalars()["contradicted"].isfinite()
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import ForwardCorrection, Problem, Run
+from noisy_lightning.methods import EpochContext, ForwardCorrection, Problem
 from noisy_lightning.methods.forward_correction import forward_corrected
 from tests.conftest import SMALL
 from tests.methods.toys import K, batches, points, problem
@@ -19,7 +19,7 @@ ETA, EPOCHS = 0.5, 6
 MATRIX = [[0.75, 0.25, 0.0], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]]
 
 
-def part(epoch: int) -> Run:
+def part(epoch: int) -> EpochContext:
     images, labels = points()
 
     @torch.no_grad()
@@ -28,7 +28,7 @@ def part(epoch: int) -> Run:
         output: Tensor = network(images)
         return output
 
-    return Run(epoch, EPOCHS, labels, predict)
+    return EpochContext(epoch, EPOCHS, labels, predict)
 
 
 def _train(method: ForwardCorrection) -> None:

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, RobustLoss
-from noisy_lightning.methods import INCVCoTeaching, Problem, Run
+from noisy_lightning.methods import EpochContext, INCVCoTeaching, Problem
 from noisy_lightning.methods.parts import forget_rate
-from tests.methods.toys import B, K, N, batches, points, run
+from tests.methods.toys import B, K, N, batches, context, points
 from tests.reference.incv import modified_co_teaching_step, noise_of_selected
 
 ETA, EPOCHS = 0.3, 7
@@ -17,13 +17,13 @@ CANDIDATES = [i for i in range(N) if i % 5 == 2]
 NAN = float("nan")
 
 
-def _run(epoch: int, selected: list[int], candidates: list[int], noise_rate: float | None = None) -> Run:
-    """Return a run whose training part is what a selection names."""
+def _context(epoch: int, selected: list[int], candidates: list[int], noise_rate: float | None = None) -> EpochContext:
+    """Return a context whose training part is what a selection names."""
     is_candidate = torch.zeros(N, dtype=torch.bool)
     is_candidate[candidates] = True
     labels = torch.full((N,), -1)
     labels[selected + candidates] = points()[1][selected + candidates]
-    return Run(epoch, 10, labels, run(epoch).predict, is_candidate, noise_rate)
+    return EpochContext(epoch, 10, labels, context(epoch).predict, is_candidate, noise_rate)
 
 
 def _network() -> nn.Module:
@@ -42,7 +42,7 @@ def _fixed(
     tables = iter([torch.tensor([[0.0, loss] for loss in losses]) for losses in (losses_first, losses_second)])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), CrossEntropy(), 2, N)
     method = INCVCoTeaching(lookup, 0.5, "pair", warm_up=0, candidates_from=start)
-    method.on_epoch_start(_run(0, selected, candidates))
+    method.on_epoch_start(_context(0, selected, candidates))
     return method
 
 
@@ -62,7 +62,7 @@ def test_walks_the_path_of_the_paper(
     images, labels = points()
     displaced = 0
     for epoch in range(EPOCHS):
-        method.on_epoch_start(_run(epoch, SELECTED, CANDIDATES))
+        method.on_epoch_start(_context(epoch, SELECTED, CANDIDATES))
         for index in batches(epoch):
             x, y = images[index], labels[index]
             step = method.step(x, y, index)
@@ -134,7 +134,7 @@ def test_a_nan_is_not_kept_and_nothing_but_nan_shows() -> None:
 def test_ranking_leaves_running_statistics_and_modes_alone() -> None:
     torch.manual_seed(0)
     method = INCVCoTeaching(_problem(), "estimate")
-    method.on_epoch_start(_run(0, SELECTED, []))
+    method.on_epoch_start(_context(0, SELECTED, []))
     method.second[1].eval()  # type: ignore[index]  # as where a body is frozen
     images, labels = points()
     method.step(images, labels, torch.arange(N))
@@ -151,7 +151,7 @@ def test_half_precision_does_not_lose_the_gradient_to_the_ranking() -> None:
     images, labels = points()
     problem = Problem(lambda: nn.Linear(2, K), CrossEntropy(), K, N)
     method = INCVCoTeaching(problem, "estimate")
-    method.on_epoch_start(_run(0, SELECTED, []))
+    method.on_epoch_start(_context(0, SELECTED, []))
     with torch.autocast("cpu", torch.bfloat16):
         step = method.step(images.float(), labels, torch.arange(N))
     step.loss.backward()
@@ -175,7 +175,7 @@ def test_the_noise_of_selected_samples_can_be_estimated_from_their_losses(
     images, labels = points()
     rates = []
     for epoch in range(7):
-        method.on_epoch_start(_run(epoch, SELECTED, CANDIDATES))
+        method.on_epoch_start(_context(epoch, SELECTED, CANDIDATES))
         losses = method.step(images, labels, torch.arange(N)).losses
         rates.append(method.scalars()["forget_rate"].item())
     assert rates == pytest.approx([0, 0, 0, 0.125, 0.25, 0.25, 0.25])
@@ -192,7 +192,7 @@ def test_the_noise_rate_is_that_of_all_labels(pattern: Literal["symmetric", "pai
     assert read.oracle == (pattern == "pair")  # symmetric noise is assumed, another pattern told
     assert not INCVCoTeaching(ten, "estimate", pattern).oracle  # where it has no use for the pattern
     for method in (told, read):
-        method.on_epoch_start(_run(10, SELECTED, [], noise_rate=0.2 if method is read else 0.9))
+        method.on_epoch_start(_context(10, SELECTED, [], noise_rate=0.2 if method is read else 0.9))
         assert method.scalars()["forget_rate"].item() == pytest.approx(expected, abs=1e-4)
 
 
@@ -200,7 +200,7 @@ def test_any_loss_ranks_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = INCVCoTeaching(_problem(loss), 0.5, "pair", warm_up=0)
-    method.on_epoch_start(_run(0, list(range(4)), []))
+    method.on_epoch_start(_context(0, list(range(4)), []))
     images, labels = points()
     ranked = []
     for network in (method.first, method.second):
@@ -215,13 +215,13 @@ def test_any_loss_ranks_and_teaches() -> None:
 
 def test_no_selection_is_refused() -> None:
     with pytest.raises(InputError, match=r"data\.selection must be the file"):
-        INCVCoTeaching(_problem()).on_epoch_start(run(0))
+        INCVCoTeaching(_problem()).on_epoch_start(context(0))
 
 
 @pytest.mark.parametrize("rate", [None, 1.0])
 def test_a_selection_without_a_noise_rate_is_refused_where_it_shall_say_it(rate: float | None) -> None:
     with pytest.raises(InputError, match="no column eval_ratio with a rate below 1; choose estimate"):
-        INCVCoTeaching(_problem()).on_epoch_start(_run(0, SELECTED, CANDIDATES, rate))
+        INCVCoTeaching(_problem()).on_epoch_start(_context(0, SELECTED, CANDIDATES, rate))
 
 
 @pytest.mark.parametrize("arguments", [{"noise_rate": 1.0}, {"warm_up": -1}, {"candidates_from": -1}])

@@ -5,7 +5,7 @@ from torch import nn
 from noisy_lightning.losses import GeneralizedCrossEntropy
 from noisy_lightning.methods import JoCoR, Problem
 from noisy_lightning.methods.jocor import divergence
-from tests.methods.toys import K, batches, points, problem, run
+from tests.methods.toys import K, batches, context, points, problem
 from tests.reference.co_teaching import forget_rate
 from tests.reference.jocor import jocor_step, joint_loss, kullback_leibler
 from tests.reference.losses import softmax
@@ -19,7 +19,7 @@ def _fixed(first: list[list[float]], second: list[list[float]], forget: float, c
     tables = iter([torch.tensor(first), torch.tensor(second)])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), problem().loss, K, len(first))
     method = JoCoR(lookup, forget, warm_up=0, co_lambda=co_lambda)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     return method
 
 
@@ -35,7 +35,7 @@ def test_walks_the_path_of_the_paper(tau: float, warm_up: int, exponent: float, 
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     images, labels = points()
     for epoch in range(EPOCHS):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         forget = forget_rate(epoch, tau, warm_up, exponent)
         for index in batches(epoch):
             step = method.step(images[index], labels[index], index)
@@ -100,7 +100,7 @@ def test_any_loss_ranks_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = JoCoR(problem(loss), forget_rate=0.5, warm_up=0, co_lambda=0.3)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     first, second = method.first(images[:4]), method.second(images[:4])
     joint = 0.7 * (loss(first, labels[:4]) + loss(second, labels[:4])) + 0.3 * divergence(first, second)
@@ -111,7 +111,7 @@ def test_any_loss_ranks_and_teaches() -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_last_batch_of_one_or_two_still_teaches(size: int) -> None:
     method = JoCoR(problem(), forget_rate=0.9, warm_up=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:size], labels[:size], torch.arange(size))
     assert step.loss.isfinite()

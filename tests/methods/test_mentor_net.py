@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import MentorNet, Problem, Run
+from noisy_lightning.methods import EpochContext, MentorNet, Problem
 from noisy_lightning.methods.mentor_net import parse_dropout
 from noisy_lightning.methods.parts.mentor_network import MentorNetwork, teach
-from tests.methods.toys import BATCHES, B, K, N, batches, network, points, problem, run
+from tests.methods.toys import BATCHES, B, K, N, batches, context, network, points, problem
 from tests.reference import mentor_net as reference
 from tests.reference.co_teaching import loss_of
 
@@ -22,7 +22,9 @@ ETA, EPOCHS = 0.5, 10
 Teacher = Callable[[float, float, int], float]
 
 
-def _train(method: MentorNet, epochs: int = EPOCHS, given: Callable[[int], Run] = run) -> list[list[float]]:
+def _train(
+    method: MentorNet, epochs: int = EPOCHS, given: Callable[[int], EpochContext] = context
+) -> list[list[float]]:
     """Return v of each step."""
     images, labels = points()
     optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=ETA)
@@ -99,7 +101,7 @@ def test_another_part_of_a_batch_is_dropped_in_each_epoch_and_under_each_seed() 
     dropped = []
     for method in (one, other):
         for epoch in range(2):
-            method.on_epoch_start(run(epoch))
+            method.on_epoch_start(context(epoch))
             kept = method.step(images, labels, index).kept
             assert kept is not None
             assert kept.sum() == N / 2
@@ -109,7 +111,7 @@ def test_another_part_of_a_batch_is_dropped_in_each_epoch_and_under_each_seed() 
 
 def test_the_published_default_learns_nothing_in_the_last_percents() -> None:
     method = MentorNet(problem(), dropout="0.5,17,0.05,78,1.0,5")
-    method.on_epoch_start(run(9))
+    method.on_epoch_start(context(9))
     method.seen.fill_(int(0.96 * method.to_see))
     images, labels = points()
     step = method.step(images[:B], labels[:B], torch.arange(B))
@@ -132,7 +134,7 @@ def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
     table = torch.tensor([[nan, nan, nan], [1.0, 0, 0], [-inf, 0, 0], [0, 1.0, 0]])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), K, len(table))
     method = MentorNet(lookup, dropout="0,100")
-    method.on_epoch_start(Run(0, 10, torch.zeros(4, dtype=torch.long), run(0).predict))
+    method.on_epoch_start(EpochContext(0, 10, torch.zeros(4, dtype=torch.long), context(0).predict))
     labels = torch.zeros(4, dtype=torch.long)
     step = method.step(torch.arange(4), labels, torch.arange(4))
     assert step.kept is not None
@@ -151,7 +153,7 @@ def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_last_batch_of_one_or_two_passes(curriculum: Any, size: int) -> None:
     method = MentorNet(problem(), curriculum)
-    method.on_epoch_start(run(9))
+    method.on_epoch_start(context(9))
     images, labels = points()
     step = method.step(images[:size], labels[:size], torch.arange(size))
     assert step.loss.isfinite()
@@ -161,7 +163,7 @@ def test_any_loss_decides_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = MentorNet(problem(loss), "self_paced", decay=0.0, percentile=0.5, dropout="0,100")
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:5], labels[:5], torch.arange(5))
     losses = loss(method.backbone(images[:5]), labels[:5]).detach()
@@ -172,7 +174,7 @@ def test_any_loss_decides_and_teaches() -> None:
 
 def test_a_training_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match=r"trainer\.max_epochs"):
-        MentorNet(problem()).on_epoch_start(Run(0, -1, points()[1], run(0).predict))
+        MentorNet(problem()).on_epoch_start(EpochContext(0, -1, points()[1], context(0).predict))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,7 @@ def test_a_learned_curriculum_is_predefined_first_and_then_the_mentors(tmp_path:
     history: dict[tuple[int, int], tuple[float, float]] = {}
     ma, lesson = 0.0, -1
     for epoch in range(6):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         if 10 * epoch >= 25:
             keys = sorted(history, key=lambda key: (list(verified).index(key[0]), key[1]))
             right = torch.tensor([verified[i] == labels[i] for i, _ in keys])
@@ -312,10 +314,10 @@ def test_no_optimizer_gets_the_mentor_but_every_checkpoint(tmp_path: Path) -> No
 
 
 def test_samples_that_are_not_trained_on_are_no_lesson(tmp_path: Path) -> None:
-    def given(epoch: int) -> Run:
+    def given(epoch: int) -> EpochContext:
         labels = points()[1].clone()
         labels[:20] = -1
-        return Run(epoch, 10, labels, run(0).predict)
+        return EpochContext(epoch, 10, labels, context(0).predict)
 
     method = MentorNet(problem(), "learned", trusted=_trusted(tmp_path, _verified()))
     method.on_epoch_start(given(0))
@@ -352,7 +354,7 @@ def test_losses_that_are_not_finite_are_not_written_down(tmp_path: Path) -> None
     table = torch.tensor([[float("nan")] * 3, [1.0, 0, 0]])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), K, 2)
     method = MentorNet(lookup, "learned", trusted=_trusted(tmp_path, [(0, 1), (1, 0)]))
-    method.on_epoch_start(Run(0, 10, torch.zeros(2, dtype=torch.long), run(0).predict))
+    method.on_epoch_start(EpochContext(0, 10, torch.zeros(2, dtype=torch.long), context(0).predict))
     method.step(torch.arange(2), torch.zeros(2, dtype=torch.long), torch.arange(2))
     assert method.mentor is not None
     assert method.mentor.known.sum(1).tolist() == [0, 1]

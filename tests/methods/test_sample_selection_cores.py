@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, RobustLoss
 from noisy_lightning.methods import Problem, SampleSelectionCORES
 from noisy_lightning.methods.sample_selection_cores import beta_at
-from tests.methods.toys import K, batches, points, problem, run
+from tests.methods.toys import K, batches, context, points, problem
 from tests.reference.losses import generalized_cross_entropy, one_hot, softmax
 from tests.reference.sample_selection_cores import cores_step, f_beta, prior_after
 
@@ -36,7 +36,7 @@ def test_walks_the_path_of_the_paper(
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     kept = []
     for epoch in range(EPOCHS):
-        now = run(epoch)
+        now = context(epoch)
         now = type(now)(epoch, EPOCHS, labels, now.predict)
         method.on_epoch_start(now)
         for index in batches(epoch):
@@ -79,7 +79,7 @@ def _fixed(
     """Return the method on logits as images, in an epoch in which it sieves or not."""
     task = Problem(nn.Identity, loss or CrossEntropy(), K, 10)
     method = SampleSelectionCORES(task, beta, 0, 0, 0 if sieving else 1, "uniform", divide).double()
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     return method
 
 
@@ -144,9 +144,9 @@ def test_a_batch_of_which_nothing_is_kept_changes_nothing() -> None:
 
 def test_an_epoch_of_which_nothing_is_kept_leaves_the_prior_alone() -> None:
     method = SampleSelectionCORES(problem(), sieve_from=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     before = method.prior.clone()
-    method.on_epoch_end(run(0))
+    method.on_epoch_end(context(0))
     assert method.prior.equal(before)
     assert method.prior.sum().item() == pytest.approx(1)
 
@@ -177,7 +177,7 @@ def test_says_what_beta_is_in_force() -> None:
     method = SampleSelectionCORES(problem(), beta=2.0, warm_up=1, ramp=3)
     found = []
     for epoch in range(6):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         found.append(method.scalars()["beta"].item())
     assert found == [0, 0, 1, 2, 2, 2]
 

@@ -9,7 +9,7 @@ from torch import nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import Problem, SelfAdaptiveTraining
-from tests.methods.toys import K, N, batches, points, problem, run
+from tests.methods.toys import K, N, batches, context, points, problem
 from tests.reference.losses import one_hot
 from tests.reference.soft_targets import sat_step
 
@@ -26,7 +26,7 @@ def test_walks_the_path_of_the_paper(correction_epoch: int, momentum: float) -> 
     t = [one_hot(int(y), K) for y in labels]
     lowest = 1.0
     for epoch in range(5):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             step = method.step(images[index], labels[index], index)
             optimizer.zero_grad()
@@ -38,7 +38,7 @@ def test_walks_the_path_of_the_paper(correction_epoch: int, momentum: float) -> 
             assert step.kept.tolist() == pytest.approx(w, rel=1e-5)
             assert (min(w) < 1) == (epoch >= correction_epoch)
             lowest = min(lowest, *w)
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
     assert lowest < 0.9
     torch.testing.assert_close(method.targets.values, torch.tensor(t), rtol=1e-5, atol=1e-6)
     for weight, other in zip(method.backbone.parameters(), net.parameters(), strict=True):
@@ -51,7 +51,7 @@ def test_recorded_are_the_losses_on_the_given_labels_of_any_loss() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = SelfAdaptiveTraining(problem(loss), correction_epoch=0, momentum=0.5)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:4], labels[:4], torch.arange(4))
     torch.testing.assert_close(step.losses, loss(step.logits, labels[:4]))
@@ -63,7 +63,7 @@ def test_recorded_are_the_losses_on_the_given_labels_of_any_loss() -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_last_batch_of_one_or_two_teaches(size: int) -> None:
     method = SelfAdaptiveTraining(problem(), correction_epoch=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     assert 0 < method.step(images[:size], labels[:size], torch.arange(size)).loss < math.inf
 
@@ -72,7 +72,7 @@ def test_a_nan_shows_and_is_not_remembered() -> None:
     table = torch.tensor([[math.nan] * 3, [1.0, 0, 0]])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), 3, 2)
     method = SelfAdaptiveTraining(lookup, correction_epoch=0)
-    method.on_epoch_start(replace(run(0), labels=torch.tensor([2, 0])))
+    method.on_epoch_start(replace(context(0), labels=torch.tensor([2, 0])))
     index = torch.arange(2)
     assert method.step(index, torch.tensor([2, 0]), index).loss.isnan()
     assert method.targets.values[0].tolist() == [0, 0, 1]

@@ -9,7 +9,7 @@ from torch import nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import Problem, SelfEnsembleLabelCorrection
-from tests.methods.toys import K, N, batches, points, problem, run
+from tests.methods.toys import K, N, batches, context, points, problem
 from tests.reference.losses import one_hot
 from tests.reference.soft_targets import selc_step
 
@@ -25,7 +25,7 @@ def test_walks_the_path_of_the_paper(correction_epoch: int, momentum: float) -> 
     images, labels = points()
     t = [one_hot(int(y), K) for y in labels]
     for epoch in range(5):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             step = method.step(images[index], labels[index], index)
             optimizer.zero_grad()
@@ -33,7 +33,7 @@ def test_walks_the_path_of_the_paper(correction_epoch: int, momentum: float) -> 
             optimizer.step()
             loss = selc_step(net, images[index], index.tolist(), t, momentum, epoch >= correction_epoch, ETA)
             assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
     torch.testing.assert_close(method.targets.values, torch.tensor(t), rtol=1e-5, atol=1e-6)
     for weight, other in zip(method.backbone.parameters(), net.parameters(), strict=True):
         torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)
@@ -47,12 +47,12 @@ def test_wrong_labels_are_overruled_in_time() -> None:
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     images, labels = points()
     for epoch in range(40):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             optimizer.zero_grad()
             method.step(images[index], labels[index], index).loss.backward()
             optimizer.step()
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
         if epoch < 20:
             assert method.scalars()["relabelled"] == 0
     right = torch.arange(N) % K
@@ -64,7 +64,7 @@ def test_recorded_are_the_losses_on_the_given_labels_of_any_loss() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = SelfEnsembleLabelCorrection(problem(loss), correction_epoch=0, momentum=0.5)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:4], labels[:4], torch.arange(4))
     torch.testing.assert_close(step.losses, loss(step.logits, labels[:4]))
@@ -77,9 +77,9 @@ def test_samples_outside_the_training_part_have_no_label() -> None:
     method = SelfEnsembleLabelCorrection(problem())
     labels = points()[1]
     labels[5] = -1
-    method.on_epoch_start(replace(run(0), labels=labels))
+    method.on_epoch_start(replace(context(0), labels=labels))
     assert method.targets.values[5].tolist() == pytest.approx([1 / K] * K)
-    method.on_epoch_end(replace(run(0), labels=labels))
+    method.on_epoch_end(replace(context(0), labels=labels))
     assert method.scalars()["relabelled"] == 0
 
 
@@ -87,7 +87,7 @@ def test_a_nan_shows_and_is_not_remembered() -> None:
     table = torch.tensor([[math.nan] * 3, [1.0, 0, 0]])
     lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), 3, 2)
     method = SelfEnsembleLabelCorrection(lookup, correction_epoch=0)
-    method.on_epoch_start(replace(run(0), labels=torch.tensor([2, 0])))
+    method.on_epoch_start(replace(context(0), labels=torch.tensor([2, 0])))
     index = torch.arange(2)
     assert method.step(index, torch.tensor([2, 0]), index).loss.isnan()
     assert method.targets.values[0].tolist() == [0, 0, 1]

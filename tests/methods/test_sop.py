@@ -5,7 +5,7 @@ from torch import nn
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import SOP, Problem
 from noisy_lightning.methods.parts.over_parameters import cross_entropy, over_parameterised, squared_distance, squares
-from tests.methods.toys import B, K, N, batches, points, problem, run
+from tests.methods.toys import B, K, N, batches, context, points, problem
 from tests.reference.sop import sop_step
 
 ETA = 0.5
@@ -15,13 +15,13 @@ def _train(method: SOP, epochs: int) -> None:
     images, labels = points()
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     for epoch in range(epochs):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             optimizer.zero_grad()
             method.step(images[index], labels[index], index).loss.backward()
             optimizer.step()
             method.on_step_end()
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
 
 
 @pytest.mark.parametrize("square_moves_u", [True, False])

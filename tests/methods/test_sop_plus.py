@@ -10,7 +10,7 @@ from torch.multiprocessing.spawn import spawn
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import SOPPlus
 from noisy_lightning.methods.sop_plus import divergence, imbalance
-from tests.methods.toys import K, batches, points, problem, run
+from tests.methods.toys import K, batches, context, points, problem
 from tests.reference.sop import balance_loss, consistency_loss, sop_step
 
 ETA = 0.5
@@ -32,13 +32,13 @@ def test_walks_the_path_of_the_paper(consistency: float, balance: float) -> None
     _, labels = points()
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     for epoch in range(6):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             optimizer.zero_grad()
             method.step(_views(index), labels[index], index).loss.backward()
             optimizer.step()
             method.on_step_end()
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
 
     for epoch in range(6):
         for index in batches(epoch):

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
-from noisy_lightning.methods import Problem, Run, StochasticLabelNoise
+from noisy_lightning.methods import EpochContext, Problem, StochasticLabelNoise
 from noisy_lightning.methods.stochastic_label_noise import given_weights
 from tests.conftest import SMALL
-from tests.methods.toys import BATCHES, B, K, N, batches, points, problem
-from tests.methods.toys import run as run_at
+from tests.methods.toys import BATCHES, B, K, N, batches, context, points, problem
 from tests.reference.losses import one_hot
 from tests.reference.stochastic_label_noise import corrected, follow, sln_step
 
@@ -32,7 +31,7 @@ class Normalised(nn.Module):
         return logits
 
 
-def _run(epoch: int, outside: tuple[int, ...] = ()) -> Run:
+def _context(epoch: int, outside: tuple[int, ...] = ()) -> EpochContext:
     """Return the state of the training; some samples are outside of the training part."""
     images, labels = points()
     labels[list(outside)] = -1
@@ -44,7 +43,7 @@ def _run(epoch: int, outside: tuple[int, ...] = ()) -> Run:
         outputs[list(outside)] = math.nan
         return outputs
 
-    return Run(epoch, 10, labels, predict)
+    return EpochContext(epoch, 10, labels, predict)
 
 
 def _train(method: StochasticLabelNoise, epochs: range) -> Iterator[Any]:
@@ -52,7 +51,7 @@ def _train(method: StochasticLabelNoise, epochs: range) -> Iterator[Any]:
     images, labels = points()
     optimizer = torch.optim.SGD(method.backbone.parameters(), lr=ETA)
     for epoch in epochs:
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         for index in batches(epoch):
             step = method.step(images[index], labels[index], index)
             optimizer.zero_grad()
@@ -112,7 +111,7 @@ def test_with_cross_entropy_it_is_the_loss_of_the_noisy_target() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), sigma=0.5)
     images, labels = points()
-    method.on_epoch_start(run_at(3))
+    method.on_epoch_start(context(3))
     step = method.step(images, labels, torch.arange(N))
     target = nn.functional.one_hot(labels, K) + 0.5 * _noise(method, 3)
     assert target.min() < 0
@@ -126,7 +125,7 @@ def test_the_noise_has_the_strength_asked_for_and_changes_by_epoch_and_seed() ->
     for _ in range(2):
         method = StochasticLabelNoise(large)
         for epoch in range(2):
-            method.on_epoch_start(run_at(epoch))
+            method.on_epoch_start(context(epoch))
             tables.append(method._noise())
     for i, table in enumerate(tables):
         assert table.mean().item() == pytest.approx(0, abs=0.01)
@@ -140,7 +139,7 @@ def test_the_noise_is_the_same_whatever_the_batches() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem())
     images, labels = points()
-    method.on_epoch_start(run_at(0))
+    method.on_epoch_start(context(0))
     index = torch.arange(N).flip(0)
     whole = method.step(images[index], labels[index], index).loss
     halves = [method.step(images[i], labels[i], i).loss for i in index.chunk(2)]
@@ -152,7 +151,7 @@ def test_loaded_state_brings_its_noise() -> None:
     torch.manual_seed(0)
     one, other = StochasticLabelNoise(problem()), StochasticLabelNoise(problem())
     for method, epoch in ((one, 0), (other, 1)):
-        method.on_epoch_start(run_at(epoch))
+        method.on_epoch_start(context(epoch))
         method.step(images, labels, torch.arange(N))
     other.load_state_dict(one.state_dict())
     losses = [method.step(images, labels, torch.arange(N)).loss for method in (one, other)]
@@ -163,7 +162,7 @@ def test_no_noise_and_no_correction_is_plain_training() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), sigma=0.0)
     images, labels = points()
-    method.on_epoch_start(run_at(9))
+    method.on_epoch_start(context(9))
     step = method.step(images, labels, torch.arange(N))
     assert step.loss.equal(CrossEntropy()(method.backbone(images), labels).mean())
     assert step.kept is None
@@ -199,7 +198,7 @@ def test_samples_outside_the_training_part_change_nothing() -> None:
     assert method.targets is not None
     assert method.given_weights is not None
     outside = (0, 7, N - 1)
-    method.on_epoch_start(_run(0, outside))
+    method.on_epoch_start(_context(0, outside))
     assert method.targets.values[list(outside)].equal(torch.full((3, K), 1 / K))
     assert method.given_weights.values[list(outside)].tolist() == [1, 1, 1]
     others = [i for i in range(N) if i not in outside]
@@ -218,7 +217,7 @@ def test_correction_begins_when_as_many_epochs_are_over() -> None:
     method = StochasticLabelNoise(problem(), sigma=0.5, correction_epoch=250)
     sigmas = []
     for epoch in (0, 249, 250, 299):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         sigmas.append(method.scalars()["sigma"].item())
     assert sigmas == [0.5, 0.5, 0, 0]
 
@@ -242,7 +241,7 @@ def test_outputs_that_are_not_finite_correct_nothing(soft: bool, value: float) -
     outputs = torch.randn(N, K)
     outputs[0, 0] = value
     with pytest.warns(UserWarning, match="all given ones are kept"):
-        method.on_epoch_start(Run(0, 10, labels, lambda network, augmented=False, index=None: outputs))
+        method.on_epoch_start(EpochContext(0, 10, labels, lambda network, augmented=False, index=None: outputs))
     assert method.targets.values.equal(nn.functional.one_hot(labels, K).float())
     assert method.scalars()["relabelled"] == 0
 
@@ -252,7 +251,7 @@ def test_a_last_batch_of_one_or_two_teaches(size: int) -> None:
     method = StochasticLabelNoise(problem(), correction_epoch=1)
     images, labels = points()
     for epoch in range(3):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         step = method.step(images[:size], labels[:size], torch.arange(size))
         assert step.loss.isfinite()
 
@@ -262,7 +261,7 @@ def test_any_loss_teaches() -> None:
     loss = GeneralizedCrossEntropy()
     method = StochasticLabelNoise(problem(loss), sigma=0.5)
     images, labels = points()
-    method.on_epoch_start(run_at(0))
+    method.on_epoch_start(context(0))
     step = method.step(images[:B], labels[:B], torch.arange(B))
     log_p = step.logits.log_softmax(1)
     expected = loss(step.logits, labels[:B]) - 0.5 * (_noise(method, 0)[:B] * log_p).sum(1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, RobustLoss
-from noisy_lightning.methods import Problem, Run
+from noisy_lightning.methods import EpochContext, Problem
 
 B, BATCHES, K = 10, 3, 3
 N = B * BATCHES
@@ -28,11 +28,11 @@ def points() -> tuple[Tensor, Tensor]:
     return images, labels
 
 
-def run(epoch: int) -> Run:
+def context(epoch: int) -> EpochContext:
     def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
         raise AssertionError("no pass over the training part is needed")
 
-    return Run(epoch, 10, points()[1], predict)
+    return EpochContext(epoch, 10, points()[1], predict)
 
 
 def batches(epoch: int) -> tuple[Tensor, ...]:

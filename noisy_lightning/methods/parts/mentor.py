@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from noisy_lightning.methods.base import Run
+from noisy_lightning.methods.base import EpochContext
 from noisy_lightning.methods.parts.mentor_network import MentorNetwork, teach
 from noisy_lightning.methods.parts.trusted_labels import TrustedLabels
 
@@ -67,23 +67,23 @@ class Mentor(nn.Module):
         self.register_buffer("taught", torch.zeros((), dtype=torch.bool))
         self.register_buffer("accuracy", torch.zeros(()))
 
-    def start_epoch(self, run: Run, seed: int) -> None:
+    def start_epoch(self, context: EpochContext, seed: int) -> None:
         """Teach the network, where it is time and there is something to teach."""
-        given = run.labels.to(self.index.device)[self.index]
+        given = context.labels.to(self.index.device)[self.index]
         right = given == self.label
         counts = int(right.sum()), int((given >= 0).sum() - right.sum())
-        if run.epoch == 0 and min(counts) < _FEWEST:
+        if context.epoch == 0 and min(counts) < _FEWEST:
             _log.warning(
                 "trusted: %d of the labels that are trained on are verified as right and %d as wrong, of both it must "
                 "be %d: the curriculum stays predefined",
                 *counts,
                 _FEWEST,
             )
-        percentage = 100 * run.epoch // run.max_epochs
+        percentage = 100 * context.epoch // context.max_epochs
         if percentage >= self.warm_up and min(counts) >= _FEWEST and self.known.any():
             rows, percentages = self.known.nonzero(as_tuple=True)
             features, known_right = self.history[rows, percentages], self.right[rows, percentages]
-            self.accuracy.fill_(teach(self.network, features, percentages, known_right, seed + run.epoch))
+            self.accuracy.fill_(teach(self.network, features, percentages, known_right, seed + context.epoch))
             self.lesson.copy_(self.percentage)
             self.taught.fill_(True)
         self.percentage.fill_(percentage)

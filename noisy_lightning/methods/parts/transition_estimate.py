@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Run
+from noisy_lightning.methods.base import EpochContext
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
@@ -63,13 +63,13 @@ class TransitionEstimate(nn.Module):
         self.register_buffer("known", torch.tensor(self.given))
         self.initial = Snapshot(network) if restart and not self.given else None
 
-    def update(self, run: Run, network: nn.Module) -> bool:
+    def update(self, context: EpochContext, network: nn.Module) -> bool:
         """Estimate the matrix if the warm-up ends with this epoch's start, and set the network back; return if so."""
-        warm_up = max(1, run.max_epochs // 2) if self.warm_up is None else self.warm_up
-        if self.given or run.epoch != warm_up:
+        warm_up = max(1, context.max_epochs // 2) if self.warm_up is None else self.warm_up
+        if self.given or context.epoch != warm_up:
             return False
-        probability = run.predict(network).softmax(1)
-        self.matrix.copy_(estimate_transition(probability, run.labels, self.percentile, self.erase))
+        probability = context.predict(network).softmax(1)
+        self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))
         self.known.fill_(True)
         if self.initial is not None:
             self.initial.restore(network)

@@ -8,7 +8,7 @@ from noisy_lightning.methods import CoTeaching, CoTeachingPlus, JoCoR, Method
 from noisy_lightning.methods.parts import forget_rate
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.noise_rate import high_loss_share
-from tests.methods.toys import N, batches, points, problem, run
+from tests.methods.toys import N, batches, context, points, problem
 
 SIZE = 200
 INDEX = torch.arange(SIZE)
@@ -110,7 +110,7 @@ def test_a_method_estimates_from_the_losses_that_it_records(
     optimizer = torch.optim.SGD(method.parameters(), lr=0.5)
     losses = torch.zeros(N, dtype=torch.float64)
     for epoch in range(4):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         assert method.scalars()["noise_rate"].item() == pytest.approx(0.1 * epoch)
         if epoch > 0:
             torch.testing.assert_close(seen[-1], losses.float())
