@@ -77,7 +77,7 @@ def test_a_given_matrix_corrects_any_loss_and_the_uncorrected_one_is_recorded(ge
     torch.testing.assert_close(step.loss, sum(expected) / 5, rtol=1e-6, atol=0)
     torch.testing.assert_close(step.losses, loss(step.logits, labels[:5]))
     assert step.logits.equal(method.backbone(images[:5]))
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method(images).equal(method.backbone(images))
 
 

@@ -25,8 +25,8 @@ def _train(method: CoTeaching, epochs: int) -> list[Tensor]:
             optimizer.zero_grad()
             step.loss.backward()
             optimizer.step()
-            assert step.kept is not None
-            kept.append(step.kept)
+            assert step.sample_weight is not None
+            kept.append(step.sample_weight)
     return kept
 
 
@@ -83,8 +83,8 @@ def test_one_optimizer_walks_the_path_of_two() -> None:
 def test_each_network_learns_what_the_other_selects() -> None:
     method = _fixed([[4.0, 0, 0], [0, 4.0, 0]], [[0, 4.0, 0], [4.0, 0, 0]])
     step = method.step(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.arange(2))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0.5, 0.5]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [0.5, 0.5]
     step.loss.backward()
     gradients: list[Any] = [network.weight.grad for network in (method.first, method.second)]
     assert [gradient.abs().sum(1).gt(0).tolist() for gradient in gradients] == [[False, True], [True, False]]
@@ -123,8 +123,8 @@ def test_a_last_batch_of_one_or_two_still_teaches(size: int) -> None:
     images, labels = points()
     step = method.step(images[:size], labels[:size], torch.arange(size))
     assert step.loss.isfinite()
-    assert step.kept is not None
-    assert step.kept.sum() == 1
+    assert step.sample_weight is not None
+    assert step.sample_weight.sum() == 1
 
 
 def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
@@ -132,8 +132,8 @@ def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
     method = _fixed([[nan] * 3, [1.0, 0, 0], [0, 2.0, 0]], [[nan] * 3, [0, 1.0, 0], [2.0, 0, 0]])
     labels = torch.tensor([0, 0, 1])
     step = method.step(torch.arange(3), labels, torch.arange(3))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0, 0.5, 0.5]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [0, 0.5, 0.5]
     step.loss.backward()
     assert step.loss.isfinite()
     gradients: list[Any] = [network.weight.grad for network in (method.first, method.second)]

@@ -49,8 +49,8 @@ def test_walks_the_path_of_the_paper(tau: float, warm_up: int, start_epoch: int,
             d_1, d_2 = co_teaching_plus_step(
                 w1, w2, images[index], labels[index], epoch, start_epoch, forget, ETA, double_softmax
             )
-            assert step.kept is not None
-            assert step.kept.tolist() == [((i in d_1) + (i in d_2)) / 2 for i in range(B)]
+            assert step.sample_weight is not None
+            assert step.sample_weight.tolist() == [((i in d_1) + (i in d_2)) / 2 for i in range(B)]
             if epoch >= start_epoch:
                 selected.add(len(d_1))
     assert len(selected) > 1
@@ -83,8 +83,8 @@ def test_before_its_start_it_is_co_teaching() -> None:
 def test_each_network_selects_small_losses_among_disagreements_for_the_other() -> None:
     method = _fixed(FIRST, SECOND, forget=0.5)  # of three disagreements one
     step = method.step(INDEX, LABELS, INDEX)
-    assert step.kept is not None
-    assert step.kept.tolist() == [0.5, 0, 0, 0.5]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [0.5, 0, 0, 0.5]
     losses = problem().loss(torch.tensor([FIRST[0], SECOND[3]]), LABELS[:2])
     assert step.loss.item() == pytest.approx(losses.sum().item())
     assert step.logits.tolist() == FIRST
@@ -93,15 +93,15 @@ def test_each_network_selects_small_losses_among_disagreements_for_the_other() -
 
 def test_where_none_disagree_both_train_on_the_whole_batch() -> None:
     step = _fixed(FIRST, FIRST, forget=0.5).step(INDEX, LABELS, INDEX)
-    assert step.kept is not None
-    assert step.kept.tolist() == [1, 1, 1, 1]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [1, 1, 1, 1]
     assert step.loss.item() == pytest.approx(2 * problem().loss(torch.tensor(FIRST), LABELS).mean().item())
 
 
 def test_one_of_few_disagreements_is_always_kept() -> None:
     step = _fixed(FIRST[:2], SECOND[:2], forget=0.9).step(INDEX[:2], LABELS[:2], INDEX[:2])
-    assert step.kept is not None
-    assert step.kept.tolist() == [0.5, 0.5]  # each its own
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [0.5, 0.5]  # each its own
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -142,8 +142,8 @@ def test_any_loss_ranks_and_teaches() -> None:
 
 def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
     step = _fixed([NAN, *FIRST[1:]], SECOND, forget=0.0).step(INDEX, LABELS, INDEX)
-    assert step.kept is not None
-    assert step.kept[1:].tolist() == [1, 0, 1]
+    assert step.sample_weight is not None
+    assert step.sample_weight[1:].tolist() == [1, 0, 1]
     assert _selected_by_first(NAN)[0] == 0
     for second in ([NAN, NAN], SECOND[:2]):
         assert _fixed([NAN, NAN], second, forget=0.0).step(INDEX[:2], LABELS[:2], INDEX[:2]).loss.isnan()
@@ -152,9 +152,9 @@ def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
 def _selected_by_first(row: list[float]) -> list[float]:
     """Return what is kept where both networks have this row for the first sample."""
     step = _fixed([row, *FIRST[1:]], [row, *SECOND[1:]], forget=0.0).step(INDEX, LABELS, INDEX)
-    assert step.kept is not None
+    assert step.sample_weight is not None
     assert step.loss.isfinite()
-    kept: list[float] = step.kept.tolist()
+    kept: list[float] = step.sample_weight.tolist()
     return kept
 
 

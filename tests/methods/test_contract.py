@@ -89,10 +89,10 @@ def test_a_step_is_complete(example: Any) -> None:
     assert step.loss.shape == ()
     assert step.losses.shape == (4,)
     assert step.logits.shape == (4, K)
-    if step.kept is not None:
-        assert step.kept.shape == (4,)
-        assert ((step.kept >= 0) & (step.kept <= 1)).all()
-        assert not step.kept.requires_grad
+    if step.sample_weight is not None:
+        assert step.sample_weight.shape == (4,)
+        assert ((step.sample_weight >= 0) & (step.sample_weight <= 1)).all()
+        assert not step.sample_weight.requires_grad
     step.loss.backward()
     gradients = [weight.grad for weight in method.parameters() if weight.requires_grad and weight.grad is not None]
     assert gradients

@@ -39,8 +39,8 @@ def test_walks_the_path_of_the_paper(warm_up_steps: int, min_share: float) -> No
         optimizer.step()
         method.on_step_end()
         disagreement = decoupling_step(h1, h2, images[index], labels[index], t, warm_up_steps, min_share, ETA)
-        assert step.kept is not None
-        assert step.kept.nonzero().flatten().tolist() == disagreement
+        assert step.sample_weight is not None
+        assert step.sample_weight.nonzero().flatten().tolist() == disagreement
         sizes.add(len(disagreement))
     assert len(sizes) > 2  # neither all nor none throughout
     for ours, theirs in ((method.first, h1), (method.second, h2)):
@@ -51,8 +51,8 @@ def test_walks_the_path_of_the_paper(warm_up_steps: int, min_share: float) -> No
 def test_only_samples_that_the_networks_disagree_on_count() -> None:
     method = _fixed(AGREED, ONE_APART)
     step = method.step(torch.arange(4), LABELS, torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.tolist() == [False, False, True, False]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [False, False, True, False]
     cross_entropy: Tensor = problem().loss(torch.tensor([AGREED[2], ONE_APART[2]]), LABELS[[2, 2]])
     assert step.loss.item() == pytest.approx(cross_entropy.sum().item())
     assert step.losses[2].item() == pytest.approx(cross_entropy.mean().item())
@@ -85,8 +85,8 @@ def test_the_warm_up_ends_after_its_steps_of_the_optimizer() -> None:
         step = method.step(images[:B], labels[:B], torch.arange(B))
         method.step(images[:B], labels[:B], torch.arange(B))  # of a batch that is accumulated
         method.on_step_end()
-        assert step.kept is not None
-        kept.append(step.kept.sum().item())
+        assert step.sample_weight is not None
+        kept.append(step.sample_weight.sum().item())
     assert kept == [B, B, 0, 0]
 
 
@@ -106,8 +106,8 @@ def test_a_last_batch_of_one_or_two_is_stepped_on(size: int) -> None:
     step = method.step(torch.arange(size), LABELS[:size], torch.arange(size))
     assert step.loss.isfinite()
     assert step.loss > 0
-    assert step.kept is not None
-    assert step.kept.tolist() == [True, False][:size]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [True, False][:size]
 
 
 def test_a_nan_shows_in_the_loss() -> None:

@@ -101,8 +101,8 @@ def test_without_a_rise_it_is_plain_training() -> None:
         _start_with(method, 5.0 - epoch, epoch)
         step = method.step(images[:B], labels[:B], torch.arange(B))
         torch.testing.assert_close(step.loss, step.losses.mean())
-        assert step.kept is not None
-        assert step.kept.tolist() == [1.0] * B
+        assert step.sample_weight is not None
+        assert step.sample_weight.tolist() == [1.0] * B
     assert method.turning_epoch == -1
 
 
@@ -125,8 +125,8 @@ def test_a_target_is_given_and_predicted_label_in_parts() -> None:
     torch.testing.assert_close(step.losses, loss(step.logits, labels))
     target = 0.3 * torch.eye(K)[labels].double() + 0.7 * torch.eye(K)[predicted].double()
     torch.testing.assert_close(step.loss, loss(step.logits, target).mean())
-    assert step.kept is not None
-    torch.testing.assert_close(step.kept, torch.where(predicted == labels, 1.0, 0.3).double())
+    assert step.sample_weight is not None
+    torch.testing.assert_close(step.sample_weight, torch.where(predicted == labels, 1.0, 0.3).double())
 
 
 # The estimate

@@ -29,7 +29,7 @@ def _step(mode: str, threshold: float = 0.6, loss: RobustLoss | None = None) -> 
     torch.testing.assert_close(step.losses, (loss or CrossEntropy())(logits, LABELS))
     assert step.logits.equal(logits)
     (gradient,) = torch.autograd.grad(step.loss, logits)
-    return step.loss.item(), gradient, step.kept
+    return step.loss.item(), gradient, step.sample_weight
 
 
 def _losses(logits: Tensor) -> list[Tensor]:
@@ -109,9 +109,9 @@ def test_confidence_is_measured_in_full_precision() -> None:
     logits = PROBABILITIES.log().bfloat16()
     weights = _method("as_described")._weights(logits.float().softmax(1).amax(1))
     step = _method("as_described").step(logits, LABELS, torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.dtype == torch.float32
-    assert step.kept.equal(weights)
+    assert step.sample_weight is not None
+    assert step.sample_weight.dtype == torch.float32
+    assert step.sample_weight.equal(weights)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])

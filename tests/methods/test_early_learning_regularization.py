@@ -91,7 +91,7 @@ def test_recorded_are_the_losses_alone_of_any_loss() -> None:
     step = method.step(images[:4], labels[:4], torch.arange(4))
     torch.testing.assert_close(step.losses, loss(step.logits, labels[:4]))
     assert step.loss < step.losses.mean()
-    assert step.kept is None
+    assert step.sample_weight is None
 
 
 def test_a_nan_shows_and_is_not_remembered() -> None:

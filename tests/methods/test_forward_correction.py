@@ -93,7 +93,7 @@ def test_records_the_uncorrected_losses() -> None:
     step = method.step(images[:5], labels[:5], torch.arange(5))
     assert step.losses.equal(CrossEntropy()(step.logits, labels[:5]))
     assert step.logits.equal(method.backbone(images[:5]))
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method(images).equal(method.backbone(images))
 
 

@@ -72,8 +72,8 @@ def test_walks_the_path_of_the_paper(
             s, c = ([b for b in range(B) if int(index[b]) in part] for part in (SELECTED, CANDIDATES))
             epsilon_s = noise_of_selected(rate, kappa)
             d_f, d_g = modified_co_teaching_step(f, g, x, y, s, c, epsilon_s, epoch, candidates_from - 1, warm_up, ETA)
-            assert step.kept is not None
-            assert step.kept.tolist() == [((b in d_f) + (b in d_g)) / 2 for b in range(B)]
+            assert step.sample_weight is not None
+            assert step.sample_weight.tolist() == [((b in d_f) + (b in d_g)) / 2 for b in range(B)]
             displaced += len(set(d_f) & set(c))
     assert displaced > 0
     for ours, theirs in ((method.first, f), (method.second, g)):
@@ -86,12 +86,12 @@ def test_candidates_displace_and_do_not_add() -> None:
     """Of four selected samples two are kept, of the pool of six: the candidates, if they cost less."""
     method = _fixed([1.0, 2, 3, 4, 0, 9, 0], [1.0, 2, 3, 4, 0, 0, 0], [0, 1, 2, 3], [4, 5])
     step = method.step(torch.arange(7), torch.zeros(7, dtype=torch.long), torch.arange(7))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0.5, 0, 0, 0, 1, 0.5, 0]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [0.5, 0, 0, 0, 1, 0.5, 0]
     method = _fixed([1.0, 2, 3, 4, 0, 9, 0], [1.0, 2, 3, 4, 0, 0, 0], [0, 1, 2, 3], [4, 5], start=1)
     step = method.step(torch.arange(7), torch.zeros(7, dtype=torch.long), torch.arange(7))
-    assert step.kept is not None
-    assert step.kept.tolist() == [1, 1, 0, 0, 0, 0, 0]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [1, 1, 0, 0, 0, 0, 0]
 
 
 def test_each_network_learns_what_the_other_chose() -> None:
@@ -106,8 +106,8 @@ def test_a_batch_without_a_selected_sample_teaches_nothing(candidates: list[int]
     method = _fixed([1.0, 2, 3, 4], [1.0, 2, 3, 4], [3], candidates)
     step = method.step(torch.arange(3), torch.zeros(3, dtype=torch.long), torch.arange(3))
     assert step.loss.item() == 0
-    assert step.kept is not None
-    assert not step.kept.any()
+    assert step.sample_weight is not None
+    assert not step.sample_weight.any()
     step.loss.backward()
     gradients = [weight.grad for weight in method.parameters()]
     assert all(gradient is not None and not gradient.any() for gradient in gradients)
@@ -116,16 +116,16 @@ def test_a_batch_without_a_selected_sample_teaches_nothing(candidates: list[int]
 def test_one_of_one_selected_sample_is_kept() -> None:
     method = _fixed([1.0, 2], [1.0, 2], [1], [])
     step = method.step(torch.arange(2), torch.zeros(2, dtype=torch.long), torch.arange(2))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0, 1]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [0, 1]
     assert step.loss > 0
 
 
 def test_a_nan_is_not_kept_and_nothing_but_nan_shows() -> None:
     labels = torch.zeros(3, dtype=torch.long)
     step = _fixed([NAN, 1, 2], [NAN, 1, 2], [0, 1, 2], []).step(torch.arange(3), labels, torch.arange(3))
-    assert step.kept is not None
-    assert step.kept[0] == 0
+    assert step.sample_weight is not None
+    assert step.sample_weight[0] == 0
     assert step.loss.isfinite()
     nothing = _fixed([NAN] * 3, [NAN] * 3, [0, 1, 2], [])
     assert nothing.step(torch.arange(3), labels, torch.arange(3)).loss.isnan()

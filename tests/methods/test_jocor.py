@@ -43,8 +43,8 @@ def test_walks_the_path_of_the_paper(tau: float, warm_up: int, exponent: float, 
             step.loss.backward()
             optimizer.step()
             d = jocor_step(f1, f2, images[index], labels[index], forget, co_lambda, ETA)
-            assert step.kept is not None
-            assert step.kept.nonzero().flatten().tolist() == sorted(d)
+            assert step.sample_weight is not None
+            assert step.sample_weight.nonzero().flatten().tolist() == sorted(d)
     for ours, theirs in ((method.first, f1), (method.second, f2)):
         for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(weight, other, rtol=1e-9, atol=1e-12)
@@ -57,10 +57,10 @@ def test_a_disagreement_counts_against_a_sample() -> None:
     index = torch.arange(2)
     by_labels = _fixed(first, second, forget=0.5, co_lambda=0.0).step(index, labels, index)
     by_both = _fixed(first, second, forget=0.5, co_lambda=0.9).step(index, labels, index)
-    assert by_labels.kept is not None
-    assert by_both.kept is not None
-    assert by_labels.kept.tolist() == [False, True]
-    assert by_both.kept.tolist() == [True, False]
+    assert by_labels.sample_weight is not None
+    assert by_both.sample_weight is not None
+    assert by_labels.sample_weight.tolist() == [False, True]
+    assert by_both.sample_weight.tolist() == [True, False]
     expected = joint_loss(torch.tensor(first[0]), torch.tensor(second[0]), 0, 0.9)
     assert by_both.loss.item() == pytest.approx(expected.item())
 
@@ -115,8 +115,8 @@ def test_a_last_batch_of_one_or_two_still_teaches(size: int) -> None:
     images, labels = points()
     step = method.step(images[:size], labels[:size], torch.arange(size))
     assert step.loss.isfinite()
-    assert step.kept is not None
-    assert step.kept.sum() == 1
+    assert step.sample_weight is not None
+    assert step.sample_weight.sum() == 1
 
 
 def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
@@ -124,8 +124,8 @@ def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
     method = _fixed([NAN, *rows], [rows[0], *rows], forget=0.0)
     labels = torch.tensor([0, 0, 1])
     step = method.step(torch.arange(3), labels, torch.arange(3))
-    assert step.kept is not None
-    assert step.kept.tolist() == [False, True, True]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [False, True, True]
     assert step.loss.isfinite()
     assert method.step(torch.tensor([0]), labels[:1], torch.arange(1)).loss.isnan()
 

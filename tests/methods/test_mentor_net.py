@@ -36,8 +36,8 @@ def _train(
             step = method.step(images[index], labels[index], index)
             step.loss.backward()
             optimizer.step()
-            assert step.kept is not None
-            kept.append(step.kept.tolist())
+            assert step.sample_weight is not None
+            kept.append(step.sample_weight.tolist())
     return kept
 
 
@@ -102,7 +102,7 @@ def test_another_part_of_a_batch_is_dropped_in_each_epoch_and_under_each_seed() 
     for method in (one, other):
         for epoch in range(2):
             method.on_epoch_start(context(epoch))
-            kept = method.step(images, labels, index).kept
+            kept = method.step(images, labels, index).sample_weight
             assert kept is not None
             assert kept.sum() == N / 2
             dropped.append(kept.tolist())
@@ -115,8 +115,8 @@ def test_the_published_default_learns_nothing_in_the_last_percents() -> None:
     method.seen.fill_(int(0.96 * method.to_see))
     images, labels = points()
     step = method.step(images[:B], labels[:B], torch.arange(B))
-    assert step.kept is not None
-    assert not step.kept.any()
+    assert step.sample_weight is not None
+    assert not step.sample_weight.any()
     assert step.loss == 0
 
 
@@ -137,8 +137,8 @@ def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
     method.on_epoch_start(EpochContext(0, 10, torch.zeros(4, dtype=torch.long), context(0).predict))
     labels = torch.zeros(4, dtype=torch.long)
     step = method.step(torch.arange(4), labels, torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0, 1, 0, 1]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [0, 1, 0, 1]
     expected = F.cross_entropy(table[[1, 3]], labels[:2], reduction="none")
     torch.testing.assert_close(step.loss.detach(), expected.sum() / 4)
     torch.testing.assert_close(method.average, expected.max() / 2)
@@ -294,8 +294,8 @@ def test_a_learned_curriculum_is_predefined_first_and_then_the_mentors(tmp_path:
             ma, v = reference.mentor_net_step(
                 f, images[index], labels[index], ma, e, teacher, 0.75, 0.5, 0.0, list(range(B)), ETA
             )
-            assert step.kept is not None
-            assert step.kept.tolist() == pytest.approx(v, abs=1e-4)
+            assert step.sample_weight is not None
+            assert step.sample_weight.tolist() == pytest.approx(v, abs=1e-4)
             for i, ell in zip(index.tolist(), before, strict=True):
                 if i in verified:
                     history[i, 10 * epoch] = ell, ell - ma

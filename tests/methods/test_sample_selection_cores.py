@@ -44,8 +44,8 @@ def test_walks_the_path_of_the_paper(
             step = method.step(images[index], labels[index], index)
             step.loss.backward()
             optimizer.step()
-            assert step.kept is not None
-            kept.append(step.kept.tolist())
+            assert step.sample_weight is not None
+            kept.append(step.sample_weight.tolist())
         method.on_epoch_end(now)
 
     noise_prior = prior_after(labels.tolist(), []) if prior == "kept" else [1 / K] * K
@@ -88,13 +88,13 @@ LOGITS = torch.tensor([[2.0, 0, 0], [0, 1.0, 0], [0, 0, 3.0], [1.0, 0, 0]], dtyp
 
 def test_a_label_that_costs_more_than_the_mean_is_left_out() -> None:
     step = _fixed(sieving=True).step(LOGITS, torch.tensor([0, 0, 2, 1]), torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.tolist() == [True, False, True, False]
+    assert step.sample_weight is not None
+    assert step.sample_weight.tolist() == [True, False, True, False]
     expected = (-math.log(math.exp(2) / (math.exp(2) + 2)) - math.log(math.exp(3) / (math.exp(3) + 2))) / 2
     assert step.loss.item() == pytest.approx(expected)
     step = _fixed(sieving=False).step(LOGITS, torch.tensor([0, 0, 2, 1]), torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.all()
+    assert step.sample_weight is not None
+    assert step.sample_weight.all()
     assert step.loss.item() == pytest.approx(step.losses.mean().item())
 
 
@@ -135,8 +135,8 @@ def test_the_regulariser_has_a_lower_bound() -> None:
 def test_a_batch_of_which_nothing_is_kept_changes_nothing() -> None:
     logits = LOGITS.clone().requires_grad_()
     step = _fixed(sieving=True, beta=2.0).step(logits, torch.tensor([1, 0, 0, 2]), torch.arange(4))
-    assert step.kept is not None
-    assert not step.kept.any()
+    assert step.sample_weight is not None
+    assert not step.sample_weight.any()
     assert step.loss.item() == 0
     (gradient,) = torch.autograd.grad(step.loss, logits)
     assert gradient.abs().max().item() == 0
@@ -169,8 +169,8 @@ def test_a_small_batch_is_enough(size: int) -> None:
 def test_equal_probabilities_are_kept() -> None:
     """As they are where a network begins."""
     step = _fixed(sieving=True).step(torch.zeros(2, K, dtype=torch.float64), torch.tensor([0, 1]), torch.arange(2))
-    assert step.kept is not None
-    assert step.kept.all()
+    assert step.sample_weight is not None
+    assert step.sample_weight.all()
 
 
 def test_says_what_beta_is_in_force() -> None:

@@ -34,8 +34,8 @@ def test_walks_the_path_of_the_paper(correction_epoch: int, momentum: float) -> 
             optimizer.step()
             loss, w = sat_step(net, images[index], index.tolist(), t, momentum, epoch >= correction_epoch, ETA)
             assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-            assert step.kept is not None
-            assert step.kept.tolist() == pytest.approx(w, rel=1e-5)
+            assert step.sample_weight is not None
+            assert step.sample_weight.tolist() == pytest.approx(w, rel=1e-5)
             assert (min(w) < 1) == (epoch >= correction_epoch)
             lowest = min(lowest, *w)
         method.on_epoch_end(context(epoch))

@@ -70,7 +70,7 @@ def test_recorded_are_the_losses_on_the_given_labels_of_any_loss() -> None:
     torch.testing.assert_close(step.losses, loss(step.logits, labels[:4]))
     targets = 0.5 * torch.eye(K)[labels[:4]] + 0.5 * step.logits.detach().softmax(1)
     torch.testing.assert_close(step.loss, loss(step.logits, targets).mean())
-    assert step.kept is None
+    assert step.sample_weight is None
 
 
 def test_samples_outside_the_training_part_have_no_label() -> None:

@@ -84,7 +84,7 @@ def test_the_loss_of_the_run_is_recorded_but_not_minimised(generalized: bool) ->
     distance = squared_distance(step.logits, labels[:5], *parts)
     torch.testing.assert_close(step.loss, (explained + distance).mean())
     assert step.logits.equal(method.backbone(images[:5]))
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method(images).equal(method.backbone(images))
 
 

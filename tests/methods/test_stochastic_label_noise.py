@@ -87,7 +87,7 @@ def test_walks_the_path_of_the_paper(reference: Any, soft: bool) -> None:
             follow(ema_net, net, 0.9)
             step = next(steps)
             assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-            assert step.kept.tolist() == pytest.approx([w[i] for i in index], abs=1e-6)
+            assert step.sample_weight.tolist() == pytest.approx([w[i] for i in index], abs=1e-6)
     assert 0 < sum(w) < N
     assert any(0.1 < w_i < 0.9 for w_i in w)
     for ours, theirs in ((method.backbone, net), (method.average.network, ema_net)):
@@ -165,7 +165,7 @@ def test_no_noise_and_no_correction_is_plain_training() -> None:
     method.on_epoch_start(context(9))
     step = method.step(images, labels, torch.arange(N))
     assert step.loss.equal(CrossEntropy()(method.backbone(images), labels).mean())
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method.scalars().keys() == {"sigma"}
     assert not any(name.startswith("targets") for name in method.state_dict())
 

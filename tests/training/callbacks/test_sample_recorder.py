@@ -230,7 +230,7 @@ def test_an_epoch_of_which_nothing_is_kept_gives_one_warning(tmp_path):
     class Empty(Module):
         def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
             loss = super().training_step(batch, batch_idx)
-            self.last_step = self.last_step._replace(kept=torch.zeros(len(batch.index), dtype=torch.bool))
+            self.last_step = self.last_step._replace(sample_weight=torch.zeros(len(batch.index), dtype=torch.bool))
             return loss
 
     with pytest.warns(UserWarning, match="kept no sample for a whole epoch") as warned:
