@@ -22,6 +22,7 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import EpochContext, Method, Problem, Standard
+from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.methods.parts.ranks import gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.training.metrics import TestMetrics, ValidationMetrics
@@ -306,18 +307,15 @@ class NoisyClassifier(L.LightningModule):
     @torch.no_grad()
     def _predict(self, network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
         """Pass the training part, or some of it, through a network; see `Predict`."""
-        training = [layer for layer in network.modules() if layer.training]
-        network.eval()
         served_index, output = [], []
         # Epochs beyond the last: the draws are not those of any epoch of the training.
         epoch = self.current_epoch + (self.trainer.max_epochs or 0)
-        for served in self._data().training_part(epoch, augmented, index):
-            batch: Batch = self.trainer.strategy.batch_to_device(served)
-            with self.trainer.precision_plugin.forward_context():
-                output.append(self._logits(network, batch.image).float())
-            served_index.append(batch.index)
-        for layer in training:
-            layer.training = True
+        with evaluating(network):
+            for served in self._data().training_part(epoch, augmented, index):
+                batch: Batch = self.trainer.strategy.batch_to_device(served)
+                with self.trainer.precision_plugin.forward_context():
+                    output.append(self._logits(network, batch.image).float())
+                served_index.append(batch.index)
         positions, outputs = gather(torch.cat(served_index)).cpu(), gather(torch.cat(output)).cpu()
         if index is not None:
             return outputs[positions.argsort()][index.argsort().argsort()]

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from noisy_lightning import methods
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
+from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.runs.records import load
 from tests.kill import Fall
@@ -53,10 +54,8 @@ def _context(epoch: int) -> EpochContext:
 
     @torch.no_grad()
     def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
-        training = [layer for layer in network.modules() if layer.training]
-        output: Tensor = network.eval()(images)
-        for layer in training:
-            layer.training = True
+        with evaluating(network):
+            output: Tensor = network(images)
         return output if index is None else output[index]
 
     return EpochContext(epoch, EPOCHS, labels, predict, candidates=torch.arange(N) % 4 == 0)

@@ -16,7 +16,6 @@ from noisy_lightning.methods.divide_mix import (
     scaled,
     sharpened,
 )
-from noisy_lightning.methods.parts.inference import inferred
 from tests.methods.toys import BATCHES, B, K, N, batches, points, problem
 from tests.networks import Random
 from tests.reference import divide_mix as paper
@@ -308,15 +307,6 @@ def test_the_guesses_are_made_in_the_published_modes() -> None:
         (norm,) = (layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
         assert norm.num_batches_tracked == 2
         assert all(layer.training for layer in network.modules())
-
-
-def test_evaluating_leaves_a_frozen_layer_frozen() -> None:
-    network = Random(K, 1)
-    network.layers[1].eval()
-    before = [layer.training for layer in network.modules()]
-    logits = inferred(network, torch.randn(2, 1, 4, 4))
-    assert not logits.requires_grad
-    assert [layer.training for layer in network.modules()] == before
 
 
 def test_half_precision_teaches_as_much() -> None:
