@@ -1,7 +1,6 @@
 """What every method of the package promises."""
 
 import inspect
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from noisy_lightning import methods
@@ -24,6 +21,7 @@ from noisy_lightning.runs.records import load
 from tests.kill import Fall
 from tests.methods.examples import EXAMPLES, NAMES, make, options
 from tests.networks import Plain
+from tests.ranks import on_two_ranks
 
 METHODS = {name for name in methods.__all__ if issubclass(getattr(methods, name), Method)} - {"Method"}
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
@@ -164,21 +162,15 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in method.state_dict().items()}
 
 
-def _rank(rank: int, file: str, results: Any) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    results[rank] = [{name: value.numpy() for name, value in _train(e, rank, 2).items()} for e in EXAMPLES]
-    dist.destroy_process_group()
+def _states(rank: int) -> list[dict[str, Any]]:
+    """Return what each example ends with."""
+    return [{name: value.numpy() for name, value in _train(example, rank, 2).items()} for example in EXAMPLES]
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def two_ranks() -> list[Any]:
     """Return, for each rank and example, the state at the end."""
-    file = tmp_path_factory.mktemp("ranks") / "store"
-    with multiprocessing.Manager() as manager:
-        results = manager.dict()
-        spawn(_rank, (str(file), results), nprocs=2)
-        return [results[0], results[1]]
+    return on_two_ranks(_states)
 
 
 @pytest.mark.xdist_group("ranks")  # which share what one fixture takes long to make

@@ -1,16 +1,14 @@
-import multiprocessing
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch import distributed as dist
-from torch.multiprocessing.spawn import spawn
 
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import SOPPlus
 from noisy_lightning.methods.sop_plus import divergence, imbalance
 from tests.methods.toys import K, batches, context, points, problem
+from tests.ranks import on_two_ranks
 from tests.reference.sop import balance_loss, consistency_loss, sop_step
 
 ETA = 0.5
@@ -95,19 +93,14 @@ def test_balance_has_the_value_and_gradient_of_the_batch_as_a_whole() -> None:
         torch.testing.assert_close(found, gradient)
 
 
-def _rank(rank: int, file: str, results: Any) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+def _value_and_gradient(rank: int) -> tuple[float, list[list[float]]]:
     q = Q[2 * rank : 2 * rank + 2].clone().requires_grad_()
     loss = imbalance(q).mean()
-    results[rank] = loss.item(), torch.autograd.grad(loss, q)[0].tolist()
-    dist.destroy_process_group()
+    return loss.item(), torch.autograd.grad(loss, q)[0].tolist()
 
 
-def test_two_ranks_balance_the_batch_as_a_whole(tmp_path: Any) -> None:
-    with multiprocessing.Manager() as manager:
-        results = manager.dict()
-        spawn(_rank, (str(tmp_path / "store"), results), nprocs=2)
-        found = [results[0], results[1]]
+def test_two_ranks_balance_the_batch_as_a_whole() -> None:
+    found = on_two_ranks(_value_and_gradient)
     q = Q.clone().requires_grad_()
     whole = imbalance(q).mean()
     assert [value for value, _ in found] == pytest.approx([whole.item()] * 2)
