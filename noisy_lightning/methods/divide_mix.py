@@ -15,6 +15,7 @@ from noisy_lightning.methods.parts.inference import inferred
 from noisy_lightning.methods.parts.mixture import Mixture
 from noisy_lightning.methods.parts.ranks import batch_mean, gather, total, weighted_mean, world_size
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.two_gaussians import two_groups
 from noisy_lightning.types import Step
 
 
@@ -234,15 +235,8 @@ def scaled(losses: Tensor) -> Tensor:
 
 
 def low_loss_probability(losses: Tensor) -> Tensor:
-    """Return for each of the losses (n,) how probably it belongs to the lower of two Gaussians fitted to them."""
-    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # slow to import, and few runs need it
-
-    values = losses.double().cpu().numpy()[:, None]
-    mixture = GaussianMixture(2, tol=1e-2, max_iter=10, reg_covar=5e-4, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ten iterations need not converge
-        probabilities = mixture.fit(values).predict_proba(values)
-    return torch.from_numpy(probabilities[:, mixture.means_[:, 0].argmin()]).to(losses)
+    """Return how likely each of the losses (N,), in [0, 1], belongs to the lower of two Gaussians fitted to them."""
+    return torch.from_numpy(two_groups(losses.double().cpu().numpy()).low).to(losses)
 
 
 def sharpened(probabilities: Tensor, temperature: float) -> Tensor:

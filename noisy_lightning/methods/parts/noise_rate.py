@@ -1,16 +1,13 @@
 """How many labels are wrong, estimated from given labels alone."""
 
 import math
-import warnings
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-
-# Fewer losses than this say nothing of two groups.
-_FEWEST = 10
+from noisy_lightning.methods.parts.two_gaussians import fit_gaussians, scaled_to_unit
 
 
 def high_loss_share(losses: Tensor) -> float | None:
@@ -28,17 +25,12 @@ def high_loss_share(losses: Tensor) -> float | None:
         explained as well by one Gaussian (by the Bayesian information criterion), or by two whose means lie closer than
         the root mean square of their standard deviations.
     """
-    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # slow to import, and few runs need it
-
-    if len(losses) < _FEWEST or not losses.isfinite().all() or losses.min() == losses.max():
+    values = scaled_to_unit(losses.double().numpy())
+    if values is None:
         return None
-    values = losses.double()
-    scaled = ((values - values.min()) / (values.max() - values.min()))[:, None].numpy()
-    one, two = (GaussianMixture(n, tol=1e-2, max_iter=10, reg_covar=5e-4, random_state=0) for n in (1, 2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ten iterations need not converge
-        apart = abs(two.fit(scaled).means_[0, 0] - two.means_[1, 0])
-    if apart < math.sqrt(two.covariances_.mean()) or two.bic(scaled) >= one.fit(scaled).bic(scaled):
+    two, column = fit_gaussians(values), values[:, None]
+    apart = abs(two.means_[0, 0] - two.means_[1, 0])
+    if apart < math.sqrt(two.covariances_.mean()) or two.bic(column) >= fit_gaussians(values, 1).bic(column):
         return None
     return float(two.weights_[two.means_[:, 0].argmax()])
 
