@@ -12,7 +12,7 @@ from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import inferred
-from noisy_lightning.methods.parts.mixture import Mixture
+from noisy_lightning.methods.parts.mixup import Mixup
 from noisy_lightning.methods.parts.ranks import batch_mean, gather, total, weighted_mean, world_size
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.two_gaussians import two_groups
@@ -190,11 +190,11 @@ class DivideMix(Method):
             weights = memory.read(index)
             labelled = weights > self.threshold
             target = self._targets(own, other, given, weights, labelled).repeat(self.views, 1)
-            mixture = Mixture(rows, everyone, self.alpha, random)
+            mixup = Mixup(rows, everyone, self.alpha, random)
             loss = loss + mixed_loss(
                 self.loss,
-                network(mixture.of(everything)),
-                mixture.of(gather(target)),
+                network(mixup.of(everything)),
+                mixup.of(gather(target)),
                 labelled.repeat(self.views),
                 unlabelled_weight,
             )

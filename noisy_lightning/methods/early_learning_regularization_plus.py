@@ -13,7 +13,7 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.early_learning_regularization import clamped_probabilities, early_learning
 from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
-from noisy_lightning.methods.parts.mixture import Mixture
+from noisy_lightning.methods.parts.mixup import Mixup
 from noisy_lightning.methods.parts.ranks import batch_mean, gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.soft_targets import moved, share_contradicted
@@ -124,9 +124,9 @@ class EarlyLearningRegularizationPlus(Method):
             (self.second, self.second_targets, by_first),
         ):
             targets.write(index, moved(targets.read(index), log_probabilities(predicted).exp(), self.beta))
-            mixture = Mixture(index, everyone, self.mixup, random)
-            logits = network(mixture.of(images))
-            target, label_target = mixture.of(targets.read(everyone)), mixture.of(given)
+            mixup = Mixup(index, everyone, self.mixup, random)
+            logits = network(mixup.of(images))
+            target, label_target = mixup.of(targets.read(everyone)), mixup.of(given)
             if self.refine_labels:
                 label_target = refined(label_target, target)
             regulariser = early_learning(clamped_probabilities(logits), target)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @final
-class Mixture:
+class Mixup:
     """Mixes each of a rank's samples with another of the whole batch, the same on any number of ranks.
 
     Args:
