@@ -12,7 +12,6 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import EarlyLearningRegularizationPlus, Problem
 from noisy_lightning.methods.early_learning_regularization_plus import ramp, refined
-from noisy_lightning.methods.parts.mixup import Mixup
 from tests.methods.toys import B, K, N, batches, context, points, problem
 from tests.reference.elr_plus import elr_plus_step, rampup
 from tests.reference.stochastic_label_noise import follow
@@ -71,29 +70,6 @@ def test_walks_the_path_of_the_authors_code(ramp_steps: int, strength_ramp_steps
         against += sum(v.index(max(v)) != y for v, y in zip(values, labels.tolist(), strict=True))
     assert against > 0
     assert method.scalars()["contradicted"].item() == pytest.approx(against / (2 * N))
-
-
-def test_a_batch_is_mixed_as_one_whatever_its_parts() -> None:
-    everyone = torch.tensor([7, 2, 9, 4, 0, 5])
-    values = everyone[:, None].float()
-    whole = Mixup(everyone, everyone, 1.0, np.random.default_rng(3))
-    assert 0.5 < whole.share < 1
-    assert whole.partner.sort().values.tolist() == list(range(6))
-    expected = dict(zip(everyone.tolist(), whole.of(values).flatten().tolist(), strict=True))
-    shuffled = torch.tensor([9, 7, 4, 5, 2, 0])  # the parts of two ranks, in another order
-    for part in shuffled.split(3):
-        mixup = Mixup(part, shuffled, 1.0, np.random.default_rng(3))
-        mixed = mixup.of(shuffled[:, None].float()).flatten().tolist()
-        assert mixed == [expected[i] for i in part.tolist()]
-
-
-def test_the_share_is_drawn_from_beta_and_at_least_a_half() -> None:
-    random = np.random.default_rng(0)
-    one = torch.arange(1)
-    for alpha, mean in ((1.0, 0.75), (8.0, 0.597)):  # of max(s, 1 − s)
-        shares = [Mixup(one, one, alpha, random).share for _ in range(4000)]
-        assert min(shares) >= 0.5
-        assert sum(shares) / len(shares) == pytest.approx(mean, abs=0.01)
 
 
 def test_draws_differ_by_network_batch_and_seed() -> None:
