@@ -4,7 +4,7 @@ from torch import nn
 
 from noisy_lightning.losses import GeneralizedCrossEntropy
 from noisy_lightning.methods import JoCoR, Problem
-from noisy_lightning.methods.jocor import divergence
+from noisy_lightning.methods.jocor import jeffreys_divergence
 from tests.methods.toys import K, batches, context, points, problem
 from tests.reference.co_teaching import forget_rate
 from tests.reference.jocor import jocor_step, joint_loss, kullback_leibler
@@ -82,15 +82,15 @@ def test_the_divergence_is_that_of_both_directions() -> None:
     z1, z2 = torch.randn(2, 5, K, dtype=torch.float64)
     pairs = [(softmax(a), softmax(b)) for a, b in zip(z1, z2, strict=True)]
     expected = [(kullback_leibler(p, q) + kullback_leibler(q, p)).item() for p, q in pairs]
-    assert divergence(z1, z2).tolist() == pytest.approx(expected)
-    assert divergence(z1, z1).tolist() == [0] * 5
+    assert jeffreys_divergence(z1, z2).tolist() == pytest.approx(expected)
+    assert jeffreys_divergence(z1, z1).tolist() == [0] * 5
 
 
 def test_the_divergence_survives_extreme_logits_and_half_precision() -> None:
     sure = torch.tensor([[1e4, 0, 0]], requires_grad=True)
     other = torch.tensor([[0, 1e4, 0]], requires_grad=True)
     for first, second in ((sure, other), (sure.bfloat16(), other.bfloat16())):
-        value = divergence(first, second)
+        value = jeffreys_divergence(first, second)
         assert value.dtype == torch.float32
         assert value.isfinite().all()
         assert all(gradient.isfinite().all() for gradient in torch.autograd.grad(value.sum(), (sure, other)))
@@ -103,7 +103,7 @@ def test_any_loss_ranks_and_teaches() -> None:
     method.on_epoch_start(context(0))
     images, labels = points()
     first, second = method.first(images[:4]), method.second(images[:4])
-    joint = 0.7 * (loss(first, labels[:4]) + loss(second, labels[:4])) + 0.3 * divergence(first, second)
+    joint = 0.7 * (loss(first, labels[:4]) + loss(second, labels[:4])) + 0.3 * jeffreys_divergence(first, second)
     step = method.step(images[:4], labels[:4], torch.arange(4))
     torch.testing.assert_close(step.loss, joint.sort().values[:2].mean())
 
