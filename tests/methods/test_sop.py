@@ -4,7 +4,12 @@ from torch import nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import SOP, Problem
-from noisy_lightning.methods.parts.over_parameters import cross_entropy, over_parameterised, squared_distance, squares
+from noisy_lightning.methods.parts.over_parameters import (
+    cross_entropy,
+    shifted_probabilities,
+    squared_distance,
+    squares,
+)
 from tests.methods.toys import B, K, N, batches, context, points, problem
 from tests.reference.sop import sop_step
 
@@ -80,7 +85,7 @@ def test_the_loss_of_the_run_is_recorded_but_not_minimised(generalized: bool) ->
     step = method.step(images[:5], labels[:5], torch.arange(5))
     assert step.losses.equal(loss(step.logits, labels[:5]))
     parts = squares(labels[:5], u, v)
-    explained = cross_entropy(over_parameterised(step.logits, *parts), labels[:5])
+    explained = cross_entropy(shifted_probabilities(step.logits, *parts), labels[:5])
     distance = squared_distance(step.logits, labels[:5], *parts)
     torch.testing.assert_close(step.loss, (explained + distance).mean())
     assert step.logits.equal(method.backbone(images[:5]))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import SOPPlus
-from noisy_lightning.methods.sop_plus import divergence, imbalance
+from noisy_lightning.methods.sop_plus import imbalance, kl_divergence
 from tests.methods.toys import K, batches, context, points, problem
 from tests.ranks import on_two_ranks
 from tests.reference.sop import balance_loss, consistency_loss, sop_step
@@ -69,9 +69,9 @@ def test_the_first_view_is_recorded_and_the_loss_has_the_value_of_the_papers() -
 
 def test_consistency_is_a_divergence() -> None:
     logits = torch.randn(4, K, generator=torch.Generator().manual_seed(0))
-    assert divergence(logits, logits).abs().max().item() < 1e-6
-    assert divergence(logits, -logits).min().item() > 0
-    extreme = divergence(torch.tensor([[1e4, 0, -1e4]]), torch.tensor([[0, 1e4, -1e4]]))
+    assert kl_divergence(logits, logits).abs().max().item() < 1e-6
+    assert kl_divergence(logits, -logits).min().item() > 0
+    extreme = kl_divergence(torch.tensor([[1e4, 0, -1e4]]), torch.tensor([[0, 1e4, -1e4]]))
     assert extreme.isfinite().all()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import EpochContext, Problem, StochasticLabelNoise
-from noisy_lightning.methods.stochastic_label_noise import given_weights
+from noisy_lightning.methods.stochastic_label_noise import weights_of_given
 from tests.conftest import SMALL
 from tests.methods.toys import BATCHES, B, K, N, batches, context, points, problem
 from tests.reference.losses import one_hot
@@ -223,13 +223,13 @@ def test_correction_begins_when_as_many_epochs_are_over() -> None:
 
 
 def test_the_largest_loss_keeps_its_label() -> None:
-    assert given_weights(torch.tensor([1.0, 5.0, 2.0])).tolist() == [0, 1, 0.25]
+    assert weights_of_given(torch.tensor([1.0, 5.0, 2.0])).tolist() == [0, 1, 0.25]
 
 
 @pytest.mark.parametrize("losses", [[2.0, 2.0, 2.0], [0.0], [1.0, math.nan, 2.0], [1.0, math.inf, 2.0]])
 def test_where_losses_tell_nothing_the_given_labels_stay(losses: list[float]) -> None:
     with pytest.warns(UserWarning, match="all given ones are kept"):
-        assert given_weights(torch.tensor(losses)).tolist() == [1.0] * len(losses)
+        assert weights_of_given(torch.tensor(losses)).tolist() == [1.0] * len(losses)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
