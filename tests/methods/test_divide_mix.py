@@ -149,13 +149,13 @@ def test_sharpening_many_classes_alike_leaves_them_alike() -> None:
     assert sharpened(torch.full((1, 100), 0.01), 0.01).tolist() == [pytest.approx([0.01] * 100)]
 
 
-@pytest.mark.parametrize("labelled", [[True, False, True], [True] * 3, [False] * 3])
-def test_the_loss_of_a_batch_needs_neither_kind(labelled: list[bool]) -> None:
+@pytest.mark.parametrize("labeled", [[True, False, True], [True] * 3, [False] * 3])
+def test_the_loss_of_a_batch_needs_neither_kind(labeled: list[bool]) -> None:
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(3, K, generator=random, dtype=torch.float64).requires_grad_()
     target = torch.rand(3, K, generator=random, dtype=torch.float64).softmax(1)
-    loss = mixed_loss(problem().loss, logits, target, torch.tensor(labelled), 7.0)
-    rows = list(zip(logits, target, labelled, strict=True))
+    loss = mixed_loss(problem().loss, logits, target, torch.tensor(labeled), 7.0)
+    rows = list(zip(logits, target, labeled, strict=True))
     x = [(z, t) for z, t, kind in rows if kind]
     u = [(z, t) for z, t, kind in rows if not kind]
     expected = paper.mixmatch_loss([z for z, _ in x], [t for _, t in x], [z for z, _ in u], [t for _, t in u], 7.0)
@@ -186,7 +186,7 @@ def test_negative_entropy_survives_extreme_logits() -> None:
     assert torch.autograd.grad(value, logits)[0].isfinite().all()
 
 
-def test_the_weight_of_the_unlabelled_grows_from_batch_to_batch() -> None:
+def test_the_weight_of_the_unlabeled_grows_from_batch_to_batch() -> None:
     method, labels = _method(), points()[1]
     for epoch in range(EPOCHS + 1):
         method.on_epoch_start(_context(epoch))
@@ -225,7 +225,7 @@ def test_each_network_follows_the_division_by_the_other() -> None:
         assert second[i].tolist() == pytest.approx([v.item() for v in expected])
 
 
-@pytest.mark.parametrize("weights", [torch.zeros(N), torch.ones(N)], ids=["none labelled", "all labelled"])
+@pytest.mark.parametrize("weights", [torch.zeros(N), torch.ones(N)], ids=["none labeled", "all labeled"])
 @pytest.mark.parametrize("size", [1, 2, B])
 def test_a_batch_of_one_kind_still_teaches(weights: Tensor, size: int) -> None:
     method, labels = _begun(weights), points()[1]
@@ -242,7 +242,7 @@ def test_a_batch_of_one_kind_still_teaches(weights: Tensor, size: int) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0], ids=str)
-def test_losses_that_cannot_be_divided_leave_all_labelled(value: float) -> None:
+def test_losses_that_cannot_be_divided_leave_all_labeled(value: float) -> None:
     method = _method()
     labels = points()[1]
 
