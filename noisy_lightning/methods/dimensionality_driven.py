@@ -171,20 +171,20 @@ class Penultimate(nn.Module):
         return features[0].flatten(1)
 
 
-def mean_lid(features: Tensor, neighbours: int) -> float:
+def mean_lid(features: Tensor, neighbors: int) -> float:
     """Return the mean local intrinsic dimensionality of features (n, D), 128 at a time; NaN where there is none.
 
     Args:
         features: The order matters: neighbors are found among 128 rows that follow each other.
-        neighbours: k >= 2.
+        neighbors: k >= 2.
     """
-    lid = torch.cat([_lid(part, neighbours) for part in torch.split(features.double(), _BATCH)])
+    lid = torch.cat([_lid(part, neighbors) for part in torch.split(features.double(), _BATCH)])
     return lid[lid.isfinite() & (lid > 0)].mean().item()
 
 
-def _lid(features: Tensor, neighbours: int) -> Tensor:
+def _lid(features: Tensor, neighbors: int) -> Tensor:
     """Return the estimates (n,) of samples with features (n, D); one that is not finite, or negative, is none."""
-    k = min(neighbours, len(features) - 1)
+    k = min(neighbors, len(features) - 1)
     distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     nearest = distances.sort(1).values[:, 1 : k + 1]  # the first is the sample itself
     return -k / (nearest / nearest[:, -1:] + _SMALL).log().sum(1)

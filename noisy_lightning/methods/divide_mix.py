@@ -253,7 +253,7 @@ def negative_entropy(logits: Tensor) -> Tensor:
 
 
 def mixed_loss(loss: nn.Module, logits: Tensor, target: Tensor, labeled: Tensor, unlabeled_weight: float) -> Tensor:
-    """Return L_x + λ·L_u + L_reg () over the rows of all ranks; averaging its gradients over the ranks is right.
+    """Return this rank's part of L_x + λ·L_u + L_reg (), which is the mean over the ranks; see `batch_mean`.
 
     Args:
         loss: Of logits and soft targets.

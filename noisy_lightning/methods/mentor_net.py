@@ -158,7 +158,7 @@ class MentorNet(OneNetwork):
         return Step(loss, losses, logits, v)
 
     def _follow(self, losses: Tensor) -> None:
-        """Move a towards the percentile of a batch's losses."""
+        """Move a toward the percentile of a batch's losses."""
         value = losses.where(losses.isfinite(), torch.nan).nanquantile(self.percentile, interpolation="nearest")
         average = self.decay * self.average + (1 - self.decay) * value
         self.average.copy_(torch.where(value.isnan(), self.average, average))

@@ -1,4 +1,4 @@
-"""Two networks that leave out the samples of a batch with the largest losses, as in Co-teaching and its kin."""
+"""Two networks that leave out the samples of a batch with the largest losses, as in Co-teaching."""
 
 from typing import Literal
 
