@@ -6,7 +6,14 @@ from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import BackwardCorrection, EpochContext
 from noisy_lightning.methods.backward_correction import inverse_of
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
-from tests.methods.toys import K, batches, points, problem
+from tests.methods.toys import (
+    K,
+    assert_same_weights,
+    batches,
+    points,
+    problem,
+    train,
+)
 from tests.reference.loss_correction import backward_loss, descend, estimate, inverse, probabilities
 from tests.reference.losses import cross_entropy, generalized_cross_entropy, one_hot
 
@@ -33,14 +40,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
     f.load_state_dict(method.backbone.state_dict())
     initial = {name: value.clone() for name, value in f.state_dict().items()}
     images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    for epoch in range(EPOCHS):
-        method.on_epoch_start(context(epoch))
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            method.step(images[index], labels[index], index).loss.backward()
-            optimizer.step()
-
+    train(method, EPOCHS, ETA, context)
     T_inverse = None  # noqa: N806
     for epoch in range(EPOCHS):
         if epoch == (3 if warm_up is None else warm_up):
@@ -54,8 +54,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
                 backward_loss(p, y, T_inverse) if T_inverse else cross_entropy(p, one_hot(y, K)) for p, y in pairs
             ]
             descend(f, losses, ETA)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-6, atol=1e-8)
+    assert_same_weights(method.backbone, f, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("generalized", [False, True])

@@ -74,6 +74,15 @@ def test_a_method_is_final_and_takes_the_problem_first(name: str) -> None:
         assert f"\n    {parameter.name}: " in (inspect.getdoc(method) or "")
 
 
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_what_methods_share_is_abstract_and_not_overridden(name: str) -> None:
+    method = getattr(methods, name)
+    own = {key for key in vars(method) if not key.startswith("_")}
+    for base in method.__mro__[1 : method.__mro__.index(Method)]:
+        assert inspect.isabstract(base), base
+        assert not own & {key for key in vars(base) if not key.startswith("_")}, base
+
+
 @each_example
 def test_a_step_is_complete(example: Any) -> None:
     torch.manual_seed(0)

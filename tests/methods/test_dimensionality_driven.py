@@ -11,7 +11,16 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import SymmetricCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import DimensionalityDriven, EpochContext, Problem
 from noisy_lightning.methods.dimensionality_driven import Penultimate, mean_lid
-from tests.methods.toys import B, K, N, batches, network, points, problem
+from tests.methods.toys import (
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    network,
+    points,
+    problem,
+)
 from tests.reference import dimensionality_driven as reference
 
 ETA, EPOCHS = 0.5, 10
@@ -70,8 +79,7 @@ def test_walks_the_path_of_the_authors(init_epoch: int, window: int, k: int, sam
         _epoch(method, optimizer, epoch)
         for batch in batches(epoch):
             reference.d2l_step(f, images[batch], labels[batch], alpha, ETA)
-        for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-            torch.testing.assert_close(weight, other, rtol=1e-7, atol=1e-10)
+        assert_same_weights(method.backbone, f, rtol=1e-7, atol=1e-10)
     assert turning >= 0
 
 

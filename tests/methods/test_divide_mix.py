@@ -16,7 +16,16 @@ from noisy_lightning.methods.divide_mix import (
     scaled,
     sharpened,
 )
-from tests.methods.toys import BATCHES, B, K, N, batches, points, problem
+from tests.methods.toys import (
+    BATCHES,
+    B,
+    K,
+    N,
+    batches,
+    points,
+    problem,
+    sample_weights,
+)
 from tests.networks import Random
 from tests.reference import divide_mix as paper
 from tests.reference.losses import cross_entropy, one_hot, softmax
@@ -175,8 +184,7 @@ def test_the_warm_up_takes_the_first_view_and_may_penalise_confidence(penalise: 
     expected = sum(paper.warm_up_loss(network(images[0]), labels, penalise) for network in networks)
     assert step.loss.item() == pytest.approx(expected.item())
     torch.testing.assert_close(step.logits, method.first(images[0]) + method.second(images[0]))
-    assert step.sample_weight is not None
-    assert step.sample_weight.tolist() == [1] * B
+    assert sample_weights(step) == [1] * B
 
 
 def test_negative_entropy_survives_extreme_logits() -> None:
@@ -215,8 +223,7 @@ def test_each_network_follows_the_division_by_the_other() -> None:
         for own, other, memory in ((one, two, method.by_second), (two, one, method.by_first))
     )
     step = method.step(_views(index), labels, index)
-    assert step.sample_weight is not None
-    assert step.sample_weight.tolist() == pytest.approx([0.45] * B)
+    assert sample_weights(step) == pytest.approx([0.45] * B)
     for i in range(B):
         views = _views(index)[:, i]
         ours, theirs = method.first(views), method.second(views)
@@ -237,8 +244,7 @@ def test_a_batch_of_one_kind_still_teaches(weights: Tensor, size: int) -> None:
         gradients = [weight.grad for weight in network.parameters()]
         assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
         assert any(gradient is not None and gradient.any() for gradient in gradients)
-    assert step.sample_weight is not None
-    assert step.sample_weight.tolist() == weights[:size].tolist()
+    assert sample_weights(step) == weights[:size].tolist()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0], ids=str)

@@ -7,7 +7,12 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, RobustLoss
 from noisy_lightning.methods import DynamicWeights, Problem
-from tests.methods.toys import batches, points, problem
+from tests.methods.toys import (
+    assert_same_weights,
+    points,
+    problem,
+    training,
+)
 from tests.reference.dynamic_weights import dynamic_weights_step
 
 # Most confident classes: below, at and above a threshold of 0.6, and certain.
@@ -46,18 +51,11 @@ def test_walks_the_path_of_the_study(mode: Any, threshold: float) -> None:
     torch.manual_seed(0)
     method = DynamicWeights(problem(), mode, threshold).double()
     f = copy.deepcopy(method.backbone)
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.5)
     images, labels = points()
-    for epoch in range(6):
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            loss = dynamic_weights_step(f, images[index], labels[index], mode, threshold, 0.5)
-            assert step.loss.item() == pytest.approx(loss, rel=1e-6)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-6, atol=1e-8)
+    for _, index, step in training(method, 6, 0.5):
+        loss = dynamic_weights_step(f, images[index], labels[index], mode, threshold, 0.5)
+        assert step.loss.item() == pytest.approx(loss, rel=1e-6)
+    assert_same_weights(method.backbone, f, rtol=1e-6, atol=1e-8)
 
 
 def test_as_run_scales_the_mean_loss_by_the_mean_weight_and_differentiates_both() -> None:

@@ -12,7 +12,15 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import EarlyLearningRegularizationPlus, Problem
 from noisy_lightning.methods.early_learning_regularization_plus import ramp, refined
-from tests.methods.toys import B, K, N, batches, context, points, problem
+from tests.methods.toys import (
+    B,
+    K,
+    N,
+    context,
+    points,
+    problem,
+    training,
+)
 from tests.reference.elr_plus import elr_plus_step, rampup
 from tests.reference.stochastic_label_noise import follow
 
@@ -41,25 +49,15 @@ def test_walks_the_path_of_the_authors_code(ramp_steps: int, strength_ramp_steps
     nets = [copy.deepcopy(network) for network in method.networks().values()]
     emas = [copy.deepcopy(network) for network in nets]
     ts = [[[0.0] * K for _ in range(N)] for _ in range(2)]
-    optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=ETA)
     images, labels = points()
-    t = 0
-    for epoch in range(5):
-        for batch in batches(epoch):
-            index = batch.tolist()
-            step = method.step(images[batch], labels[batch], batch)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            method.on_step_end()
-            t += 1
-            mixing = _mixing(int(method.seed), t - 1, index)
-            lam = 2.0 * rampup(t, strength_ramp_steps)
-            loss = elr_plus_step(nets, emas, images[batch], labels[batch], index, ts, mixing, 0.6, lam, refine, ETA)
-            assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-            for ema, net in zip(emas, nets, strict=True):
-                follow(ema, net, 0.9 * rampup(t + 1, ramp_steps))
-        method.on_epoch_end(context(epoch))
+    for t, (_, batch, step) in enumerate(training(method, 5, ETA), start=1):
+        index = batch.tolist()
+        mixing = _mixing(int(method.seed), t - 1, index)
+        lam = 2.0 * rampup(t, strength_ramp_steps)
+        loss = elr_plus_step(nets, emas, images[batch], labels[batch], index, ts, mixing, 0.6, lam, refine, ETA)
+        assert step.loss.item() == pytest.approx(loss, rel=1e-5)
+        for ema, net in zip(emas, nets, strict=True):
+            follow(ema, net, 0.9 * rampup(t + 1, ramp_steps))
     ours = (method.first, method.second, method.first_average.network, method.second_average.network)
     for network, other in zip(ours, [*nets, *emas], strict=True):
         for weight, expected in zip(network.parameters(), other.parameters(), strict=True):

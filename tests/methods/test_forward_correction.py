@@ -11,7 +11,14 @@ from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import EpochContext, ForwardCorrection, Problem
 from noisy_lightning.methods.forward_correction import forward_corrected
 from tests.conftest import SMALL
-from tests.methods.toys import K, batches, points, problem
+from tests.methods.toys import (
+    K,
+    assert_same_weights,
+    batches,
+    points,
+    problem,
+    train,
+)
 from tests.reference.loss_correction import descend, estimate, forward_loss, probabilities
 from tests.reference.losses import cross_entropy, generalized_cross_entropy, one_hot, softmax
 
@@ -31,18 +38,6 @@ def part(epoch: int) -> EpochContext:
     return EpochContext(epoch, EPOCHS, labels, predict)
 
 
-def _train(method: ForwardCorrection) -> None:
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    for epoch in range(EPOCHS):
-        method.on_epoch_start(part(epoch))
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-
-
 @pytest.mark.parametrize(
     ("warm_up", "percentile", "restart", "erase"),
     [(None, 97.0, True, False), (2, 80.0, False, False), (4, 100.0, True, False), (3, 60.0, True, True)],
@@ -53,7 +48,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     initial = {name: value.clone() for name, value in f.state_dict().items()}
-    _train(method)
+    train(method, EPOCHS, ETA, part)
 
     images, labels = points()
     T = None  # noqa: N806
@@ -69,8 +64,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
     transition = method.transition()
     assert transition is not None
     torch.testing.assert_close(transition, torch.tensor(T, dtype=torch.float64), rtol=1e-7, atol=1e-9)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-7, atol=1e-9)
+    assert_same_weights(method.backbone, f, rtol=1e-7, atol=1e-9)
 
 
 def test_a_given_matrix_corrects_from_the_first_step_and_counts_as_an_oracle() -> None:

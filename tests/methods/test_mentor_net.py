@@ -6,15 +6,29 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import EpochContext, MentorNet, Problem
+from noisy_lightning.losses import GeneralizedCrossEntropy
+from noisy_lightning.methods import EpochContext, MentorNet
 from noisy_lightning.methods.mentor_net import parse_dropout
 from noisy_lightning.methods.parts.mentor_network import MentorNetwork, teach
-from tests.methods.toys import BATCHES, B, K, N, batches, context, network, points, problem
+from tests.methods.toys import (
+    BATCHES,
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    context,
+    lookup,
+    network,
+    points,
+    problem,
+    sample_weights,
+    train,
+)
 from tests.reference import mentor_net as reference
 from tests.reference.co_teaching import loss_of
 
@@ -26,19 +40,7 @@ def _train(
     method: MentorNet, epochs: int = EPOCHS, given: Callable[[int], EpochContext] = context
 ) -> list[list[float]]:
     """Return v of each step."""
-    images, labels = points()
-    optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=ETA)
-    kept = []
-    for epoch in range(epochs):
-        method.on_epoch_start(given(epoch))
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            step = method.step(images[index], labels[index], index)
-            step.loss.backward()
-            optimizer.step()
-            assert step.sample_weight is not None
-            kept.append(step.sample_weight.tolist())
-    return kept
+    return [sample_weights(step) for step in train(method, epochs, ETA, given)]
 
 
 def _curriculum(name: str) -> Teacher:
@@ -75,8 +77,7 @@ def test_walks_the_path_of_the_authors(
             seen.update(v)
     assert method.average.item() == pytest.approx(ma)
     assert {0.0, 1.0} < seen or curriculum == "self_paced" or dropout == "0.3,50,0,49,1,1"
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-9, atol=1e-12)
+    assert_same_weights(method.backbone, f, rtol=1e-9, atol=1e-12)
 
 
 class MentorNetOrder:
@@ -115,8 +116,7 @@ def test_the_published_default_learns_nothing_in_the_last_percents() -> None:
     method.seen.fill_(int(0.96 * method.to_see))
     images, labels = points()
     step = method.step(images[:B], labels[:B], torch.arange(B))
-    assert step.sample_weight is not None
-    assert not step.sample_weight.any()
+    assert not any(sample_weights(step))
     assert step.loss == 0
 
 
@@ -132,13 +132,11 @@ def test_a_schedule_that_is_none_is_refused(schedule: str) -> None:
 def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
     nan, inf = float("nan"), float("inf")
     table = torch.tensor([[nan, nan, nan], [1.0, 0, 0], [-inf, 0, 0], [0, 1.0, 0]])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), K, len(table))
-    method = MentorNet(lookup, dropout="0,100")
+    method = MentorNet(lookup(table.tolist()), dropout="0,100")
     method.on_epoch_start(EpochContext(0, 10, torch.zeros(4, dtype=torch.long), context(0).predict))
     labels = torch.zeros(4, dtype=torch.long)
     step = method.step(torch.arange(4), labels, torch.arange(4))
-    assert step.sample_weight is not None
-    assert step.sample_weight.tolist() == [0, 1, 0, 1]
+    assert sample_weights(step) == [0, 1, 0, 1]
     expected = F.cross_entropy(table[[1, 3]], labels[:2], reduction="none")
     torch.testing.assert_close(step.loss.detach(), expected.sum() / 4)
     torch.testing.assert_close(method.average, expected.max() / 2)
@@ -294,13 +292,11 @@ def test_a_learned_curriculum_is_predefined_first_and_then_the_mentors(tmp_path:
             ma, v = reference.mentor_net_step(
                 f, images[index], labels[index], ma, e, teacher, 0.75, 0.5, 0.0, list(range(B)), ETA
             )
-            assert step.sample_weight is not None
-            assert step.sample_weight.tolist() == pytest.approx(v, abs=1e-4)
+            assert sample_weights(step) == pytest.approx(v, abs=1e-4)
             for i, ell in zip(index.tolist(), before, strict=True):
                 if i in verified:
                     history[i, 10 * epoch] = ell, ell - ma
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-3, atol=1e-4)
+    assert_same_weights(method.backbone, f, rtol=1e-3, atol=1e-4)
     assert method.scalars()["mentor_accuracy"] > 0.6
 
 
@@ -351,9 +347,9 @@ def test_with_nothing_to_learn_it_warns_and_stays_predefined(
 
 
 def test_losses_that_are_not_finite_are_not_written_down(tmp_path: Path) -> None:
-    table = torch.tensor([[float("nan")] * 3, [1.0, 0, 0]])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), K, 2)
-    method = MentorNet(lookup, "learned", trusted=_trusted(tmp_path, [(0, 1), (1, 0)]))
+    method = MentorNet(
+        lookup([[float("nan")] * 3, [1.0, 0, 0]]), "learned", trusted=_trusted(tmp_path, [(0, 1), (1, 0)])
+    )
     method.on_epoch_start(EpochContext(0, 10, torch.zeros(2, dtype=torch.long), context(0).predict))
     method.step(torch.arange(2), torch.zeros(2, dtype=torch.long), torch.arange(2))
     assert method.mentor is not None

@@ -10,23 +10,19 @@ from noisy_lightning.methods.parts.over_parameters import (
     squared_distance,
     squares,
 )
-from tests.methods.toys import B, K, N, batches, context, points, problem
+from tests.methods.toys import (
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    points,
+    problem,
+    train,
+)
 from tests.reference.sop import sop_step
 
 ETA = 0.5
-
-
-def _train(method: SOP, epochs: int) -> None:
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    for epoch in range(epochs):
-        method.on_epoch_start(context(epoch))
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            method.step(images[index], labels[index], index).loss.backward()
-            optimizer.step()
-            method.on_step_end()
-        method.on_epoch_end(context(epoch))
 
 
 @pytest.mark.parametrize("square_moves_u", [True, False])
@@ -37,7 +33,7 @@ def test_walks_the_path_of_the_paper(lr_u: float, lr_v: float, std: float, squar
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     u, v = list(method.samples.u.values[:, 0].clone()), list(method.samples.v.values.clone())
-    _train(method, epochs=8)
+    train(method, 8, ETA)
 
     images, labels = points()
     for epoch in range(8):
@@ -45,14 +41,13 @@ def test_walks_the_path_of_the_paper(lr_u: float, lr_v: float, std: float, squar
             sop_step(f, images[index], labels[index], index.tolist(), u, v, ETA, lr_u, lr_v, square_moves_u)
     torch.testing.assert_close(method.samples.u.values[:, 0], torch.stack(u), rtol=1e-8, atol=1e-20)
     torch.testing.assert_close(method.samples.v.values, torch.stack(v), rtol=1e-8, atol=1e-20)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-8, atol=1e-12)
+    assert_same_weights(method.backbone, f, rtol=1e-8, atol=1e-12)
 
 
 def test_wrong_labels_are_explained_and_right_ones_are_not() -> None:
     torch.manual_seed(0)
     method = SOP(problem(), lr_u=1.0, lr_v=1.0, initial_std=1e-4).double()
-    _train(method, epochs=60)
+    train(method, 60, ETA)
     _, labels = points()
     wrong = labels != torch.arange(N) % K
     explained = method.samples.u.values[:, 0].square().clamp(max=1)

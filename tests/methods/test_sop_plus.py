@@ -7,7 +7,14 @@ from torch import Tensor
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import SOPPlus
 from noisy_lightning.methods.sop_plus import imbalance, kl_divergence
-from tests.methods.toys import K, batches, context, points, problem
+from tests.methods.toys import (
+    K,
+    assert_same_weights,
+    batches,
+    context,
+    points,
+    problem,
+)
 from tests.ranks import on_two_ranks
 from tests.reference.sop import balance_loss, consistency_loss, sop_step
 
@@ -45,8 +52,7 @@ def test_walks_the_path_of_the_paper(consistency: float, balance: float) -> None
             sop_step(f, x, labels[index], index.tolist(), u, v, *rates, x2=x2, **weights)
     torch.testing.assert_close(method.samples.u.values[:, 0], torch.stack(u), rtol=1e-8, atol=1e-20)
     torch.testing.assert_close(method.samples.v.values, torch.stack(v), rtol=1e-8, atol=1e-20)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-8, atol=1e-12)
+    assert_same_weights(method.backbone, f, rtol=1e-8, atol=1e-12)
 
 
 def test_the_first_view_is_recorded_and_the_loss_has_the_value_of_the_papers() -> None:

@@ -1,6 +1,6 @@
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,14 +12,27 @@ from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, Trunca
 from noisy_lightning.methods import EpochContext, Problem, StochasticLabelNoise
 from noisy_lightning.methods.stochastic_label_noise import weights_of_given
 from tests.conftest import SMALL
-from tests.methods.toys import BATCHES, B, K, N, batches, context, points, problem
+from tests.methods.toys import (
+    BATCHES,
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    context,
+    points,
+    problem,
+    sample_weights,
+    train,
+    training,
+)
 from tests.reference.losses import one_hot
 from tests.reference.stochastic_label_noise import corrected, follow, sln_step
 
 ETA = 0.2
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """A network with running statistics and a counter."""
 
     def __init__(self) -> None:
@@ -46,21 +59,6 @@ def _context(epoch: int, outside: tuple[int, ...] = ()) -> EpochContext:
     return EpochContext(epoch, 10, labels, predict)
 
 
-def _train(method: StochasticLabelNoise, epochs: range) -> Iterator[Any]:
-    """Train by plain SGD; yield after each step."""
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.backbone.parameters(), lr=ETA)
-    for epoch in epochs:
-        method.on_epoch_start(_context(epoch))
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            method.on_step_end()
-            yield step
-
-
 def _noise(method: StochasticLabelNoise, epoch: int) -> Tensor:
     """Return n of all samples in an epoch, as documented."""
     return torch.randn(N, K, generator=torch.Generator().manual_seed(int(method.seed) + epoch))
@@ -69,11 +67,11 @@ def _noise(method: StochasticLabelNoise, epoch: int) -> Tensor:
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("reference", ["current", "given"])
 def test_walks_the_path_of_the_paper(reference: Any, soft: bool) -> None:
-    """The network is plain: one with batch normalisation is not the same sample by sample."""
+    """The network is plain: one with batch normalization is not the same sample by sample."""
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), 0.7, 0.9, 2, reference, soft)
     net, ema_net = copy.deepcopy(method.backbone), copy.deepcopy(method.backbone)
-    steps = _train(method, range(5))
+    steps = training(method, 5, ETA, _context)
     images, labels = points()
     t = [one_hot(int(y), K) for y in labels]
     sigma, w = 0.7, [1.0] * N
@@ -85,21 +83,20 @@ def test_walks_the_path_of_the_paper(reference: Any, soft: bool) -> None:
         for index in batches(epoch):
             loss = sln_step(net, images[index], [t[i] for i in index], n[index], sigma, ETA)
             follow(ema_net, net, 0.9)
-            step = next(steps)
+            _, _, step = next(steps)
             assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-            assert step.sample_weight.tolist() == pytest.approx([w[i] for i in index], abs=1e-6)
+            assert sample_weights(step) == pytest.approx([w[i] for i in index], abs=1e-6)
     assert 0 < sum(w) < N
     assert any(0.1 < w_i < 0.9 for w_i in w)
     for ours, theirs in ((method.backbone, net), (method.average.network, ema_net)):
-        for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)
+        assert_same_weights(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_running_statistics_are_averaged_too() -> None:
     torch.manual_seed(0)
-    method = StochasticLabelNoise(Problem(Normalised, CrossEntropy(), K, N), momentum=0.8)
+    method = StochasticLabelNoise(Problem(Normalized, CrossEntropy(), K, N), momentum=0.8)
     ema_net = copy.deepcopy(method.backbone)
-    for _ in _train(method, range(2)):
+    for _ in training(method, 2, ETA, _context):
         follow(ema_net, method.backbone, 0.8)
     for name, value in ema_net.state_dict().items():
         if value.is_floating_point():
@@ -175,8 +172,7 @@ def test_the_average_is_evaluated_beside_the_network_that_trains() -> None:
     method = StochasticLabelNoise(problem(), momentum=0.5)
     images, _ = points()
     assert method(images).equal(method.backbone(images))
-    for _ in _train(method, range(1)):
-        pass
+    train(method, 1, ETA, _context)
     assert not method(images).equal(method.backbone(images))
     assert method.networks() == {"raw": method.backbone}
     assert not method.oracle
@@ -186,7 +182,7 @@ def test_what_is_recorded_is_the_loss_on_the_given_label() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), momentum=0.5, correction_epoch=1)
     _, labels = points()
-    steps = list(_train(method, range(3)))
+    steps = train(method, 3, ETA, _context)
     index = torch.cat([batch for epoch in range(3) for batch in batches(epoch)])
     logits = torch.cat([step.logits for step in steps])
     torch.testing.assert_close(torch.cat([step.losses for step in steps]), CrossEntropy()(logits, labels[index]))
