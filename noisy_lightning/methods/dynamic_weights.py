@@ -1,6 +1,6 @@
-"""Dynamic sample weights: Kim and Kang, COMP 433 project on label noise, 2023 (study 4).
+"""Dynamic sample weights: Kim and Kang, student project on label noise for the course COMP 433, 2023.
 
-The report's text and its code disagree, and its tables come from the code; the modes keep the two apart.
+Text and code of their report disagree, and its tables come from the code; the modes keep the two apart.
 """
 
 from typing import Literal, final
@@ -52,7 +52,7 @@ class DynamicWeights(OneNetwork):
         losses = self.loss(logits, label)
         weights = self._weights(logits.float().softmax(1).amax(1))
         if self.mode == "as_run":
-            # The product of both means over all ranks, written so that averaging the ranks' gradients is right.
+            # The product of both means over all ranks, in a form whose gradients can be averaged over the ranks.
             loss, weight = batch_mean(losses), batch_mean(weights)
             mean_loss, mean_weight = total(torch.stack([loss, weight])) / world_size()
             return Step(loss * mean_weight + mean_loss * (weight - mean_weight), losses, logits)

@@ -23,8 +23,8 @@ _ALL_UNTIL, _GRADUAL_FROM = 18, 90
 class MentorNet(OneNetwork):
     """One network with a curriculum, which weights samples by their loss and by how far training is.
 
-    The weight v of a sample follows from its loss ℓ and from a: in each batch a percentile of the losses is taken, and
-    a is the moving average of these.
+    The weight v of a sample follows from its loss ℓ and from a, a moving average over the batches of a percentile of
+    their losses:
 
     - `self_paced`: v = 1 where ℓ ≤ a, else 0.
     - `predefined` (MentorNet PD): 1 for all samples up to 18 % of training, then self-paced, and from 90 % on

@@ -19,13 +19,13 @@ _LEAST = 1e-8
 
 @final
 class SampleSelectionCORES(OneNetwork):
-    """One network that is driven to be sure, and leaves out samples whose label has a higher loss than the mean label.
+    """One network that is made confident, and leaves out samples whose label has more loss than labels have on average.
 
     The loss of a sample is ℓ(ỹ) − β·E_k ℓ(k). The second term, the mean loss over all labels k, is the confidence
-    regularizer: it makes predictions cheap that are sure of any class. In ℓ(k), 1e-8 is added to each probability,
-    which bounds the loss, and the probabilities are divided by their sum. From epoch `sieve_from` on only samples with
-    ℓ(ỹ) ≤ mean_k ℓ(k) are kept, and the loss is their mean; where a batch has none, it is 0. The method needs no noise
-    rate, and is also meant for noise that depends on the image.
+    regularizer: it lowers the loss of predictions that are sure of a class, whichever it is. In ℓ(k), 1e-8 is added to
+    each probability, which bounds the loss, and the probabilities are divided by their sum. From epoch `sieve_from` on
+    only samples with ℓ(ỹ) ≤ mean_k ℓ(k) are kept, and the loss is their mean; where a batch has none, it is 0. The
+    method needs no noise rate, and is also meant for noise that depends on the image.
 
     β is 0 for `warm_up` epochs, then grows linearly, from 0 in the first to `beta` in the last of `ramp` epochs.
 

@@ -1,4 +1,4 @@
-"""Stochastic label noise (SLN): Chen, Chen, Ye, Zhao and Heng, ICLR 2021 (study 2)."""
+"""Stochastic label noise (SLN): Chen, Chen, Ye, Zhao and Heng, ICLR 2021."""
 
 import math
 import warnings

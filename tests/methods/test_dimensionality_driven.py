@@ -156,7 +156,7 @@ def test_points_on_a_plane_have_two_dimensions() -> None:
 def test_samples_without_an_estimate_are_left_out() -> None:
     random = torch.Generator().manual_seed(0)
     spread = torch.randn(100, 3, generator=random)
-    same = torch.zeros(28, 3) + 1e6  # so many in one place that no neighbour is elsewhere
+    same = torch.zeros(28, 3) + 1e6  # so many in one place that no neighbor is elsewhere
     assert mean_lid(torch.cat([spread, same]), 20) == pytest.approx(mean_lid(spread, 20))
     assert math.isnan(mean_lid(same, 20))
     assert math.isnan(mean_lid(torch.eye(6), 3))  # all equally far away

@@ -102,8 +102,8 @@ def test_without_mixing_it_is_elr_on_the_others_average() -> None:
     images, labels = points()
     step = method.step(images[:B], labels[:B], torch.arange(B))
     p = [network(images[:B]).softmax(1) for network in (method.first, method.second)]
-    regulariser = 2 * (1 - (p[0] * p[1]).sum(1)).log()  # at first each average is its network
-    expected = sum(loss(p_n.log(), labels[:B]) + regulariser for p_n in p)
+    regularizer = 2 * (1 - (p[0] * p[1]).sum(1)).log()  # at first each average is its network
+    expected = sum(loss(p_n.log(), labels[:B]) + regularizer for p_n in p)
     torch.testing.assert_close(step.loss, torch.as_tensor(expected).mean(), rtol=1e-6, atol=1e-6)
 
 

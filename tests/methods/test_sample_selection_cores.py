@@ -102,14 +102,14 @@ def test_a_label_that_costs_more_than_the_mean_is_left_out() -> None:
     assert step.loss.item() == pytest.approx(step.losses.mean().item())
 
 
-def test_the_losses_recorded_are_those_without_regulariser() -> None:
+def test_the_losses_recorded_are_those_without_regularizer() -> None:
     labels = torch.tensor([0, 0, 2, 1])
     step = _fixed(sieving=True, beta=2.0).step(LOGITS, labels, torch.arange(4))
     assert step.losses.equal(CrossEntropy()(LOGITS, labels))
     assert step.logits.equal(LOGITS)
 
 
-def test_any_loss_can_be_regularised() -> None:
+def test_any_loss_can_be_regularized() -> None:
     labels = torch.tensor([0, 1, 2, 0])
     step = _fixed(sieving=False, beta=0.5, loss=GeneralizedCrossEntropy()).step(LOGITS, labels, torch.arange(4))
     expected = []
@@ -128,7 +128,7 @@ def test_the_loss_is_divided_instead_of_the_learning_rate() -> None:
     torch.testing.assert_close(divided * 3, whole)
 
 
-def test_the_regulariser_has_a_lower_bound() -> None:
+def test_the_regularizer_has_a_lower_bound() -> None:
     logits = torch.tensor([[1000.0, 0, 0]], dtype=torch.float64, requires_grad=True)
     loss = _fixed(sieving=True, beta=2.0).step(logits, torch.tensor([0]), torch.tensor([0])).loss
     assert loss.item() == pytest.approx(-2 * 2 / 3 * -math.log(1e-8))

@@ -71,7 +71,7 @@ def test_a_scaled_loss_leaves_u_and_v_as_they_would_be() -> None:
 
 
 @pytest.mark.parametrize("generalized", [False, True])
-def test_the_loss_of_the_run_is_recorded_but_not_minimised(generalized: bool) -> None:
+def test_the_loss_of_the_run_is_recorded_but_not_minimized(generalized: bool) -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy() if generalized else CrossEntropy()
     method = SOP(problem(loss), initial_std=0.5).double()
