@@ -27,5 +27,5 @@ class Step(NamedTuple):
     """(B,) per-sample losses to record."""
     logits: Tensor
     """(B, K) to record."""
-    kept: Tensor | None = None
-    """(B,) bool or weight in [0, 1]: how far each sample took part; None: all of them, fully."""
+    sample_weight: Tensor | None = None
+    """(B,) bool or in [0, 1]: how far each sample takes part, recorded as `kept`; None: all of them, fully."""

@@ -31,7 +31,7 @@ StochasticLabelNoise once it corrects labels, and one in all for an estimated tr
 """
 
 from noisy_lightning.methods.backward_correction import BackwardCorrection
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.co_teaching import CoTeaching
 from noisy_lightning.methods.co_teaching_plus import CoTeachingPlus
 from noisy_lightning.methods.decoupling import Decoupling
@@ -63,13 +63,13 @@ __all__ = [
     "DynamicWeights",
     "EarlyLearningRegularization",
     "EarlyLearningRegularizationPlus",
+    "EpochContext",
     "ForwardCorrection",
     "INCVCoTeaching",
     "JoCoR",
     "MentorNet",
     "Method",
     "Problem",
-    "Run",
     "SOPPlus",
     "SampleSelectionCORES",
     "SelfAdaptiveTraining",

@@ -18,7 +18,7 @@ class Problem:
     """All that a method may know about its task."""
 
     make_backbone: Callable[[], nn.Module]
-    """A new network from images (B, C, H, W) to logits (B, K); each call initialises afresh."""
+    """A new network from images (B, C, H, W) to logits (B, K); each call draws new initial weights."""
     loss: RobustLoss
     num_classes: int
     num_samples: int
@@ -45,15 +45,15 @@ class Predict(Protocol):
 
         Args:
             network: From images (B, C, H, W) to outputs (B, ...).
-            augmented: Whether images are cropped and mirrored as in training, by draws of their own.
+            augmented: Whether images are cropped and flipped as in training, with random draws of their own.
             index: (n,) different samples of the training part, on the CPU; the outputs are then (n, ...), in the same
                 order. None: all of them.
         """
 
 
 @dataclass(frozen=True)
-class Run:
-    """Where the training stands, and the training part as a whole."""
+class EpochContext:
+    """What a method learns at the start and at the end of an epoch: how far training is, and the training part."""
 
     epoch: int
     """Current epoch, counted from 0."""
@@ -63,30 +63,30 @@ class Run:
     predict: Predict
     """A pass over the training part, which costs about a third of an epoch."""
     candidates: Tensor | None = None
-    """(N,) bool, on the CPU: what a selection (`data.selection`) calls candidates, of the training part; none for
-    methods that do not use them. None: there is no selection."""
+    """(N,) bool, on the CPU: the samples of the training part that a selection (`data.selection`) calls candidates;
+    none for methods that do not use them. None: there is no selection."""
     noise_rate: float | None = None
-    """What the selection takes the share of wrong labels for, in [0, 1]; None: it does not say."""
+    """Share of wrong labels that the selection estimates, in [0, 1]; None: it gives no estimate."""
 
 
 class Method(nn.Module, ABC):
     """How a network is trained on given labels.
 
-    Subclasses are final and take the problem first, then their own hyper-parameters. State that changes the
-    weights is a buffer of the method, so that checkpoints carry it. True labels never come here.
+    Subclasses are either abstract or final. A final one takes the problem first, then its own hyper-parameters. State
+    that changes the weights is a buffer of the method, so that checkpoints carry it. A method never sees true labels.
 
-    On several ranks a training comes out as on one, up to rounding. A network's dropout and batch normalisation are the
-    exception, for every method: its draws are a rank's own, and so are its statistics unless they are synchronised.
+    Training on several ranks gives the same result as on one, up to rounding. The exceptions, for every method, are
+    dropout, which each rank draws for itself, and batch normalization, unless its statistics are synchronized.
     """
 
     views: ClassVar[int] = 1
-    """How many times, each augmented anew, `step` gets an image."""
+    """How many times `step` gets each image, augmented anew each time."""
     uses_candidates: ClassVar[bool] = False
-    """Whether it is trained on the candidates of a selection, too, and not on selected samples only."""
+    """Whether it also trains on the candidates of a selection, and not only on its selected samples."""
 
     @property
     def oracle(self) -> bool:
-        """Whether it was told what only an experiment knows: how many or which labels are wrong, or how."""
+        """Whether it was given what only an experiment knows: how many labels are wrong, which ones, or how."""
         return False
 
     @abstractmethod
@@ -94,7 +94,7 @@ class Method(nn.Module, ABC):
         """Return the logits (B, K) to evaluate for images (B, C, H, W)."""
 
     def networks(self) -> dict[str, nn.Module]:
-        """Return the networks to evaluate beside `forward`, by names that end the names of their metrics."""
+        """Return the networks to evaluate in addition to `forward`; their names end the names of their metrics."""
         return {}
 
     def scalars(self) -> dict[str, Tensor]:
@@ -107,19 +107,19 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
-        """Return what to minimise and what to record.
+        """Return what to minimize and what to record.
 
         Args:
-            image: (B, C, H, W) normalised images, or (views, B, C, H, W) where there is more than one view.
+            image: (B, C, H, W) normalized images, or (views, B, C, H, W) where there is more than one view.
             label: (B,) given labels in [0, K).
             index: (B,) positions in the original training set, in [0, num_samples).
         """
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Prepare for an epoch; runs before its first batch."""
 
     def on_step_end(self) -> None:
         """Follow up on a batch; runs after the optimizer's step."""
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Close an epoch; runs after its last batch."""

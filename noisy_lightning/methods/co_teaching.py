@@ -2,42 +2,42 @@
 
 from typing import Literal, final
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from noisy_lightning.methods.base import Method, Problem, Run
-from noisy_lightning.methods.parts.forget_rate import ForgetRate
+from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.ranks import total
 from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
+from noisy_lightning.methods.parts.small_loss_networks import SmallLossNetworks
 from noisy_lightning.types import Step
 
 
 @final
-class CoTeaching(Method):
+class CoTeaching(SmallLossNetworks):
     """Two networks, each of which trains on the samples of a batch that have the smallest losses in the other.
 
-    Networks fit right labels before wrong ones, so a small loss suggests a right label; and what one network selects
-    wrongly, the other does not share. Of a batch of B samples, those of all ranks together, each network selects
-    ⌊(1 − R)·B⌋, at least one, where the forget rate R grows linearly from 0 in epoch 0 to `forget_rate` in epoch
-    `warm_up` − 1. A sample whose loss is NaN is not selected.
+    Networks fit right labels before wrong ones, so a small loss suggests a right label; and since each network selects
+    for the other one, neither confirms its own mistakes. Of the B samples of a batch, on all ranks together, each
+    network selects ⌊(1 − R)·B⌋, at least one. The forget rate R grows linearly from 0 in epoch 0 to `forget_rate` in
+    epoch `warm_up` − 1. A sample whose loss is NaN is not selected.
 
-    The first network gives the logits; the authors report both, and so do the metrics. Recorded are the mean of both
-    networks' losses, and as kept the mean of both selections: 0, 0.5 or 1.
+    The first network gives the logits. The authors report both networks, and so do the metrics. Recorded are the mean
+    of both networks' losses, and as `kept` the mean of both selections: 0, 0.5 or 1.
 
-    Deviations: one optimizer minimises the sum of both losses, which comes to the same as two, for the networks share
-    no weights; but gradient clipping by norm sees both as one. The authors do not train in epoch 0, so that their
-    ramp is one epoch ahead.
+    Deviations: one optimizer minimizes the sum of both losses, which is the same as two, because the networks share no
+    weights; but clipping gradients by norm treats both networks as one. The authors do not train in epoch 0, so that
+    their ramp is one epoch ahead.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
-        forget_rate: τ, what is left out in the end: `estimate`, the share of high losses in the first half of
-            `warm_up`, in which nothing is then left out, for labels that nobody has checked; or a number in [0, 1). The
-            paper takes the rate of wrong labels, which an experiment knows. The estimate is the nearer the truth, the
-            easier right labels are to learn; where wrong ones are soon memorised it comes out too low.
+        forget_rate: τ, the share that is left out in the end. `estimate`, for labels that nobody has checked: the share
+            of high losses in the first half of `warm_up`, during which nothing is left out. Or a number in [0, 1); the
+            paper uses the rate of wrong labels, which an experiment knows. The easier right labels are to learn, the
+            better the estimate; where wrong ones are soon memorized, it is too low.
         warm_up: T_k >= 0, epochs of the ramp; 10 in the paper.
         exponent: c > 0; 1 in the paper. The ramp ends at τ^c, and τ follows: for c other than 1 with a jump, as in the
             authors' code. The paper has T^c for the epoch T.
-        divide_twice: Whether to divide each network's mean loss once more by the number of samples selected, as the
-            authors' code does. Adam, which it goes with, hardly notices; SGD would learn at a hundredth of its rate.
+        divide_twice: Whether to divide each network's mean loss once more by the number of selected samples, as the
+            authors' code does. Adam, which they use, hardly notices; SGD would learn at a hundredth of its rate.
 
     Raises:
         ValueError: A value is out of range.
@@ -51,33 +51,12 @@ class CoTeaching(Method):
         exponent: float = 1.0,
         divide_twice: bool = False,
     ) -> None:
-        super().__init__()
-        self.first, self.second = problem.make_backbone(), problem.make_backbone()
-        self.loss = problem.loss
-        self.forgetting = ForgetRate(forget_rate, warm_up, exponent, problem.num_samples)
+        super().__init__(problem, forget_rate, warm_up, exponent)
         self.divide_twice = divide_twice
 
-    @property
-    def oracle(self) -> bool:
-        """Whether the forget rate was given: it is chosen by the rate of wrong labels."""
-        return self.forgetting.given is not None
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the first network's logits (B, K) of images (B, C, H, W)."""
-        logits: Tensor = self.first(image)
-        return logits
-
-    def networks(self) -> dict[str, nn.Module]:
-        """Return the second network."""
-        return {"second": self.second}
-
-    def scalars(self) -> dict[str, Tensor]:
-        """Return the forget rate, and the estimated noise rate if it is estimated."""
-        return self.forgetting.scalars()
-
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedule of the forget rate."""
-        self.forgetting.update(run.epoch)
+        self.forgetting.update(context.epoch)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Let each network select the other's samples."""
@@ -90,5 +69,4 @@ class CoTeaching(Method):
         loss_first, loss_second = mean_of_kept(losses_first, by_second), mean_of_kept(losses_second, by_first)
         if self.divide_twice:
             loss_first, loss_second = loss_first / total(by_second.sum()), loss_second / total(by_first.sum())
-        kept = (by_first.float() + by_second.float()) / 2
-        return Step(loss_first + loss_second, losses, logits, kept)
+        return Step(loss_first + loss_second, losses, logits, (by_first.float() + by_second.float()) / 2)

@@ -3,30 +3,31 @@
 from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem
+from noisy_lightning.methods.base import Problem
+from noisy_lightning.methods.parts.networks import TwoNetworks
 from noisy_lightning.methods.parts.small_loss import mean_of_kept
 from noisy_lightning.types import Step
 
 
 @final
-class Decoupling(Method):
+class Decoupling(TwoNetworks):
     """Two networks, each of which trains on those samples of a batch for which the two predict different classes.
 
-    Late in training wrong labels dominate what networks still get wrong, but not what they disagree on. Each network
-    minimises the sum of its losses over the disagreement of the whole batch, divided by the number of these samples or
-    by `min_share` of the batch, whichever is more: a few samples do not make a full step. Where the networks agree on
-    all samples, none learns; networks that start with equal weights, both pretrained to the last layer, never do. A
-    sample whose loss is NaN takes part, so that it shows.
+    Late in training, wrong labels dominate among the samples that networks still get wrong, but not among those that
+    they disagree on. Each network minimizes the sum of its losses over the disagreements of the whole batch, divided by
+    the number of these samples or by `min_share` of the batch, whichever is larger: a few samples do not make a full
+    step. Where the networks agree on all samples, neither learns; networks that start with equal weights, both
+    pretrained up to the last layer, never do. A sample whose loss is NaN takes part, so that it shows.
 
-    The first network gives the logits; the paper takes either, and metrics are of both. Recorded are the mean of both
-    networks' losses, and as kept the samples trained on.
+    The first network gives the logits. The paper uses either one, and metrics cover both. Recorded are the mean of both
+    networks' losses, and as `kept` the samples trained on.
 
-    Deviations: the authors' code is for two classes and weighs them by their frequency in the batch, which is left out
-    here; so is its alternative to `min_share`, to gather disagreements until they fill a batch. One optimizer minimises
-    the sum of both losses, which comes to the same as two, but for gradient clipping by norm, which sees both as one.
+    Deviations: the authors' code is for two classes and weights them by their frequency in the batch, which is left out
+    here. So is its alternative to `min_share`, which collects disagreements until they fill a batch. One optimizer
+    minimizes the sum of both losses, as in `CoTeaching`.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
@@ -41,22 +42,11 @@ class Decoupling(Method):
     """Optimizer steps so far, ()."""
 
     def __init__(self, problem: Problem, warm_up_steps: int = 0, min_share: float = 0.1) -> None:
-        super().__init__()
         check_range("warm_up_steps", warm_up_steps, "[0, inf)")
         check_range("min_share", min_share, "(0, 1]")
-        self.first, self.second = problem.make_backbone(), problem.make_backbone()
-        self.loss = problem.loss
+        super().__init__(problem)
         self.warm_up_steps, self.min_share = warm_up_steps, min_share
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the first network's logits (B, K) of images (B, C, H, W)."""
-        logits: Tensor = self.first(image)
-        return logits
-
-    def networks(self) -> dict[str, nn.Module]:
-        """Return the second network."""
-        return {"second": self.second}
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Train both networks where they disagree."""

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from noisy_lightning.backbones.classifier import classifiers
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.types import Step
 
@@ -21,56 +22,57 @@ _SMALL = 1e-8
 
 
 @final
-class DimensionalityDriven(Method):
+class DimensionalityDriven(OneNetwork):
     """One network that trusts its own predictions once the dimension of its features grows.
 
-    While a network learns, the local intrinsic dimensionality (LID) of its features falls; when it begins to memorise
-    wrong labels, it rises. Before each epoch LID_t is estimated: the mean over random training samples, of which 128 at
-    a time look for their nearest neighbours among each other, of −k / Σ_i log(r_i / r_k + 1e-8), r_1 to r_k being the
-    distances between a sample's features and those of its neighbours. Features are what enters the last layer.
+    While a network learns, the local intrinsic dimensionality (LID) of its features falls; when it begins to memorize
+    wrong labels, the LID rises. LID_t is estimated before each epoch, as the mean over random training samples of
+    −k / Σ_i log(r_i / r_k + 1e-8), where r_1 to r_k are the distances from a sample's features to those of its nearest
+    neighbors. Neighbors are found among 128 samples at a time. Features are what enters the last layer.
 
     The turning point is the first estimate after `init_epoch` + `window` others that is more than two standard
-    deviations above the mean of the last `window`. The network goes back to the weights of one epoch before, once, and
-    from there on the target of a sample is
+    deviations above the mean of the last `window`. There the network goes back, once, to its weights of one epoch
+    before. From then on the target of a sample is
 
         α · onehot(given label) + (1 − α) · onehot(predicted class),  α = exp(−t / T · LID_t / min LID),
 
-    t being the epoch, T the number of epochs, and the minimum that of all estimates so far. Where the LID never rises
+    where t is the epoch, T the number of epochs, and the minimum is over all estimates so far. If the LID never rises
     like that, this is plain training. The LID at the turning point is that of the weights that are given up.
 
-    Recorded are the losses on the given labels, and as kept the target's value for the given label. `lid` and `alpha`
+    Recorded are the losses on the given labels, and as `kept` the target's value for the given label. `lid` and `alpha`
     are logged; α is 1 before the turning point.
 
-    Samples without an estimate are left out: those with k neighbours in the same place, or all equally far away. Where
-    nothing is left, or the features are not finite, LID_t is that of the epoch before, as in the authors' code, with a
-    warning. Of fewer than 128 samples as many are neighbours as there are; a last few with fewer than two do not count.
+    Samples without an estimate are left out: those with k neighbors in the same place, or all equally far away. Where
+    no sample is left, or the features are not finite, LID_t is that of the previous epoch, as in the authors' code,
+    with a warning. Among fewer than 128 samples, k is at most the number of others; the last samples do not count where
+    each has fewer than two others.
 
     Args:
         problem: The task; the loss must take soft targets. Cross-entropy in the paper; symmetric cross-entropy in the
             authors' later code.
         init_epoch: Estimates >= 0 before the first window. In the authors' code 5 for MNIST, 20 for SVHN, 40 for
-            CIFAR-10 and 60 for CIFAR-100, in an earlier state of it 10 for CIFAR-10 and 20 for CIFAR-100.
+            CIFAR-10 and 60 for CIFAR-100; in an earlier version 10 for CIFAR-10 and 20 for CIFAR-100.
         window: w >= 1, estimates to compare with; 5 in the paper. With 1, any rise is a turning point.
         neighbours: k >= 2; 20 in the paper.
         samples: How many samples, >= 3, an estimate takes; 1280 in the authors' code.
         roll_back: Whether weights go back at the turning point, as in the paper. The authors' code loads what it saved
-            at the end of the epoch before, which the network has anyway: it does not go back.
+            at the end of the previous epoch. The network still has these weights, so it does not go back.
 
     Raises:
-        InputError: The loss takes no soft targets, or the training has no max_epochs.
+        InputError: The loss takes no soft targets, or trainer.max_epochs is not set.
         ValueError: A value is out of range.
     """
 
     seed: Tensor
-    """(), int64: which samples are looked at follows from it and the epoch."""
+    """(), int64: chooses the samples of an estimate, together with the epoch."""
     estimates: Tensor
-    """(), int64: how many there were."""
+    """(), int64: number of estimates so far."""
     recent: Tensor
     """(window + 1,) the last estimates, the newest last."""
     lowest: Tensor
     """(), the smallest of all estimates."""
     turning_epoch: Tensor
-    """(), int64: epoch that began with the turning point; -1: none yet."""
+    """(), int64: epoch that began with the turning point; -1: not reached yet."""
     alpha: Tensor
     """(), α of the current epoch."""
 
@@ -83,15 +85,13 @@ class DimensionalityDriven(Method):
         samples: int = 1280,
         roll_back: bool = True,
     ) -> None:
-        super().__init__()
         check_range("init_epoch", init_epoch, "[0, inf)")
         check_range("window", window, "[1, inf)")
         check_range("neighbours", neighbours, "[2, inf)")
         check_range("samples", samples, "[3, inf)")
         problem.require_soft_targets()
-        self.backbone = problem.make_backbone()
+        super().__init__(problem)
         self.before = copy.deepcopy(self.backbone).requires_grad_(False) if roll_back else None
-        self.loss = problem.loss
         self.num_classes = problem.num_classes
         self.init_epoch, self.window, self.neighbours, self.samples = init_epoch, window, neighbours, samples
         self.register_buffer("seed", torch.randint(2**62, ()))
@@ -101,34 +101,29 @@ class DimensionalityDriven(Method):
         self.register_buffer("turning_epoch", torch.full((), -1))
         self.register_buffer("alpha", torch.ones(()))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
-        logits: Tensor = self.backbone(image)
-        return logits
-
     def scalars(self) -> dict[str, Tensor]:
-        """Return LID and α of the current epoch."""
+        """Return the LID and α of the current epoch."""
         return {"lid": self.recent[-1], "alpha": self.alpha}
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Estimate the LID, look for the turning point and set α."""
-        if run.max_epochs < 1:
-            raise InputError("trainer.max_epochs must be at least 1: D2L goes by the share of the training")
-        random = torch.Generator().manual_seed(int(self.seed) + run.epoch)
-        trained_on = (run.labels >= 0).nonzero().squeeze(1)
+        if context.max_epochs < 1:
+            raise InputError("trainer.max_epochs must be at least 1: D2L depends on the share of epochs done")
+        random = torch.Generator().manual_seed(int(self.seed) + context.epoch)
+        trained_on = (context.labels >= 0).nonzero().squeeze(1)
         index = trained_on[torch.randperm(len(trained_on), generator=random)[: self.samples]]
-        self._note(mean_lid(run.predict(Penultimate(self.backbone), index=index), self.neighbours))
+        self._note(mean_lid(context.predict(Penultimate(self.backbone), index=index), self.neighbours))
         if self.turning_epoch < 0 and self._rises():
-            self.turning_epoch.fill_(run.epoch)
+            self.turning_epoch.fill_(context.epoch)
             if self.before is not None:
                 self.backbone.load_state_dict(self.before.state_dict())
         if self.turning_epoch >= 0:
-            self.alpha.copy_(torch.exp(-run.epoch / run.max_epochs * self.recent[-1] / self.lowest))
+            self.alpha.copy_(torch.exp(-context.epoch / context.max_epochs * self.recent[-1] / self.lowest))
         elif self.before is not None:
             self.before.load_state_dict(self.backbone.state_dict())
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
-        """Average the loss on a mixture of given and predicted labels."""
+        """Average the loss on targets between given and predicted labels."""
         logits = self.backbone(image)
         losses = self.loss(logits, label)
         given, predicted = (F.one_hot(k, self.num_classes).to(losses.dtype) for k in (label, logits.argmax(1)))
@@ -136,9 +131,9 @@ class DimensionalityDriven(Method):
         return Step(batch_mean(self.loss(logits, target)), losses, logits, (target * given).sum(1))
 
     def _note(self, lid: float) -> None:
-        """Take down an estimate, or the last one again where this is none."""
+        """Remember an estimate, or the last one again where this is not a positive number."""
         if not 0 < lid < math.inf:
-            warnings.warn("D2L: no dimension can be estimated, that of the epoch before counts", stacklevel=2)
+            warnings.warn("D2L: no dimension can be estimated, that of the previous epoch counts", stacklevel=2)
             if self.estimates == 0:
                 return
             lid = self.recent[-1].item()
@@ -148,7 +143,7 @@ class DimensionalityDriven(Method):
         self.estimates.add_(1)
 
     def _rises(self) -> bool:
-        """Return whether the last estimate is far above those before."""
+        """Return whether the last estimate is far above those before it."""
         if self.estimates <= self.init_epoch + self.window:
             return False
         window = self.recent[:-1].double()
@@ -157,7 +152,7 @@ class DimensionalityDriven(Method):
 
 @final
 class Penultimate(nn.Module):
-    """What enters the last layer of a network; of several last layers, the first.
+    """What enters the last layer of a network, or the first of several last layers.
 
     Args:
         network: From images (B, C, H, W) to logits (B, K).
@@ -171,25 +166,25 @@ class Penultimate(nn.Module):
         """Return the features (B, D) of images (B, C, H, W)."""
         features: list[Tensor] = []
         hook = classifiers(self.network)[0].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-        self.network.forward(image)  # not __call__: where that is compiled, it knows of no hook
+        self.network.forward(image)  # not __call__: where that is compiled, hooks do not run
         hook.remove()
         return features[0].flatten(1)
 
 
-def mean_lid(features: Tensor, neighbours: int) -> float:
+def mean_lid(features: Tensor, neighbors: int) -> float:
     """Return the mean local intrinsic dimensionality of features (n, D), 128 at a time; NaN where there is none.
 
     Args:
-        features: In any order: it decides on whose neighbours are looked for together.
-        neighbours: k >= 2.
+        features: The order matters: neighbors are found among 128 rows that follow each other.
+        neighbors: k >= 2.
     """
-    lid = torch.cat([_lid(part, neighbours) for part in torch.split(features.double(), _BATCH)])
+    lid = torch.cat([_lid(part, neighbors) for part in torch.split(features.double(), _BATCH)])
     return lid[lid.isfinite() & (lid > 0)].mean().item()
 
 
-def _lid(features: Tensor, neighbours: int) -> Tensor:
-    """Return the estimate of each of some samples from their features (n, D); not finite or negative: none."""
-    k = min(neighbours, len(features) - 1)
+def _lid(features: Tensor, neighbors: int) -> Tensor:
+    """Return the estimates (n,) of samples with features (n, D); one that is not finite, or negative, is none."""
+    k = min(neighbors, len(features) - 1)
     distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     nearest = distances.sort(1).values[:, 1 : k + 1]  # the first is the sample itself
     return -k / (nearest / nearest[:, -1:] + _SMALL).log().sum(1)

@@ -1,7 +1,7 @@
 """DivideMix: Li, Socher and Hoi, ICLR 2020."""
 
 import warnings
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
@@ -10,66 +10,67 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import inferred
-from noisy_lightning.methods.parts.mixture import Mixture
+from noisy_lightning.methods.parts.mixup import Mixup
 from noisy_lightning.methods.parts.ranks import batch_mean, gather, total, weighted_mean, world_size
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.two_gaussians import two_groups
 from noisy_lightning.types import Step
 
 
 @final
 class DivideMix(Method):
-    """Two networks, each of which learns from the labels that the other trusts and treats all else as unlabelled.
+    """Two networks, each of which learns from the labels that the other trusts and treats all others as unlabeled.
 
-    After a warm-up on all labels, each epoch begins with a division. For each network two Gaussians are fitted to the
-    losses of all training samples, and w is the probability that a sample belongs to the one with the lower mean. What
-    has w > `threshold` by one network is labelled for the other. Of two views of an image, with p the mean of the
-    probabilities that the network itself gives them, q that of the other network's, and sharpen(p) ∝ p^(1/T),
+    After a warm-up on all labels, each epoch begins with a division. For each network, two Gaussians are fitted to the
+    losses of all training samples, and w is the probability that a sample belongs to the one with the lower mean. A
+    sample with w > `threshold` by one network is labeled for the other network. Let p be the mean of the probabilities
+    that a network itself gives to two views of an image, q that of the other network, and sharpen(p) ∝ p^(1/T). Then
 
-    - a labelled sample has the target sharpen(w·label + (1 − w)·p), co-refinement;
-    - an unlabelled one has the target sharpen((p + q) / 2), co-guessing.
+    - a labeled sample has the target sharpen(w·label + (1 − w)·p), co-refinement;
+    - an unlabeled one has the target sharpen((p + q) / 2), co-guessing.
 
-    Each view is mixed with another of the batch of either kind, images and targets alike, with the share max(l, 1 − l)
-    where l ~ Beta(α, α), one draw for each network and batch. The loss is L_x + λ·L_u + L_reg: the mean loss on the
-    targets of views of labelled samples, the mean squared error of the probabilities for those of unlabelled ones, and
+    Each view is mixed with another of the batch, of either kind, and so are the targets. Its own share is
+    max(l, 1 − l), where l ~ Beta(α, α) is drawn once for each network and batch. The loss is L_x + λ·L_u + L_reg: the
+    mean loss on the targets of labeled views, the mean squared error of the probabilities for unlabeled ones, and
     KL(uniform ‖ mean probabilities). λ grows from 0 to λ_u in the `ramp` epochs after the warm-up, batch by batch.
 
-    λ_u matters and follows the noise (the paper's appendix and its author's answers to questions):
+    λ_u matters and depends on the noise (from the paper's appendix and its author's answers to questions):
 
     | given noise      | 20 % | 50 % | 80 % | 90 %, with threshold 0.6 | 40 % asymmetric         |
     | ---------------- | ---- | ---- | ---- | ------------------------ | ----------------------- |
     | CIFAR-10, λ_u =  | 0    | 25   | 25   | 50                       | 0                       |
     | CIFAR-100, λ_u = | 25   | 150  | 150  | 150                      | 150 (by others, C2D)    |
 
-    The sum of both networks' logits is evaluated. Recorded are that sum and the mean of both losses on the given
-    labels, for the first view as it is before mixing, and as kept the mean over both networks of w, or 0 where a
-    sample is unlabelled. Under several ranks all parts of a batch are mixed with each other: each rank gets the images
-    of all, and the result is that of one.
+    The sum of both networks' logits is evaluated. Recorded are, for the first view before it is mixed, that sum and the
+    mean of both losses on the given labels; and as `kept` the mean over both networks of w, or of 0 where a sample is
+    unlabeled. On several ranks, all parts of a batch are mixed with each other: each rank gets the images of all, and
+    the result is the same as on one rank.
 
-    Deviations. The authors' code draws 64 labelled samples for a batch, goes through them once per epoch, and adds 64
-    unlabelled ones, again and again if there are fewer. Here a batch is any samples (128 to match), labelled and
-    unlabelled as they come: each is seen once per epoch, L_x and L_u are means over so many as there are, and an epoch
-    is shorter than theirs where most samples are labelled, longer where few are. The authors train one network for an
-    epoch, then the other, whose guesses come from the first as it then is; here both train on the same batches at the
-    same time, with one optimizer. As in their code a network makes its own guesses in training mode, and the other one
-    contributes in evaluation mode; but own guesses for both views and both kinds make up one batch for batch
-    normalisation, of which the statistics take note as they do of mixed images.
+    Deviations. The authors draw batches of 64 labeled samples, go through these once per epoch, and add 64 unlabeled
+    ones to each batch, which they repeat if there are too few. Here a batch is any samples (128 to match), labeled and
+    unlabeled as they come: each is seen once per epoch, and L_x and L_u are means over however many there are. An epoch
+    is shorter than theirs where most samples are labeled, longer where few are. The authors train one network for an
+    epoch, then the other, whose guesses come from the first as it is then; here both train on the same batches at the
+    same time, with one optimizer. As in their code, a network makes its own guesses in training mode, and the other one
+    contributes in eval mode. But here the own guesses for both views and both kinds pass through batch normalization as
+    one batch, and they move its running statistics as mixed images do.
 
-    Guards: a batch without labelled or without unlabelled samples has no such term. Where losses are not finite or all
-    the same, all samples are labelled with w = 1 for an epoch, with a warning.
+    Guards: a batch without labeled or without unlabeled samples has no such term. Where losses are not finite or all
+    equal, all samples are labeled with w = 1 for an epoch, with a warning.
 
     Args:
-        problem: The task; any loss that takes soft targets, cross-entropy in the paper. It divides, too.
-        warm_up: Epochs >= 0 on all given labels, first view alone; 10 for CIFAR-10, 30 for CIFAR-100 in the paper.
+        problem: The task; any loss that takes soft targets, cross-entropy in the paper. It also makes the division.
+        warm_up: Epochs >= 0 on all given labels, first view only; 10 for CIFAR-10, 30 for CIFAR-100 in the paper.
         threshold: In [0, 1), what w must exceed; 0.5 in the paper, 0.6 for 90 % noise.
         temperature: T in (0, 1]; 0.5 in the paper.
         alpha: α > 0; 4 in the paper, 0.5 for Clothing1M.
-        unlabelled_weight: λ_u >= 0, see above; 25 in the authors' code unless told otherwise, 0 for Clothing1M.
+        unlabelled_weight: λ_u >= 0, see above; 25 by default in the authors' code, 0 for Clothing1M.
         ramp: Epochs >= 0; 16 in the authors' code. 0: λ is λ_u at once.
-        negative_entropy: Whether the warm-up adds the mean Σ p·log p, against confidence: the authors do for asymmetric
-            noise.
-        average_last: How many epochs >= 1, this one and those before it, have their scaled losses averaged before the
+        negative_entropy: Whether the warm-up adds the mean Σ p·log p, against overconfidence, as the authors do for
+            asymmetric noise.
+        average_last: Number of epochs >= 1, up to the current one, over which scaled losses are averaged before the
             division; 1, but 5 in the authors' code for 90 % noise.
 
     Raises:
@@ -77,18 +78,18 @@ class DivideMix(Method):
         ValueError: A value is out of range.
     """
 
-    views = 2
+    views: ClassVar[int] = 2
 
     seed: Tensor
-    """(), int64: what all mixing is drawn from, with epoch and place in it."""
+    """(), int64: seeds all mixing, together with the epoch and the place in it."""
     epoch: Tensor
     """(), int64: the current epoch."""
     served: Tensor
-    """(), int64: samples that the epoch has had so far, on all ranks."""
+    """(), int64: samples seen in this epoch so far, on all ranks."""
     size: Tensor
-    """(), int64: samples of the training part."""
+    """(), int64: number of samples in the training part."""
     labelled: Tensor
-    """(), share of the training part that is labelled; mean of both networks."""
+    """(), share of the training part that is labeled; mean of both networks."""
 
     def __init__(
         self,
@@ -111,7 +112,7 @@ class DivideMix(Method):
         check_range("average_last", average_last, "[1, inf)")
         problem.require_soft_targets()
         self.first, self.second = problem.make_backbone(), problem.make_backbone()
-        # What each network makes of the samples, for the other one: w, and the scaled losses of the last epochs.
+        # What each network finds for the other one: w of each sample, and the scaled losses of the last epochs.
         self.by_first = SampleMemory(problem.num_samples, fill=1.0)
         self.by_second = SampleMemory(problem.num_samples, fill=1.0)
         self.losses_first = SampleMemory(problem.num_samples, average_last)
@@ -138,23 +139,23 @@ class DivideMix(Method):
         """Return `labelled`, the share of labels in use, and `unlabelled_weight`, λ."""
         return {"labelled": self.labelled, "unlabelled_weight": self.labelled.new_tensor(self._lambda())}
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Divide the training part, for each network."""
-        trained_on = (run.labels >= 0).nonzero().squeeze(1).to(self.epoch.device)
-        self.epoch.fill_(run.epoch)
+        trained_on = (context.labels >= 0).nonzero().squeeze(1).to(self.epoch.device)
+        self.epoch.fill_(context.epoch)
         self.served.zero_()
         self.size.fill_(len(trained_on))
-        if run.epoch < self.warm_up:
+        if context.epoch < self.warm_up:
             return
-        labels = run.labels.to(self.epoch.device)[trained_on]
+        labels = context.labels.to(self.epoch.device)[trained_on]
         for network, weights, history in (
             (self.first, self.by_first, self.losses_first),
             (self.second, self.by_second, self.losses_second),
         ):
-            losses = self.loss(run.predict(network).to(labels.device)[trained_on], labels)
+            losses = self.loss(context.predict(network).to(labels.device)[trained_on], labels)
             if losses.isfinite().all() and losses.min() < losses.max():
-                history.values[trained_on, run.epoch % self.average_last] = scaled(losses)
-                epochs = min(run.epoch - self.warm_up + 1, self.average_last)
+                history.values[trained_on, context.epoch % self.average_last] = scaled(losses)
+                epochs = min(context.epoch - self.warm_up + 1, self.average_last)
                 divided = low_loss_probability(history.read(trained_on).sum(1) / epochs)
             else:
                 warnings.warn("DivideMix: the losses cannot be divided, all labels are used for an epoch", stacklevel=2)
@@ -164,11 +165,11 @@ class DivideMix(Method):
         self.labelled.copy_((both > self.threshold).float().mean())
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
-        """Train on the given labels in the warm-up, then on mixtures of the whole batch."""
+        """Train on the given labels in the warm-up, then on mixed views of the whole batch."""
         if int(self.epoch) < self.warm_up:
             return self._step_of_warm_up(image[0], label)
         random = np.random.default_rng([int(self.seed), int(self.epoch), int(self.served)])
-        unlabelled_weight = self._lambda()
+        unlabeled_weight = self._lambda()
         # A row is one view of one sample, first views first.
         images = image.flatten(0, 1)
         rows = (index * self.views + torch.arange(self.views, device=index.device)[:, None]).flatten()
@@ -177,30 +178,30 @@ class DivideMix(Method):
         other_of_first, other_of_second = inferred(self.second, images), inferred(self.first, images)
         given = F.one_hot(label, self.num_classes)
         loss, losses = torch.zeros((), device=image.device), torch.zeros((), device=image.device)
-        logits, kept = torch.zeros((), device=image.device), torch.zeros((), device=image.device)
+        logits, sample_weight = torch.zeros((), device=image.device), torch.zeros((), device=image.device)
         for network, other, memory in (
             (self.first, other_of_first, self.by_second),
             (self.second, other_of_second, self.by_first),
         ):
             with torch.no_grad():
                 own = network(images)
-            # For releases of torch that would have the pass with gradient take weights that were cast without.
+            # Otherwise some releases of torch reuse the weights cast here, without gradient, in the next pass.
             torch.clear_autocast_cache()
             weights = memory.read(index)
-            labelled = weights > self.threshold
-            target = self._targets(own, other, given, weights, labelled).repeat(self.views, 1)
-            mixture = Mixture(rows, everyone, self.alpha, random)
+            labeled = weights > self.threshold
+            target = self._targets(own, other, given, weights, labeled).repeat(self.views, 1)
+            mixup = Mixup(rows, everyone, self.alpha, random)
             loss = loss + mixed_loss(
                 self.loss,
-                network(mixture.of(everything)),
-                mixture.of(gather(target)),
-                labelled.repeat(self.views),
-                unlabelled_weight,
+                network(mixup.of(everything)),
+                mixup.of(gather(target)),
+                labeled.repeat(self.views),
+                unlabeled_weight,
             )
             unmixed = own[: len(label)].detach()
             losses, logits = losses + self.loss(unmixed, label) / 2, logits + unmixed
-            kept = kept + weights.where(labelled, 0) / 2
-        return Step(loss, losses, logits, kept)
+            sample_weight = sample_weight + weights.where(labeled, 0) / 2
+        return Step(loss, losses, logits, sample_weight)
 
     def _step_of_warm_up(self, image: Tensor, label: Tensor) -> Step:
         both = self.first(image), self.second(image)
@@ -210,13 +211,13 @@ class DivideMix(Method):
             loss = loss + sum(batch_mean(negative_entropy(logits)) for logits in both)
         return Step(loss, (losses[0] + losses[1]) / 2, both[0] + both[1], torch.ones_like(label, dtype=torch.float))
 
-    def _targets(self, own: Tensor, other: Tensor, given: Tensor, weights: Tensor, labelled: Tensor) -> Tensor:
+    def _targets(self, own: Tensor, other: Tensor, given: Tensor, weights: Tensor, labeled: Tensor) -> Tensor:
         """Return the targets (B, K), by co-refinement or co-guessing; logits are (views · B, K)."""
         p, q = (
             log_probabilities(logits).exp().view(self.views, -1, self.num_classes).mean(0) for logits in (own, other)
         )
         share = weights[:, None].to(p.dtype)
-        target = torch.where(labelled[:, None], share * given + (1 - share) * p, (p + q) / 2)
+        target = torch.where(labeled[:, None], share * given + (1 - share) * p, (p + q) / 2)
         return sharpened(target, self.temperature)
 
     def _lambda(self) -> float:
@@ -228,26 +229,19 @@ class DivideMix(Method):
 
 
 def scaled(losses: Tensor) -> Tensor:
-    """Return the losses (n,) between the smallest, 0, and the largest, 1."""
+    """Return the losses (n,) scaled so that the smallest is 0 and the largest 1."""
     low, high = losses.aminmax()
     return (losses - low) / (high - low)
 
 
 def low_loss_probability(losses: Tensor) -> Tensor:
-    """Return for each of the losses (n,) how probably it belongs to the lower of two Gaussians fitted to them."""
-    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # slow to import, and few runs need it
-
-    values = losses.double().cpu().numpy()[:, None]
-    mixture = GaussianMixture(2, tol=1e-2, max_iter=10, reg_covar=5e-4, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ten iterations need not converge
-        probabilities = mixture.fit(values).predict_proba(values)
-    return torch.from_numpy(probabilities[:, mixture.means_[:, 0].argmin()]).to(losses)
+    """Return how likely each of the losses (N,), in [0, 1], belongs to the lower of two Gaussians fitted to them."""
+    return torch.from_numpy(two_groups(losses.double().cpu().numpy()).low).to(losses)
 
 
 def sharpened(probabilities: Tensor, temperature: float) -> Tensor:
-    """Return p^(1/T) (B, K), normalised."""
-    # Relative to the largest, for which the power is 1: those of all others may vanish.
+    """Return p^(1/T) (B, K), normalized."""
+    # Relative to the largest p, whose power is then 1: the sum is never 0, even if all other powers vanish.
     powers = (probabilities / probabilities.amax(1, keepdim=True)) ** (1 / temperature)
     return powers / powers.sum(1, keepdim=True)
 
@@ -258,23 +252,23 @@ def negative_entropy(logits: Tensor) -> Tensor:
     return (log_p.exp() * log_p).sum(1)
 
 
-def mixed_loss(loss: nn.Module, logits: Tensor, target: Tensor, labelled: Tensor, unlabelled_weight: float) -> Tensor:
-    """Return L_x + λ·L_u + L_reg () of rows of all ranks, such that averaging its gradients over ranks is right.
+def mixed_loss(loss: nn.Module, logits: Tensor, target: Tensor, labeled: Tensor, unlabeled_weight: float) -> Tensor:
+    """Return this rank's part of L_x + λ·L_u + L_reg (), which is the mean over the ranks; see `batch_mean`.
 
     Args:
         loss: Of logits and soft targets.
         logits: (R, K).
         target: (R, K).
-        labelled: (R,) bool.
-        unlabelled_weight: λ.
+        labeled: (R,) bool.
+        unlabeled_weight: λ.
     """
     p = log_probabilities(logits).exp()
-    on_labelled = weighted_mean(loss(logits, target), labelled)
-    on_unlabelled = weighted_mean((p - target).square().mean(1), ~labelled)
-    # The mean over all ranks, with the gradient of this one's part.
+    on_labeled = weighted_mean(loss(logits, target), labeled)
+    on_unlabeled = weighted_mean((p - target).square().mean(1), ~labeled)
+    # The mean over all ranks, with the gradient of this rank's part.
     own = p.sum(0)
     number = total(torch.tensor(len(p), device=p.device))
     mean = (total(own) + world_size() * (own - own.detach())) / number
-    # A class that no probability is left for would be infinitely wrong.
+    # Without a lower bound, a class of mean probability 0 would make the penalty infinite.
     penalty = -(len(mean) * mean.clamp(min=1e-12)).log().mean()
-    return on_labelled + unlabelled_weight * on_unlabelled + penalty
+    return on_labeled + unlabeled_weight * on_unlabeled + penalty

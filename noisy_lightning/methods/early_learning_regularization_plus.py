@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.early_learning_regularization import clamped_probabilities, early_learning
 from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
-from noisy_lightning.methods.parts.mixture import Mixture
+from noisy_lightning.methods.parts.mixup import Mixup
 from noisy_lightning.methods.parts.ranks import batch_mean, gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.soft_targets import moved, share_contradicted
@@ -22,34 +22,34 @@ from noisy_lightning.types import Step
 
 @final
 class EarlyLearningRegularizationPlus(Method):
-    """Two networks that train on mixed images, each held to what the average of the other predicted so far.
+    """Two networks that train on mixed images, each held to what an averaged copy of the other predicted so far.
 
     As `EarlyLearningRegularization`, with these additions. The targets of a network are moving averages of what the
     other network's averaged copy predicts for the image as it is. The network itself gets images that are mixed with
-    others of the batch, s·x_i + (1 − s)·x_j, with labels and targets mixed alike; s is max(s, 1 − s) of a draw from
-    Beta(α, α), one for each network and batch, and j a permutation of the batch. The momentum of the averaged copies
-    rises from 0.7 % of `momentum` to all of it, by exp(−5·(1 − step / ramp_steps)²).
+    others of the batch, s·x_i + (1 − s)·x_j, with labels and targets mixed alike. Here s is the larger of l and 1 − l
+    for a draw l from Beta(α, α), one for each network and batch, and j comes from a permutation of the batch. The
+    momentum of the averaged copies rises from 0.7 % of `momentum` to all of it, by exp(−5·(1 − step / ramp_steps)²).
 
-    The mean of both networks' logits is evaluated, as the authors do, not that of the averaged copies. Recorded are
-    the mean loss and the mean logits of the two averaged copies, since they see the images unmixed.
+    The mean of both networks' logits is evaluated, as the authors do, not that of the averaged copies. Recorded are the
+    mean loss and the mean logits of the two averaged copies, since they see the images unmixed.
 
-    Deviations: both networks step on the same batches at the same time, with one optimizer, whereas the authors train
-    each for an epoch in turn, in an order of its own. The averaged copies average batch statistics, too, and use them;
-    the authors' use those of the batch at hand. They start as copies, not on their own, which hardly outlasts the first
-    step.
+    Deviations: both networks step on the same batches at the same time, with one optimizer. The authors train each for
+    an epoch in turn, and each has its own order of samples. The averaged copies here average batch statistics too, and
+    use them; the authors' copies use those of the current batch. They start as copies of the networks; the authors'
+    start from weights of their own, which makes hardly any difference after the first step.
 
     Args:
         problem: The task; any loss that takes soft targets, cross-entropy in the paper.
-        beta: β in [0, 1) of the targets; in the authors' configurations 0.7 for symmetric noise on CIFAR-10, 0.9 for
+        beta: β in [0, 1) of the targets; 0.7 for symmetric noise on CIFAR-10 and 0.9 for CIFAR-100 in the authors'
+            configurations, from which the following values come too.
+        strength: λ >= 0 of the regularizer; 3 for symmetric noise on CIFAR-10, 7 for CIFAR-100.
+        mixup: α >= 0; 1 for CIFAR. 0: images are not mixed.
+        momentum: In [0, 1), of the averaged copies in the end; 0.997.
+        ramp_steps: Optimizer steps >= 0 in which the momentum rises; 40,000.
+        strength_ramp_steps: Optimizer steps >= 0 in which λ rises in the same way; 0 for CIFAR-10, 40,000 for
             CIFAR-100.
-        strength: λ >= 0 of the regulariser; there 3 for symmetric noise on CIFAR-10, 7 for CIFAR-100.
-        mixup: α >= 0; 1 in the authors' configurations for CIFAR. 0: images are not mixed.
-        momentum: In [0, 1), of the averaged copies in the end; 0.997 there.
-        ramp_steps: Optimizer steps >= 0 in which the momentum rises; 40,000 there.
-        strength_ramp_steps: Optimizer steps >= 0 in which λ rises in the same way; there 0 for CIFAR-10 and 40,000 for
-            CIFAR-100.
-        refine_labels: Whether the mixed label is multiplied by the mixed target and divided by the sum, as the authors'
-            code does for 100 classes.
+        refine_labels: Whether the mixed label is multiplied by the mixed target and divided by the sum, as in the
+            authors' code for 100 classes.
 
     Raises:
         InputError: The loss takes no soft targets.
@@ -57,7 +57,7 @@ class EarlyLearningRegularizationPlus(Method):
     """
 
     seed: Tensor
-    """(), int64: what all mixing is drawn from, with the number of the batch."""
+    """(), int64: seeds all mixing, together with the number of the batch."""
     batches: Tensor
     """(), int64: batches so far."""
     steps: Tensor
@@ -107,7 +107,7 @@ class EarlyLearningRegularizationPlus(Method):
         return {"first": self.first, "second": self.second}
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return `contradicted`, the share of the given labels that the targets speak against."""
+        """Return `contradicted`, the share of the given labels that the targets contradict."""
         return {"contradicted": self.contradicted}
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
@@ -124,13 +124,13 @@ class EarlyLearningRegularizationPlus(Method):
             (self.second, self.second_targets, by_first),
         ):
             targets.write(index, moved(targets.read(index), log_probabilities(predicted).exp(), self.beta))
-            mixture = Mixture(index, everyone, self.mixup, random)
-            logits = network(mixture.of(images))
-            target, label_target = mixture.of(targets.read(everyone)), mixture.of(given)
+            mixup = Mixup(index, everyone, self.mixup, random)
+            logits = network(mixup.of(images))
+            target, label_target = mixup.of(targets.read(everyone)), mixup.of(given)
             if self.refine_labels:
                 label_target = refined(label_target, target)
-            regulariser = early_learning(clamped_probabilities(logits), target)
-            loss = loss + batch_mean(self.loss(logits, label_target) + strength * regulariser)
+            regularizer = early_learning(clamped_probabilities(logits), target)
+            loss = loss + batch_mean(self.loss(logits, label_target) + strength * regularizer)
         losses = (self.loss(by_first, label) + self.loss(by_second, label)) / 2
         return Step(loss, losses, (by_first + by_second) / 2)
 
@@ -141,17 +141,18 @@ class EarlyLearningRegularizationPlus(Method):
         self.first_average.update(self.first, momentum)
         self.second_average.update(self.second, momentum)
 
-    def on_epoch_end(self, run: Run) -> None:
+    def on_epoch_end(self, context: EpochContext) -> None:
         """Compare the targets with the given labels."""
-        shares = [share_contradicted(memory.values, run.labels) for memory in (self.first_targets, self.second_targets)]
+        memories = self.first_targets, self.second_targets
+        shares = [share_contradicted(memory.values, context.labels) for memory in memories]
         self.contradicted.copy_((shares[0] + shares[1]) / 2)
 
 
 def refined(label: Tensor, target: Tensor) -> Tensor:
-    """Return label · target (B, K), normalised; the label where they have no class in common."""
+    """Return label · target (B, K), normalized; the label where they have no class in common."""
     product = label * target
-    total = product.sum(1, keepdim=True)
-    return torch.where(total > 0, product / total, label)
+    norm = product.sum(1, keepdim=True)
+    return torch.where(norm > 0, product / norm, label)
 
 
 def ramp(current: int, length: int) -> float:

@@ -8,81 +8,83 @@ from torch import Tensor
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.mentor import Mentor
+from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import gather, total, world_size
 from noisy_lightning.methods.parts.trusted_labels import read_trusted_labels
 from noisy_lightning.types import Step
 
-# Up to and from which percentage of the training the predefined curriculum is not self-paced.
+# Up to the first and from the second percentage of training the predefined curriculum is not self-paced.
 _ALL_UNTIL, _GRADUAL_FROM = 18, 90
 
 
 @final
-class MentorNet(Method):
-    """One network whose samples a curriculum weighs, by their loss and by how far the training has come.
+class MentorNet(OneNetwork):
+    """One network with a curriculum, which weights samples by their loss and by how far training is.
 
     The weight v of a sample follows from its loss ℓ and from a, a moving average over the batches of a percentile of
     their losses:
 
     - `self_paced`: v = 1 where ℓ ≤ a, else 0.
-    - `predefined` (MentorNet PD): 1 for all up to 18 % of the training, then self-paced, and from 90 % on 1 − (ℓ − a)
-      clipped to [0, 1].
-    - `learned` (MentorNet DD): a small network, the mentor, says by ℓ, ℓ − a and the percentage of the training how
-      likely a sample's given label is right. It learns this from the samples of `trusted`: their losses are written
-      down as they come in the training, which begins with the predefined curriculum. From `warm_up` on the mentor is
-      taught before each epoch, with all that was written down so far, and weighs the samples.
+    - `predefined` (MentorNet PD): 1 for all samples up to 18 % of training, then self-paced, and from 90 % on
+      1 − (ℓ − a) clipped to [0, 1].
+    - `learned` (MentorNet DD): a small network, the mentor, predicts from ℓ, ℓ − a and the percentage of training how
+      likely a sample's given label is right. It learns this from the samples of `trusted`, whose losses are written
+      down as they occur in training. Training begins with the predefined curriculum. From `warm_up` on, the mentor is
+      taught before each epoch, with all that was written down so far, and weights the samples.
 
-    After that, a random part of each batch gets v = 0. The loss is the mean of v·ℓ over the batch, those left out
-    included. All samples of all ranks count as one batch. Recorded as kept is v.
+    After that, a random part of each batch gets v = 0. The loss is the mean of v·ℓ over the whole batch, including the
+    samples left out. The samples of all ranks count as one batch. Recorded as `kept` is v.
 
-    `loss_average`, which is logged, is a, and `mentor_accuracy` the share of what was written down that the mentor
-    classifies rightly.
+    Logged are `loss_average`, which is a, and `mentor_accuracy`, the share of what was written down that the mentor
+    classifies correctly.
 
-    The percentage of the training counts samples seen, of max_epochs times the training part. A loss that is not
-    finite gets v = 0 and no part in a, unless the whole batch is like that: then v is 1 and the loss not finite, so
-    that a training that has broken down does not go on unnoticed. Where fewer than 5 of the trusted labels of the
-    training part confirm the given label, or fewer than 5 correct it, `learned` warns and stays predefined.
+    The percentage of training counts the samples seen, out of max_epochs times the training part. A loss that is not
+    finite gets v = 0 and does not count in a, unless no loss of the batch is finite: then v is 1 and the loss is not
+    finite, so that it shows when training has broken down. Where fewer than 5 of the trusted labels in the training
+    part confirm the given label, or fewer than 5 correct it, `learned` warns and stays predefined.
 
-    On several ranks `learned` comes out the same up to rounding, which the mentor's Adam can make larger.
+    On several ranks, `learned` gives the same result up to rounding, which the mentor's Adam can make larger.
 
-    Deviations: the authors teach a mentor for each of the three from a first training, then use it in a second; here
-    the first two are the formulas that their mentors learn, and the third is taught within one training. As theirs it
-    sees a fixed percentage when it weighs: where they stop at `warm_up`, it is that of the epoch before, the last it
-    was taught about; and one percentage stands for an epoch. a starts from 0, as theirs, so that in the first batches
-    a self-paced curriculum keeps few samples.
+    Deviations: for each of the three, the authors teach a mentor from a first training and use it in a second. Here the
+    first two are the formulas that their mentors learn, and the third is taught during the one training. Like theirs,
+    it is given a fixed percentage when it weights samples. Theirs is `warm_up`, where their teaching stops; here it is
+    that of the previous epoch, the last that it was taught about, and one percentage stands for a whole epoch. As in
+    the authors' code a starts from 0, so that in the first batches a self-paced curriculum keeps few samples.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
         curriculum: One of the above.
-        percentile: In [0, 1], of the losses of a batch; that of the nearest sample. 0.75 in the authors' commands.
+        percentile: In [0, 1], of the losses of a batch, rounded to the nearest sample; 0.75 in the authors' commands.
         decay: Of the moving average, in [0, 1); 0.5 in the authors' commands.
-        dropout: Which part of a batch gets v = 0, in the authors' notation: a rate in [0, 1] and for how many per cent
-            of the training, then the next. The authors have 0.5,17,0.05,83, and 0,100 for `self_paced`. Their other
-            default 0.5,17,0.05,78,1,5 stops learning 5 % before the end.
+        dropout: The share of a batch that gets v = 0, in the authors' notation: a rate in [0, 1] and for how many
+            percent of training it holds, then the next pair. The authors have 0.5,17,0.05,83, and 0,100 for
+            `self_paced`. Their other default 0.5,17,0.05,78,1,5 stops learning 5 % before the end.
         weight_decay: λ >= 0 of a penalty λ/2·Σw²·Σv/B on the weights of convolutions and linear layers: as in the
-            authors' code weight decay is less where less is learned. 0.0002 there; the optimizer's should then be 0.
+            authors' code, weight decay is smaller where less is learned. 0.0002 there; the optimizer's own should then
+            be 0.
         trusted: For `learned`, a CSV file with columns index,label: verified labels of some samples by their position
             in the training set. The paper has about a tenth of CIFAR-10.
-        warm_up: Percentage in [1, 99] of the training from which on `learned` uses its mentor; 18 by the authors' code.
+        warm_up: Percentage of training, in [1, 99], from which on `learned` uses its mentor; 18 by the authors' code.
 
     Raises:
-        InputError: `trusted` is missing, not asked for, or no such file; or the training has no max_epochs.
+        InputError: `trusted` is missing, not needed, or cannot be read; or trainer.max_epochs is not set.
         ValueError: A value is out of range.
     """
 
     average: Tensor
     """(), a."""
     seed: Tensor
-    """(), int64: what dropout and the mentor's lessons are drawn from."""
+    """(), int64: seeds dropout and the mentor's lessons, together with the epoch."""
     seen: Tensor
     """(), int64: samples seen so far."""
     to_see: Tensor
-    """(), int64: samples to see in the whole training."""
+    """(), int64: samples to see in all epochs."""
     drawn: Tensor
     """(N,) int64: random order of all samples in this epoch; the first ones of a batch are not dropped."""
     dropout_rates: Tensor
-    """(100,), by percentage of the training."""
+    """(100,), by percentage of training."""
 
     def __init__(
         self,
@@ -95,7 +97,6 @@ class MentorNet(Method):
         trusted: Path | None = None,
         warm_up: int = 18,
     ) -> None:
-        super().__init__()
         check_range("percentile", percentile, "[0, 1]")
         check_range("decay", decay, "[0, 1)")
         check_range("weight_decay", weight_decay, "[0, inf)")
@@ -104,8 +105,7 @@ class MentorNet(Method):
             raise InputError(
                 f"trusted: curriculum learned needs a file, no other takes one; got {curriculum}, {trusted}"
             )
-        self.backbone = problem.make_backbone()
-        self.loss = problem.loss
+        super().__init__(problem)
         self.curriculum, self.percentile, self.decay = curriculum, percentile, decay
         self.weight_decay = weight_decay
         self.register_buffer("average", torch.zeros(()))
@@ -119,31 +119,26 @@ class MentorNet(Method):
             labels = read_trusted_labels(Path(trusted), problem.num_samples, problem.num_classes)
             self.mentor = Mentor(labels, problem.num_samples, warm_up)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
-        logits: Tensor = self.backbone(image)
-        return logits
-
     def scalars(self) -> dict[str, Tensor]:
-        """Return a, and how well the mentor knows its lessons."""
+        """Return a, and how well the mentor classifies what it was taught."""
         return {"loss_average": self.average} | (
             {} if self.mentor is None else {"mentor_accuracy": self.mentor.accuracy}
         )
 
-    def on_epoch_start(self, run: Run) -> None:
-        """Find the place in the curriculum, draw who may be dropped, and teach the mentor."""
-        if run.max_epochs < 1:
-            raise InputError("trainer.max_epochs must be at least 1: MentorNet goes by the percentage of the training")
-        size = int((run.labels >= 0).sum())
-        self.seen.fill_(run.epoch * size)
-        self.to_see.fill_(run.max_epochs * size)
-        random = torch.Generator().manual_seed(int(self.seed) + run.epoch)
+    def on_epoch_start(self, context: EpochContext) -> None:
+        """Find the place in the curriculum, draw the order for dropout, and teach the mentor."""
+        if context.max_epochs < 1:
+            raise InputError("trainer.max_epochs must be at least 1: MentorNet depends on the percentage of training")
+        size = int((context.labels >= 0).sum())
+        self.seen.fill_(context.epoch * size)
+        self.to_see.fill_(context.max_epochs * size)
+        random = torch.Generator().manual_seed(int(self.seed) + context.epoch)
         self.drawn.copy_(torch.randperm(len(self.drawn), generator=random))
         if self.mentor is not None:
-            self.mentor.start_epoch(run, int(self.seed))
+            self.mentor.start_epoch(context, int(self.seed))
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
-        """Weigh the losses, after they have moved the average."""
+        """Weight the losses, after they have moved the average."""
         logits = self.backbone(image)
         losses = self.loss(logits, label)
         all_losses, all_index = gather(losses), gather(index)
@@ -152,24 +147,24 @@ class MentorNet(Method):
         if self.mentor is not None:
             self.mentor.write_down(all_index, gather(label), all_losses, self.average)
         remaining = not_dropped(self.drawn[index], self.drawn[all_index], 1 - self.dropout_rates[percentage])
-        kept = self._weights(losses.detach(), percentage) * remaining
+        v = self._weights(losses.detach(), percentage) * remaining
         broken = ~all_losses.isfinite().any()
-        kept = torch.where(broken, 1, kept.where(losses.isfinite(), 0))
+        v = torch.where(broken, 1, v.where(losses.isfinite(), 0))
         self.seen.add_(len(all_losses))
-        loss = (losses.where(kept > 0, 0) * kept).sum() * world_size() / len(all_losses)
+        loss = (losses.where(v > 0, 0) * v).sum() * world_size() / len(all_losses)
         if self.weight_decay:
             squares = sum(weight.square().sum() for weight in self.backbone.parameters() if weight.dim() > 1)
-            loss = loss + self.weight_decay / 2 * total(kept.sum()) / len(all_losses) * squares
-        return Step(loss, losses, logits, kept)
+            loss = loss + self.weight_decay / 2 * total(v.sum()) / len(all_losses) * squares
+        return Step(loss, losses, logits, v)
 
     def _follow(self, losses: Tensor) -> None:
-        """Move a towards the percentile of a batch's losses."""
+        """Move a toward the percentile of a batch's losses."""
         value = losses.where(losses.isfinite(), torch.nan).nanquantile(self.percentile, interpolation="nearest")
-        moved = self.decay * self.average + (1 - self.decay) * value
-        self.average.copy_(torch.where(value.isnan(), self.average, moved))
+        average = self.decay * self.average + (1 - self.decay) * value
+        self.average.copy_(torch.where(value.isnan(), self.average, average))
 
     def _weights(self, losses: Tensor, percentage: Tensor) -> Tensor:
-        """Return v (B,) of samples with these losses (B,) before any is dropped."""
+        """Return v (B,) of samples with these losses (B,), before dropout."""
         self_paced = (losses <= self.average).to(losses.dtype)
         if self.curriculum == "self_paced":
             return self_paced
@@ -185,17 +180,17 @@ def not_dropped(drawn: Tensor, all_drawn: Tensor, share: Tensor) -> Tensor:
     """Return which samples (B,) of this rank remain: the ⌊share · n⌋ of the whole batch that were drawn first.
 
     Args:
-        drawn: (B,) places in the order drawn.
+        drawn: (B,) their places in the random order.
         all_drawn: (n,) those of all ranks' samples.
         share: () in [0, 1].
     """
     ahead = (all_drawn < drawn[:, None]).sum(1)
-    # A thousandth of a sample more, for a share of a batch can come out just below a whole number.
+    # A thousandth of a sample more: rounding can leave a share of a batch just below a whole number.
     return ahead < (share * len(all_drawn) + 1e-3).floor()
 
 
 def parse_dropout(schedule: str) -> Tensor:
-    """Return the rates (100,) of a schedule "rate,per cent,rate,per cent,…".
+    """Return the rates (100,) of a schedule "rate,percent,rate,percent,…".
 
     Raises:
         ValueError: A rate is outside [0, 1], or the percentages do not add up to 100.

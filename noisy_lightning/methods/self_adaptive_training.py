@@ -1,30 +1,26 @@
-"""Self-adaptive training: Huang, Zhang and Zhang, NeurIPS 2020."""
+"""Self-adaptive training (SAT): Huang, Zhang and Zhang, NeurIPS 2020."""
 
 from typing import final
 
-import torch
 from torch import Tensor
 
-from noisy_lightning.losses.probabilities import log_probabilities
-from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import Problem
 from noisy_lightning.methods.parts.ranks import weighted_mean
-from noisy_lightning.methods.parts.sample_memory import SampleMemory
-from noisy_lightning.methods.parts.soft_targets import given_targets, moved, share_contradicted
+from noisy_lightning.methods.parts.target_correction import TargetCorrection
 from noisy_lightning.types import Step
 
 
 @final
-class SelfAdaptiveTraining(Method):
-    """One network that moves the targets towards its own predictions, and counts samples by how sure their target is.
+class SelfAdaptiveTraining(TargetCorrection):
+    """One network that moves the targets toward its own predictions, and weights samples by how sure their target is.
 
     For `correction_epoch` epochs it trains on the given labels. From then on each step first updates the targets of its
-    samples, t ← α·t + (1 − α)·p, where p are the network's probabilities without gradient and t begins as the one-hot
-    given label, and then minimises Σ w·loss(t) / Σ w over the whole batch with w = max_k t_k. Where label and
+    samples, t ← α·t + (1 − α)·p, where p are the network's probabilities without gradient and t starts as the one-hot
+    given label. It then minimizes Σ w·loss(t) / Σ w over the whole batch, with w = max_k t_k. Where label and
     predictions disagree, w falls before it rises again for the new class. `SelfEnsembleLabelCorrection` is the same
     without weights.
 
-    Recorded are the losses on the given labels, and as kept w, which is 1 before the correction.
+    Recorded are the losses on the given labels, and as `kept` w, which is 1 before the correction.
 
     Args:
         problem: The task; any loss that takes soft targets, cross-entropy in the paper.
@@ -36,47 +32,12 @@ class SelfAdaptiveTraining(Method):
         ValueError: A value is out of range.
     """
 
-    momentum_now: Tensor
-    """(), α in the current epoch: 1 before the correction."""
-    relabelled: Tensor
-    """(), share of the training samples whose target prefers another class than the given one."""
-
     def __init__(self, problem: Problem, correction_epoch: int = 60, momentum: float = 0.9) -> None:
-        super().__init__()
-        check_range("correction_epoch", correction_epoch, "[0, inf)")
-        check_range("momentum", momentum, "[0, 1]")
-        problem.require_soft_targets()
-        self.backbone = problem.make_backbone()
-        self.loss = problem.loss
-        self.correction_epoch, self.momentum = correction_epoch, momentum
-        self.targets = SampleMemory(problem.num_samples, problem.num_classes, fill=1 / problem.num_classes)
-        self.register_buffer("momentum_now", torch.ones(()))
-        self.register_buffer("relabelled", torch.zeros(()))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
-        logits: Tensor = self.backbone(image)
-        return logits
-
-    def scalars(self) -> dict[str, Tensor]:
-        """Return `relabelled`, the share of the given labels that were overruled."""
-        return {"relabelled": self.relabelled}
-
-    def on_epoch_start(self, run: Run) -> None:
-        """Begin with the given labels, and to correct them when it is time."""
-        if run.epoch <= self.correction_epoch:
-            self.targets.values.copy_(given_targets(run.labels, self.targets.values.shape[1]))
-        self.momentum_now.fill_(1 if run.epoch < self.correction_epoch else self.momentum)
+        super().__init__(problem, correction_epoch, momentum)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Move the targets, then train on them by their weights."""
         logits = self.backbone(image)
-        probabilities = log_probabilities(logits).exp()
-        self.targets.write(index, moved(self.targets.read(index), probabilities, self.momentum_now))
-        target = self.targets.read(index)
+        target = self.move_targets(logits, index)
         weights = target.amax(1)
         return Step(weighted_mean(self.loss(logits, target), weights), self.loss(logits, label), logits, weights)
-
-    def on_epoch_end(self, run: Run) -> None:
-        """Compare the targets with the given labels."""
-        self.relabelled.copy_(share_contradicted(self.targets.values, run.labels))

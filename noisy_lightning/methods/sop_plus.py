@@ -1,4 +1,4 @@
-"""SOP+, sparse over-parameterisation with consistency and balance: Liu, Zhu, Qu and You, ICML 2022."""
+"""SOP+, sparse over-parameterization with consistency and balance: Liu, Zhu, Qu and You, ICML 2022."""
 
 from typing import ClassVar, final
 
@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import Problem
 from noisy_lightning.methods.parts.over_parameters import (
-    OverParameters,
+    OverParameterized,
     cross_entropy,
-    over_parameterised,
+    shifted_probabilities,
     squared_distance,
     squares,
 )
@@ -21,13 +21,13 @@ from noisy_lightning.types import Step
 
 
 @final
-class SOPPlus(Method):
-    """`SOP`, whose network shall also say the same of two views of an image, and all classes equally often.
+class SOPPlus(OverParameterized):
+    """`SOP` whose network should also predict the same for two views of an image, and all classes equally often.
 
-    To the loss of the first view are added `consistency` times the mean KL(p₁ ‖ p₂), without gradient in the first
-    view's probabilities p₁, and `balance` times −(1/K) Σ_k log q̄_k, where q̄ is the mean over the batch, that of all
-    ranks together, of p₁ + s as in `SOP`. Both views pass through the network as one batch. Balance is out of place
-    where classes are of unequal size.
+    Two terms are added to the loss of the first view: `consistency` times the mean KL(p₁ ‖ p₂), without gradient in the
+    first view's probabilities p₁, and `balance` times −(1/K) Σ_k log q̄_k, where q̄ is the mean of p₁ + s, as in `SOP`,
+    over the batch on all ranks together. Both views pass through the network as one batch. Where classes differ in
+    size, `balance` should be 0.
 
     What is said of `SOP` holds here too. The views differ in crop and flip; the authors' second view is that of
     AutoAugment.
@@ -39,7 +39,7 @@ class SOPPlus(Method):
         consistency: Weight λ_C >= 0; 0.9 in the paper.
         balance: Weight λ_B >= 0; 0.1 in the paper.
         initial_std: Standard deviation > 0 of u and v at the start; 1e-8 in the paper.
-        square_moves_u: Whether u learns from the squared distance, too; see `SOP`.
+        square_moves_u: Whether u also learns from the squared distance; see `SOP`.
 
     Raises:
         ValueError: A value is out of range.
@@ -57,46 +57,26 @@ class SOPPlus(Method):
         initial_std: float = 1e-8,
         square_moves_u: bool = True,
     ) -> None:
-        super().__init__()
         check_range("consistency", consistency, "[0, inf)")
         check_range("balance", balance, "[0, inf)")
-        self.backbone = problem.make_backbone()
-        self.loss = problem.loss
-        self.samples = OverParameters(problem.num_samples, problem.num_classes, lr_u, lr_v, initial_std)
+        super().__init__(problem, lr_u, lr_v, initial_std)
         self.consistency, self.balance, self.square_moves_u = consistency, balance, square_moves_u
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W)."""
-        logits: Tensor = self.backbone(image)
-        return logits
-
-    def scalars(self) -> dict[str, Tensor]:
-        """Return the share of labels that are explained away."""
-        return {"noise_rate": self.samples.noise_rate}
-
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
-        """Average the four losses of two views; logits and losses to record are of the first one."""
+        """Average the four losses of two views; the first one's logits and losses are recorded."""
         logits, second = self.backbone(image.flatten(0, 1)).chunk(2)
         u, v = self.samples.read(index)
         at_given, elsewhere = squares(label, u, v)
-        q = over_parameterised(logits, at_given, elsewhere)
+        q = shifted_probabilities(logits, at_given, elsewhere)
         moving = at_given if self.square_moves_u else at_given.detach()
         distance = squared_distance(logits, label, moving, elsewhere)
         losses = cross_entropy(q, label) + self.balance * imbalance(q)
         self.samples.learn(index, u, v, losses + distance)
-        losses = losses + self.consistency * divergence(logits.detach(), second)
+        losses = losses + self.consistency * kl_divergence(logits.detach(), second)
         return Step(batch_mean(losses + distance.detach()), self.loss(logits, label), logits)
 
-    def on_step_end(self) -> None:
-        """Let u and v learn."""
-        self.samples.follow()
 
-    def on_epoch_end(self, run: Run) -> None:
-        """Take stock of what u explains."""
-        self.samples.take_stock(run.labels)
-
-
-def divergence(logits: Tensor, others: Tensor) -> Tensor:
+def kl_divergence(logits: Tensor, others: Tensor) -> Tensor:
     """Return KL(p ‖ p') (B,) of the probabilities that two logits (B, K) stand for."""
     log_p, log_other = log_probabilities(logits), log_probabilities(others)
     return F.kl_div(log_other, log_p, reduction="none", log_target=True).sum(1)

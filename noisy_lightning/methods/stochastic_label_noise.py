@@ -1,4 +1,4 @@
-"""Stochastic label noise (SLN): Chen, Chen, Ye, Zhao and Heng, ICLR 2021 (study 2)."""
+"""Stochastic label noise (SLN): Chen, Chen, Ye, Zhao and Heng, ICLR 2021."""
 
 import math
 import warnings
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Method, Problem, Run
+from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
@@ -22,9 +22,9 @@ from noisy_lightning.types import Step
 class StochasticLabelNoise(Method):
     """One network that trains on targets to which Gaussian noise is added, anew in every epoch.
 
-    The noise keeps the network from the sharp minima in which it has memorised wrong labels. Every entry of the one-hot
-    target gets σ·n with n ~ N(0, 1), neither clipped nor normalised, so that the loss of a sample is the loss ℓ of its
-    label minus σ·Σ_k n_k·log p_k; with cross-entropy this is the cross-entropy of the noisy target.
+    The noise keeps the network out of the sharp minima where it has memorized wrong labels. σ·n with n ~ N(0, 1) is
+    added to every entry of the one-hot target, neither clipped nor normalized. The loss of a sample is thereby the loss
+    ℓ of its label minus σ·Σ_k n_k·log p_k; with cross-entropy this is the cross-entropy of the noisy target.
 
     One run gives all of the paper's results. The network itself (`raw` in the metrics) is SLN. The moving average of
     its weights and batch statistics, which gives the logits to evaluate, is SLN-MO, and with `correction_epoch`
@@ -33,10 +33,10 @@ class StochasticLabelNoise(Method):
 
         w · onehot(given label) + (1 − w) · onehot(predicted class).
 
-    A large loss keeps the given label, as published: most w are small, so most samples are taught the prediction. Where
-    all losses are equal, or one is not finite, all given labels are kept for an epoch, with a warning.
+    A large loss keeps the given label, as published: most w are small, so most samples learn the prediction. Where all
+    losses are equal, or one is not finite, all given labels are kept for an epoch, with a warning.
 
-    Recorded are the losses on the given label without noise, and as kept, where labels are corrected, w: how far the
+    Recorded are the losses on the given label without noise, and as `kept`, where labels are corrected, w: how far the
     given label takes part, 1 before the correction.
 
     Deviations: ℓ in w is `loss`, which is cross-entropy in the paper. The noise of an epoch is a table (N, K) drawn at
@@ -48,11 +48,11 @@ class StochasticLabelNoise(Method):
             0.1 where its noise depends on the image; 0.2 on Clothing1M.
         momentum: In [0, 1), of the average per optimizer step; 0.999 in the paper.
         correction_epoch: First epoch, counted from 0, that trains on corrected targets. It is the number of epochs
-            before it and thereby equal to the paper's: 250 of 300 on CIFAR, 1 of 10 on Clothing1M. null: never.
-        correction_reference: Whose loss decides on w: `current`, that of the target as corrected so far, as in the
-            authors' code for CIFAR, or `given`, that of the given label, as in their code for Clothing1M, and in a
-            reproduction on CIFAR that is as accurate.
-        soft_correction: Whether the predicted probabilities take the place of the predicted class, as for Clothing1M.
+            before the correction, as in the paper: 250 of 300 on CIFAR, 1 of 10 on Clothing1M. null: never.
+        correction_reference: Which loss gives w: `current`, on the target as corrected so far, as in the authors' code
+            for CIFAR; or `given`, on the given label, as in their code for Clothing1M and in a reproduction on CIFAR
+            that is just as accurate.
+        soft_correction: Whether predicted probabilities are used in place of the predicted class, as for Clothing1M.
 
     Raises:
         InputError: Labels are to be corrected and the loss takes no soft targets.
@@ -60,7 +60,7 @@ class StochasticLabelNoise(Method):
     """
 
     seed: Tensor
-    """(), int64: what the noise of all epochs is drawn from."""
+    """(), int64: seeds the noise, together with the epoch."""
     epoch: Tensor
     """(), int64: the current epoch."""
     noise_now: Tensor
@@ -98,7 +98,7 @@ class StochasticLabelNoise(Method):
             problem.require_soft_targets()
             self.targets = SampleMemory(samples, classes, fill=1 / classes)
             self.given_weights = SampleMemory(samples, fill=1.0)
-        # A function of seed and epoch; None: not drawn yet in this epoch.
+        # It depends on seed and epoch only; None: not drawn yet in this epoch.
         self._table: Tensor | None = None
         self.register_load_state_dict_post_hook(_forget_table)  # type: ignore[no-untyped-call]
 
@@ -115,26 +115,26 @@ class StochasticLabelNoise(Method):
         """Return `sigma` and, where labels are corrected, `relabelled`: the share of labels that were overruled."""
         return {"sigma": self.noise_now} | ({} if self.targets is None else {"relabelled": self.relabelled})
 
-    def on_epoch_start(self, run: Run) -> None:
+    def on_epoch_start(self, context: EpochContext) -> None:
         """Draw new noise, or correct the targets."""
-        self.epoch.fill_(run.epoch)
+        self.epoch.fill_(context.epoch)
         self._table = None
         if self.targets is None or self.given_weights is None or self.correction_epoch is None:
             return
-        labels = run.labels.to(self.epoch.device)
+        labels = context.labels.to(self.epoch.device)
         given = given_targets(labels, self.shape[1])
-        if run.epoch <= self.correction_epoch:
+        if context.epoch <= self.correction_epoch:
             self.targets.values.copy_(given)
-        if run.epoch < self.correction_epoch:
+        if context.epoch < self.correction_epoch:
             return
         self.noise_now.fill_(0)
         trained_on = (labels >= 0).nonzero().squeeze(1)
-        outputs = run.predict(self.average, augmented=True).to(labels.device)[trained_on]
+        outputs = context.predict(self.average, augmented=True).to(labels.device)[trained_on]
         given, current = given[trained_on], self.targets.read(trained_on)
-        weights = given_weights(self.loss(outputs, current if self.correction_reference == "current" else given))
+        weights = weights_of_given(self.loss(outputs, current if self.correction_reference == "current" else given))
         predicted = outputs.softmax(1) if self.soft_correction else F.one_hot(outputs.argmax(1), self.shape[1]).float()
         corrected = weights[:, None] * given + (1 - weights[:, None]) * predicted
-        targets = torch.where(weights[:, None] < 1, corrected, given)  # whatever was predicted, be it NaN
+        targets = torch.where(weights[:, None] < 1, corrected, given)  # even if the prediction is NaN
         self.targets.values.index_copy_(0, trained_on, targets)
         self.given_weights.values.index_copy_(0, trained_on, weights)
         self.relabelled.copy_(share_contradicted(self.targets.values, labels))
@@ -143,12 +143,12 @@ class StochasticLabelNoise(Method):
         """Add the noise's part to the loss on the given labels or the corrected targets."""
         logits = self.backbone(image)
         losses = self.loss(logits, label)
-        taught = losses if self.targets is None else self.loss(logits, self.targets.read(index))
+        learned = losses if self.targets is None else self.loss(logits, self.targets.read(index))
         if self.sigma > 0:
             noise = self.noise_now * self._noise()[index]
-            taught = taught - (noise * log_probabilities(logits)).sum(1)
-        kept = None if self.given_weights is None else self.given_weights.read(index)
-        return Step(batch_mean(taught), losses, logits, kept)
+            learned = learned - (noise * log_probabilities(logits)).sum(1)
+        weights = None if self.given_weights is None else self.given_weights.read(index)
+        return Step(batch_mean(learned), losses, logits, weights)
 
     def on_step_end(self) -> None:
         """Let the average follow."""
@@ -162,18 +162,18 @@ class StochasticLabelNoise(Method):
         return self._table
 
 
-def given_weights(losses: Tensor) -> Tensor:
-    """Return w (N,) in [0, 1]: the losses (N,) between the smallest and the largest.
+def weights_of_given(losses: Tensor) -> Tensor:
+    """Return w (N,) in [0, 1]: the losses (N,) scaled so that the smallest is 0 and the largest 1.
 
     All are 1, with a warning, where all losses are equal or one is not finite.
     """
     low, high = losses.aminmax()
     if not 0 < high - low < math.inf:
-        warnings.warn("SLN: the losses do not tell labels apart, all given ones are kept for an epoch", stacklevel=2)
+        warnings.warn("SLN: the losses do not separate labels, all given ones are kept for an epoch", stacklevel=2)
         return torch.ones_like(losses)
     return (losses - low) / (high - low)
 
 
 def _forget_table(method: StochasticLabelNoise, incompatible_keys: object) -> None:
-    """Have the noise drawn anew: its seed and epoch have been loaded."""
+    """Have the noise drawn again: its seed and epoch have just been loaded."""
     method._table = None

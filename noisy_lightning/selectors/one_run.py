@@ -1,16 +1,14 @@
 """What the selectors share that judge by the records of one training on all labels."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.methods.parts.two_gaussians import scaled_to_unit, two_groups
 from noisy_lightning.runs.measures import UNKNOWN, Bools, Floats, Ints
 from noisy_lightning.runs.records import Records
 from noisy_lightning.selectors.base import Fold, Judgement, Task, Trainings, check_fold, suggestions
-
-_FEWEST = 10  # values that two Gaussians are fitted to
 
 
 def train_on_all(task: Task, trainings: Trainings, epochs: int | None) -> tuple[Records, list[str]]:
@@ -99,18 +97,11 @@ def high_component(values: Floats, judged: Bools) -> Floats | None:
     Returns:
         None where there are fewer than 10 values, or not all are finite, or all are equal.
     """
-    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # slow to import
-
-    sample = values[judged].astype(np.float64)
-    if len(sample) < _FEWEST or not np.isfinite(sample).all() or sample.min() == sample.max():
+    scaled = scaled_to_unit(values[judged])
+    if scaled is None:
         return None
-    scaled = ((sample - sample.min()) / (sample.max() - sample.min()))[:, None]
-    mixture = GaussianMixture(2, max_iter=100, reg_covar=5e-4, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fit that has not converged is a fit all the same
-        mixture.fit(scaled)
     probability = np.full(len(values), np.nan, np.float32)
-    probability[judged] = mixture.predict_proba(scaled)[:, mixture.means_[:, 0].argmax()]
+    probability[judged] = two_groups(scaled, tol=1e-3, max_iter=100).high
     return probability
 
 

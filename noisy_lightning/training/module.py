@@ -21,7 +21,8 @@ from noisy_lightning.backbones.classifier import Body
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, RobustLoss
-from noisy_lightning.methods import Method, Problem, Run, Standard
+from noisy_lightning.methods import EpochContext, Method, Problem, Standard
+from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.methods.parts.ranks import gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.training.metrics import TestMetrics, ValidationMetrics
@@ -188,11 +189,11 @@ class NoisyClassifier(L.LightningModule):
         if 0 < self.frozen_epochs == self.current_epoch:
             for body in self._bodies:
                 body.thaw()
-        self.method.on_epoch_start(self._run())
+        self.method.on_epoch_start(self._context())
 
     def on_train_epoch_end(self) -> None:
         """Tell the method, and log what it has to say and the learning rate."""
-        self.method.on_epoch_end(self._run())
+        self.method.on_epoch_end(self._context())
         values = {f"method/{name}": value for name, value in self.method.scalars().items()}
         # Not what the optimizer has now: the scheduler has stepped already.
         self._log({"lr": self._learning_rate, **values})
@@ -289,7 +290,7 @@ class NoisyClassifier(L.LightningModule):
         bodies = {weight for body in self._bodies for weight in body.parameters}
         return [{"params": [weight for weight in weights if (weight in bodies) == slow]} for slow in (False, True)]
 
-    def _run(self) -> Run:
+    def _context(self) -> EpochContext:
         data = self._data()
         labels = torch.full_like(data.labels, -1)
         labels[data.train_indices] = data.epoch_labels(self.current_epoch)[data.train_indices]
@@ -298,7 +299,7 @@ class NoisyClassifier(L.LightningModule):
             candidates = torch.zeros_like(data.is_clean)
             candidates[data.candidate_indices] = self.method.uses_candidates
         epochs = self.trainer.max_epochs or 0
-        return Run(self.current_epoch, epochs, labels, self._predict, candidates, data.estimated_noise_rate)
+        return EpochContext(self.current_epoch, epochs, labels, self._predict, candidates, data.estimated_noise_rate)
 
     def _data(self) -> NoisyDataModule:
         return cast(NoisyDataModule, self.trainer.datamodule)  # type: ignore[attr-defined]
@@ -306,18 +307,15 @@ class NoisyClassifier(L.LightningModule):
     @torch.no_grad()
     def _predict(self, network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
         """Pass the training part, or some of it, through a network; see `Predict`."""
-        training = [layer for layer in network.modules() if layer.training]
-        network.eval()
         served_index, output = [], []
         # Epochs beyond the last: the draws are not those of any epoch of the training.
         epoch = self.current_epoch + (self.trainer.max_epochs or 0)
-        for served in self._data().training_part(epoch, augmented, index):
-            batch: Batch = self.trainer.strategy.batch_to_device(served)
-            with self.trainer.precision_plugin.forward_context():
-                output.append(self._logits(network, batch.image).float())
-            served_index.append(batch.index)
-        for layer in training:
-            layer.training = True
+        with evaluating(network):
+            for served in self._data().training_part(epoch, augmented, index):
+                batch: Batch = self.trainer.strategy.batch_to_device(served)
+                with self.trainer.precision_plugin.forward_context():
+                    output.append(self._logits(network, batch.image).float())
+                served_index.append(batch.index)
         positions, outputs = gather(torch.cat(served_index)).cpu(), gather(torch.cat(output)).cpu()
         if index is not None:
             return outputs[positions.argsort()][index.argsort().argsort()]

@@ -3,10 +3,17 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import BackwardCorrection, Run
+from noisy_lightning.methods import BackwardCorrection, EpochContext
 from noisy_lightning.methods.backward_correction import inverse_of
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
-from tests.methods.toys import K, batches, points, problem
+from tests.methods.toys import (
+    K,
+    assert_same_weights,
+    batches,
+    points,
+    problem,
+    train,
+)
 from tests.reference.loss_correction import backward_loss, descend, estimate, inverse, probabilities
 from tests.reference.losses import cross_entropy, generalized_cross_entropy, one_hot
 
@@ -14,7 +21,7 @@ ETA, EPOCHS = 0.2, 6
 MATRIX = [[0.75, 0.25, 0.0], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]]
 
 
-def run(epoch: int, labels: Tensor | None = None) -> Run:
+def context(epoch: int, labels: Tensor | None = None) -> EpochContext:
     images, given = points()
 
     @torch.no_grad()
@@ -22,7 +29,7 @@ def run(epoch: int, labels: Tensor | None = None) -> Run:
         output: Tensor = network(images)
         return output
 
-    return Run(epoch, EPOCHS, given if labels is None else labels, predict)
+    return EpochContext(epoch, EPOCHS, given if labels is None else labels, predict)
 
 
 @pytest.mark.parametrize(("warm_up", "percentile", "restart"), [(None, 97.0, True), (2, 80.0, False)])
@@ -33,14 +40,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
     f.load_state_dict(method.backbone.state_dict())
     initial = {name: value.clone() for name, value in f.state_dict().items()}
     images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    for epoch in range(EPOCHS):
-        method.on_epoch_start(run(epoch))
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            method.step(images[index], labels[index], index).loss.backward()
-            optimizer.step()
-
+    train(method, EPOCHS, ETA, context)
     T_inverse = None  # noqa: N806
     for epoch in range(EPOCHS):
         if epoch == (3 if warm_up is None else warm_up):
@@ -54,8 +54,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
                 backward_loss(p, y, T_inverse) if T_inverse else cross_entropy(p, one_hot(y, K)) for p, y in pairs
             ]
             descend(f, losses, ETA)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-6, atol=1e-8)
+    assert_same_weights(method.backbone, f, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("generalized", [False, True])
@@ -77,7 +76,7 @@ def test_a_given_matrix_corrects_any_loss_and_the_uncorrected_one_is_recorded(ge
     torch.testing.assert_close(step.loss, sum(expected) / 5, rtol=1e-6, atol=0)
     torch.testing.assert_close(step.losses, loss(step.logits, labels[:5]))
     assert step.logits.equal(method.backbone(images[:5]))
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method(images).equal(method.backbone(images))
 
 
@@ -117,7 +116,7 @@ def test_a_singular_estimate_does_not_end_the_training(caplog: pytest.LogCapture
     with torch.no_grad():
         for weight in method.backbone.parameters():
             weight.zero_()  # the same for all samples: all rows are equal
-    method.on_epoch_start(run(1))
+    method.on_epoch_start(context(1))
     assert "singular" in caplog.text
     step = method.step(images[:4], labels[:4], torch.arange(4))
     step.loss.backward()

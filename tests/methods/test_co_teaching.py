@@ -3,31 +3,23 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from noisy_lightning.losses import GeneralizedCrossEntropy
-from noisy_lightning.methods import CoTeaching, Problem
-from tests.methods.toys import B, K, batches, points, problem, run
+from noisy_lightning.methods import CoTeaching
+from tests.methods.toys import (
+    B,
+    assert_same_weights,
+    batches,
+    context,
+    lookup,
+    points,
+    problem,
+    sample_weights,
+    training,
+)
 from tests.reference.co_teaching import co_teaching_step, forget_rate, loss_of
 
 ETA = 0.5
-
-
-def _train(method: CoTeaching, epochs: int) -> list[Tensor]:
-    """Return what was kept at each step."""
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    kept = []
-    for epoch in range(epochs):
-        method.on_epoch_start(run(epoch))
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            assert step.kept is not None
-            kept.append(step.kept)
-    return kept
 
 
 @pytest.mark.parametrize("divide_twice", [False, True])
@@ -38,18 +30,13 @@ def test_walks_the_path_of_the_paper(tau: float, warm_up: int, exponent: float, 
     f, g = problem().make_backbone(), problem().make_backbone()
     f.load_state_dict(method.first.state_dict())
     g.load_state_dict(method.second.state_dict())
-    kept = _train(method, epochs=6)
-
     images, labels = points()
-    for epoch in range(6):
-        for index in batches(epoch):
-            forget = forget_rate(epoch, tau, warm_up, exponent)
-            d_f, d_g = co_teaching_step(f, g, images[index], labels[index], forget, ETA, divide_twice)
-            expected = [((i in d_f) + (i in d_g)) / 2 for i in range(B)]
-            assert kept.pop(0).tolist() == expected
+    for epoch, index, step in training(method, 6, ETA):
+        forget = forget_rate(epoch, tau, warm_up, exponent)
+        d_f, d_g = co_teaching_step(f, g, images[index], labels[index], forget, ETA, divide_twice)
+        assert sample_weights(step) == [((i in d_f) + (i in d_g)) / 2 for i in range(B)]
     for ours, theirs in ((method.first, f), (method.second, g)):
-        for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            torch.testing.assert_close(weight, other, rtol=1e-9, atol=1e-12)
+        assert_same_weights(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
 def test_one_optimizer_walks_the_path_of_two() -> None:
@@ -64,7 +51,7 @@ def test_one_optimizer_walks_the_path_of_two() -> None:
     pair = [sgd(network.parameters()) for network in (two.first, two.second)]
     for epoch in range(5):
         for method in (one, two):
-            method.on_epoch_start(run(epoch))
+            method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             joint.zero_grad()
             one.step(images[index], labels[index], index).loss.backward()
@@ -83,8 +70,7 @@ def test_one_optimizer_walks_the_path_of_two() -> None:
 def test_each_network_learns_what_the_other_selects() -> None:
     method = _fixed([[4.0, 0, 0], [0, 4.0, 0]], [[0, 4.0, 0], [4.0, 0, 0]])
     step = method.step(torch.tensor([0, 1]), torch.tensor([0, 0]), torch.arange(2))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0.5, 0.5]
+    assert sample_weights(step) == [0.5, 0.5]
     step.loss.backward()
     gradients: list[Any] = [network.weight.grad for network in (method.first, method.second)]
     assert [gradient.abs().sum(1).gt(0).tolist() for gradient in gradients] == [[False, True], [True, False]]
@@ -108,7 +94,7 @@ def test_any_loss_ranks_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = CoTeaching(problem(loss), forget_rate=0.5, warm_up=0)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:4], labels[:4], torch.arange(4))
     first, second = (loss(network(images[:4]), labels[:4]) for network in (method.first, method.second))
@@ -116,24 +102,12 @@ def test_any_loss_ranks_and_teaches() -> None:
     torch.testing.assert_close(step.loss, expected)
 
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_a_last_batch_of_one_or_two_still_teaches(size: int) -> None:
-    method = CoTeaching(problem(), forget_rate=0.9, warm_up=0)
-    method.on_epoch_start(run(0))
-    images, labels = points()
-    step = method.step(images[:size], labels[:size], torch.arange(size))
-    assert step.loss.isfinite()
-    assert step.kept is not None
-    assert step.kept.sum() == 1
-
-
 def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
     nan = float("nan")
     method = _fixed([[nan] * 3, [1.0, 0, 0], [0, 2.0, 0]], [[nan] * 3, [0, 1.0, 0], [2.0, 0, 0]])
     labels = torch.tensor([0, 0, 1])
     step = method.step(torch.arange(3), labels, torch.arange(3))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0, 0.5, 0.5]
+    assert sample_weights(step) == [0, 0.5, 0.5]
     step.loss.backward()
     assert step.loss.isfinite()
     gradients: list[Any] = [network.weight.grad for network in (method.first, method.second)]
@@ -141,16 +115,8 @@ def test_a_nan_teaches_nobody_and_nothing_but_nan_shows() -> None:
     assert method.step(torch.tensor([0]), labels[:1], torch.arange(1)).loss.isnan()
 
 
-@pytest.mark.parametrize("arguments", [{"forget_rate": 1.0}, {"warm_up": -1}, {"exponent": 0.0}])
-def test_a_value_out_of_range_is_refused(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(arguments))):
-        CoTeaching(problem(), **arguments)  # type: ignore[arg-type]
-
-
 def _fixed(first: list[list[float]], second: list[list[float]]) -> CoTeaching:
     """Return the method with networks that look up their logits, and half of a batch to forget."""
-    tables = iter([torch.tensor(first), torch.tensor(second)])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), problem().loss, K, len(first))
-    method = CoTeaching(lookup, forget_rate=0.5, warm_up=0)
-    method.on_epoch_start(run(0))
+    method = CoTeaching(lookup(first, second), forget_rate=0.5, warm_up=0)
+    method.on_epoch_start(context(0))
     return method

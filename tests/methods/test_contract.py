@@ -1,7 +1,6 @@
 """What every method of the package promises."""
 
 import inspect
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
-from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from noisy_lightning import methods
 from noisy_lightning.losses import CrossEntropy
-from noisy_lightning.methods import Method, Problem, Run
+from noisy_lightning.methods import EpochContext, Method, Problem
+from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.runs.records import load
 from tests.kill import Fall
 from tests.methods.examples import EXAMPLES, NAMES, make, options
 from tests.networks import Plain
+from tests.ranks import on_two_ranks
 
 METHODS = {name for name in methods.__all__ if issubclass(getattr(methods, name), Method)} - {"Method"}
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=NAMES)
@@ -48,18 +47,16 @@ def _images(method: Method, index: Tensor) -> Tensor:
     return torch.stack([images + 0.1 * view for view in range(method.views)])
 
 
-def _run(epoch: int) -> Run:
+def _context(epoch: int) -> EpochContext:
     images, labels = _data()
 
     @torch.no_grad()
     def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
-        training = [layer for layer in network.modules() if layer.training]
-        output: Tensor = network.eval()(images)
-        for layer in training:
-            layer.training = True
+        with evaluating(network):
+            output: Tensor = network(images)
         return output if index is None else output[index]
 
-    return Run(epoch, EPOCHS, labels, predict, candidates=torch.arange(N) % 4 == 0)
+    return EpochContext(epoch, EPOCHS, labels, predict, candidates=torch.arange(N) % 4 == 0)
 
 
 def test_every_method_has_an_example() -> None:
@@ -77,22 +74,31 @@ def test_a_method_is_final_and_takes_the_problem_first(name: str) -> None:
         assert f"\n    {parameter.name}: " in (inspect.getdoc(method) or "")
 
 
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_what_methods_share_is_abstract_and_not_overridden(name: str) -> None:
+    method = getattr(methods, name)
+    own = {key for key in vars(method) if not key.startswith("_")}
+    for base in method.__mro__[1 : method.__mro__.index(Method)]:
+        assert inspect.isabstract(base), base
+        assert not own & {key for key in vars(base) if not key.startswith("_")}, base
+
+
 @each_example
 def test_a_step_is_complete(example: Any) -> None:
     torch.manual_seed(0)
     method = make(example, _problem())
     labels = _data()[1]
-    method.on_epoch_start(_run(0))
+    method.on_epoch_start(_context(0))
     index = torch.tensor([7, 3, 50, 21])
     images = _images(method, index)
     step = method.step(images, labels[index], index)
     assert step.loss.shape == ()
     assert step.losses.shape == (4,)
     assert step.logits.shape == (4, K)
-    if step.kept is not None:
-        assert step.kept.shape == (4,)
-        assert ((step.kept >= 0) & (step.kept <= 1)).all()
-        assert not step.kept.requires_grad
+    if step.sample_weight is not None:
+        assert step.sample_weight.shape == (4,)
+        assert ((step.sample_weight >= 0) & (step.sample_weight <= 1)).all()
+        assert not step.sample_weight.requires_grad
     step.loss.backward()
     gradients = [weight.grad for weight in method.parameters() if weight.requires_grad and weight.grad is not None]
     assert gradients
@@ -109,7 +115,7 @@ def test_one_class_and_a_last_batch_of_one_sample_pass(example: Any) -> None:
     optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.1)
     labels = torch.ones(N, dtype=torch.long)
     for epoch in range(EPOCHS):
-        now = replace(_run(epoch), labels=labels)
+        now = replace(_context(epoch), labels=labels)
         method.on_epoch_start(now)
         for index in torch.arange(N).split([20, 20, 19, 1]):
             optimizer.zero_grad()
@@ -153,7 +159,7 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
     )
     labels = _data()[1]
     for epoch in range(EPOCHS):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         order = torch.randperm(N, generator=torch.Generator().manual_seed(epoch))
         for batch in order.split(25):  # of which two do not divide evenly
             index = batch[rank::world_size]
@@ -161,25 +167,19 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
             stepping(_images(method, index), labels[index], index).backward()
             optimizer.step()
             method.on_step_end()
-        method.on_epoch_end(_run(epoch))
+        method.on_epoch_end(_context(epoch))
     return {name: value.clone() for name, value in method.state_dict().items()}
 
 
-def _rank(rank: int, file: str, results: Any) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    results[rank] = [{name: value.numpy() for name, value in _train(e, rank, 2).items()} for e in EXAMPLES]
-    dist.destroy_process_group()
+def _states(rank: int) -> list[dict[str, Any]]:
+    """Return what each example ends with."""
+    return [{name: value.numpy() for name, value in _train(example, rank, 2).items()} for example in EXAMPLES]
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def two_ranks() -> list[Any]:
     """Return, for each rank and example, the state at the end."""
-    file = tmp_path_factory.mktemp("ranks") / "store"
-    with multiprocessing.Manager() as manager:
-        results = manager.dict()
-        spawn(_rank, (str(file), results), nprocs=2)
-        return [results[0], results[1]]
+    return on_two_ranks(_states)
 
 
 @pytest.mark.xdist_group("ranks")  # which share what one fixture takes long to make

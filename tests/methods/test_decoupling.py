@@ -1,10 +1,18 @@
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from noisy_lightning.losses import GeneralizedCrossEntropy
-from noisy_lightning.methods import Decoupling, Problem
-from tests.methods.toys import B, K, batches, points, problem, run
+from noisy_lightning.methods import Decoupling
+from tests.methods.toys import (
+    B,
+    assert_same_weights,
+    lookup,
+    points,
+    problem,
+    sample_weights,
+    training,
+)
 from tests.reference.decoupling import decoupling_step
 
 ETA = 0.5
@@ -15,9 +23,7 @@ LABELS = torch.tensor([1, 1, 1, 0])
 
 def _fixed(first: list[list[float]], second: list[list[float]], min_share: float = 0.1) -> Decoupling:
     """Return the method with networks that look up their logits."""
-    tables = iter([torch.tensor(first), torch.tensor(second)])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), problem().loss, K, len(first))
-    return Decoupling(lookup, min_share=min_share)
+    return Decoupling(lookup(first, second), min_share=min_share)
 
 
 @pytest.mark.parametrize(("warm_up_steps", "min_share"), [(0, 0.1), (7, 0.1), (0, 0.7), (4, 1.0)])
@@ -27,32 +33,21 @@ def test_walks_the_path_of_the_paper(warm_up_steps: int, min_share: float) -> No
     h1, h2 = problem().make_backbone(), problem().make_backbone()
     h1.load_state_dict(method.first.state_dict())
     h2.load_state_dict(method.second.state_dict())
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     images, labels = points()
-    order = [index for epoch in range(5) for index in batches(epoch)]
     sizes = set()
-    for t, index in enumerate(order):
-        method.on_epoch_start(run(t // 3))
-        step = method.step(images[index], labels[index], index)
-        optimizer.zero_grad()
-        step.loss.backward()
-        optimizer.step()
-        method.on_step_end()
+    for t, (_, index, step) in enumerate(training(method, 5, ETA)):
         disagreement = decoupling_step(h1, h2, images[index], labels[index], t, warm_up_steps, min_share, ETA)
-        assert step.kept is not None
-        assert step.kept.nonzero().flatten().tolist() == disagreement
+        assert sample_weights(step) == [i in disagreement for i in range(B)]
         sizes.add(len(disagreement))
     assert len(sizes) > 2  # neither all nor none throughout
     for ours, theirs in ((method.first, h1), (method.second, h2)):
-        for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            torch.testing.assert_close(weight, other, rtol=1e-6, atol=1e-8)
+        assert_same_weights(ours, theirs, rtol=1e-6, atol=1e-8)
 
 
 def test_only_samples_that_the_networks_disagree_on_count() -> None:
     method = _fixed(AGREED, ONE_APART)
     step = method.step(torch.arange(4), LABELS, torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.tolist() == [False, False, True, False]
+    assert sample_weights(step) == [False, False, True, False]
     cross_entropy: Tensor = problem().loss(torch.tensor([AGREED[2], ONE_APART[2]]), LABELS[[2, 2]])
     assert step.loss.item() == pytest.approx(cross_entropy.sum().item())
     assert step.losses[2].item() == pytest.approx(cross_entropy.mean().item())
@@ -85,8 +80,7 @@ def test_the_warm_up_ends_after_its_steps_of_the_optimizer() -> None:
         step = method.step(images[:B], labels[:B], torch.arange(B))
         method.step(images[:B], labels[:B], torch.arange(B))  # of a batch that is accumulated
         method.on_step_end()
-        assert step.kept is not None
-        kept.append(step.kept.sum().item())
+        kept.append(sum(sample_weights(step)))
     assert kept == [B, B, 0, 0]
 
 
@@ -106,8 +100,7 @@ def test_a_last_batch_of_one_or_two_is_stepped_on(size: int) -> None:
     step = method.step(torch.arange(size), LABELS[:size], torch.arange(size))
     assert step.loss.isfinite()
     assert step.loss > 0
-    assert step.kept is not None
-    assert step.kept.tolist() == [True, False][:size]
+    assert sample_weights(step) == [True, False][:size]
 
 
 def test_a_nan_shows_in_the_loss() -> None:

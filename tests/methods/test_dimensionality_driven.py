@@ -9,15 +9,24 @@ from torch import Tensor, nn
 from noisy_lightning.backbones import ResNet32
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import SymmetricCrossEntropy, TruncatedGeneralizedCrossEntropy
-from noisy_lightning.methods import DimensionalityDriven, Problem, Run
+from noisy_lightning.methods import DimensionalityDriven, EpochContext, Problem
 from noisy_lightning.methods.dimensionality_driven import Penultimate, mean_lid
-from tests.methods.toys import B, K, N, batches, network, points, problem
+from tests.methods.toys import (
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    network,
+    points,
+    problem,
+)
 from tests.reference import dimensionality_driven as reference
 
 ETA, EPOCHS = 0.5, 10
 
 
-def _run(epoch: int, seen: list[Tensor] | None = None) -> Run:
+def _context(epoch: int, seen: list[Tensor] | None = None) -> EpochContext:
     images, labels = points()
 
     @torch.no_grad()
@@ -29,7 +38,7 @@ def _run(epoch: int, seen: list[Tensor] | None = None) -> Run:
         output: Tensor = network(images[index])
         return output
 
-    return Run(epoch, EPOCHS, labels, predict)
+    return EpochContext(epoch, EPOCHS, labels, predict)
 
 
 def _epoch(method: DimensionalityDriven, optimizer: torch.optim.Optimizer, epoch: int) -> None:
@@ -53,7 +62,7 @@ def test_walks_the_path_of_the_authors(init_epoch: int, window: int, k: int, sam
     turning, saved, alpha = -1, copy.deepcopy(f.state_dict()), 1.0
     for epoch in range(EPOCHS):
         seen: list[Tensor] = []
-        method.on_epoch_start(_run(epoch, seen))
+        method.on_epoch_start(_context(epoch, seen))
         (index,) = seen
         assert len(index.unique()) == samples
         lids.append(reference.mean_lid(f[:-1](images[index]).detach(), k))  # type: ignore[index]
@@ -70,8 +79,7 @@ def test_walks_the_path_of_the_authors(init_epoch: int, window: int, k: int, sam
         _epoch(method, optimizer, epoch)
         for batch in batches(epoch):
             reference.d2l_step(f, images[batch], labels[batch], alpha, ETA)
-        for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-            torch.testing.assert_close(weight, other, rtol=1e-7, atol=1e-10)
+        assert_same_weights(method.backbone, f, rtol=1e-7, atol=1e-10)
     assert turning >= 0
 
 
@@ -101,8 +109,8 @@ def test_without_a_rise_it_is_plain_training() -> None:
         _start_with(method, 5.0 - epoch, epoch)
         step = method.step(images[:B], labels[:B], torch.arange(B))
         torch.testing.assert_close(step.loss, step.losses.mean())
-        assert step.kept is not None
-        assert step.kept.tolist() == [1.0] * B
+        assert step.sample_weight is not None
+        assert step.sample_weight.tolist() == [1.0] * B
     assert method.turning_epoch == -1
 
 
@@ -125,8 +133,8 @@ def test_a_target_is_given_and_predicted_label_in_parts() -> None:
     torch.testing.assert_close(step.losses, loss(step.logits, labels))
     target = 0.3 * torch.eye(K)[labels].double() + 0.7 * torch.eye(K)[predicted].double()
     torch.testing.assert_close(step.loss, loss(step.logits, target).mean())
-    assert step.kept is not None
-    torch.testing.assert_close(step.kept, torch.where(predicted == labels, 1.0, 0.3).double())
+    assert step.sample_weight is not None
+    torch.testing.assert_close(step.sample_weight, torch.where(predicted == labels, 1.0, 0.3).double())
 
 
 # The estimate
@@ -148,7 +156,7 @@ def test_points_on_a_plane_have_two_dimensions() -> None:
 def test_samples_without_an_estimate_are_left_out() -> None:
     random = torch.Generator().manual_seed(0)
     spread = torch.randn(100, 3, generator=random)
-    same = torch.zeros(28, 3) + 1e6  # so many in one place that no neighbour is elsewhere
+    same = torch.zeros(28, 3) + 1e6  # so many in one place that no neighbor is elsewhere
     assert mean_lid(torch.cat([spread, same]), 20) == pytest.approx(mean_lid(spread, 20))
     assert math.isnan(mean_lid(same, 20))
     assert math.isnan(mean_lid(torch.eye(6), 3))  # all equally far away
@@ -192,7 +200,7 @@ def test_only_the_training_part_is_looked_at_and_other_samples_of_it_each_time()
     labels[:20] = -1
     method = DimensionalityDriven(problem(), neighbours=2, samples=5).double()
     for epoch in range(2):
-        method.on_epoch_start(Run(epoch, EPOCHS, labels, _run(epoch, seen).predict))
+        method.on_epoch_start(EpochContext(epoch, EPOCHS, labels, _context(epoch, seen).predict))
     assert all(len(index) == 5 and index.min() >= 20 for index in seen)
     assert not seen[0].sort()[0].equal(seen[1].sort()[0])
 
@@ -207,7 +215,7 @@ def test_a_loss_without_soft_targets_is_refused() -> None:
 
 def test_a_training_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match=r"trainer\.max_epochs"):
-        DimensionalityDriven(problem()).on_epoch_start(Run(0, -1, points()[1], _run(0).predict))
+        DimensionalityDriven(problem()).on_epoch_start(EpochContext(0, -1, points()[1], _context(0).predict))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +239,7 @@ def _start_with(method: DimensionalityDriven, lid: float, epoch: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("noisy_lightning.methods.dimensionality_driven.mean_lid", lambda features, neighbours: lid)
         method.on_epoch_start(
-            _run(epoch)
+            _context(epoch)
             if method.alpha.dtype == torch.float64
-            else Run(epoch, EPOCHS, points()[1], lambda network, augmented=False, index=None: torch.zeros(1))
+            else EpochContext(epoch, EPOCHS, points()[1], lambda network, augmented=False, index=None: torch.zeros(1))
         )

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import GeneralizedCrossEntropy
-from noisy_lightning.methods import DivideMix, Problem, Run
+from noisy_lightning.methods import DivideMix, EpochContext, Problem
 from noisy_lightning.methods.divide_mix import (
     low_loss_probability,
     mixed_loss,
@@ -16,8 +16,16 @@ from noisy_lightning.methods.divide_mix import (
     scaled,
     sharpened,
 )
-from noisy_lightning.methods.parts.inference import inferred
-from tests.methods.toys import BATCHES, B, K, N, batches, points, problem
+from tests.methods.toys import (
+    BATCHES,
+    B,
+    K,
+    N,
+    batches,
+    points,
+    problem,
+    sample_weights,
+)
 from tests.networks import Random
 from tests.reference import divide_mix as paper
 from tests.reference.losses import cross_entropy, one_hot, softmax
@@ -25,7 +33,7 @@ from tests.reference.losses import cross_entropy, one_hot, softmax
 ETA, EPOCHS, WARM_UP, RAMP, WEIGHT = 0.5, 5, 2, 3, 5.0
 
 
-def _run(epoch: int) -> Run:
+def _context(epoch: int) -> EpochContext:
     points_, labels = points()
 
     @torch.no_grad()
@@ -34,7 +42,7 @@ def _run(epoch: int) -> Run:
         output: Tensor = network(points_)
         return output.float()
 
-    return Run(epoch, EPOCHS, labels, predict)
+    return EpochContext(epoch, EPOCHS, labels, predict)
 
 
 def _views(index: Tensor) -> Tensor:
@@ -52,7 +60,7 @@ def _method(**arguments: object) -> DivideMix:
 def _begun(weights: Tensor, **arguments: object) -> DivideMix:
     """Return a method in the middle of its training, with w (N,) by both networks."""
     method = _method(**arguments)
-    method.on_epoch_start(_run(WARM_UP + 1))
+    method.on_epoch_start(_context(WARM_UP + 1))
     for memory in (method.by_first, method.by_second):
         memory.values.copy_(weights)
     return method
@@ -65,7 +73,7 @@ def test_walks_the_path_of_the_paper() -> None:
     everything, labels = points()
     kinds = set()
     for epoch in range(EPOCHS):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         w = []
         for network in f:
             losses = [
@@ -109,7 +117,7 @@ def test_walks_the_path_of_the_paper() -> None:
                     ).item()
             assert step.loss.item() == pytest.approx(total, abs=1e-5)
             method.on_step_end()
-        method.on_epoch_end(_run(epoch))
+        method.on_epoch_end(_context(epoch))
     assert kinds == {True, False}
     for mine, network in zip((method.first, method.second), f, strict=True):
         for weight, expected in zip(mine.parameters(), network.parameters(), strict=True):
@@ -150,13 +158,13 @@ def test_sharpening_many_classes_alike_leaves_them_alike() -> None:
     assert sharpened(torch.full((1, 100), 0.01), 0.01).tolist() == [pytest.approx([0.01] * 100)]
 
 
-@pytest.mark.parametrize("labelled", [[True, False, True], [True] * 3, [False] * 3])
-def test_the_loss_of_a_batch_needs_neither_kind(labelled: list[bool]) -> None:
+@pytest.mark.parametrize("labeled", [[True, False, True], [True] * 3, [False] * 3])
+def test_the_loss_of_a_batch_needs_neither_kind(labeled: list[bool]) -> None:
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(3, K, generator=random, dtype=torch.float64).requires_grad_()
     target = torch.rand(3, K, generator=random, dtype=torch.float64).softmax(1)
-    loss = mixed_loss(problem().loss, logits, target, torch.tensor(labelled), 7.0)
-    rows = list(zip(logits, target, labelled, strict=True))
+    loss = mixed_loss(problem().loss, logits, target, torch.tensor(labeled), 7.0)
+    rows = list(zip(logits, target, labeled, strict=True))
     x = [(z, t) for z, t, kind in rows if kind]
     u = [(z, t) for z, t, kind in rows if not kind]
     expected = paper.mixmatch_loss([z for z, _ in x], [t for _, t in x], [z for z, _ in u], [t for _, t in u], 7.0)
@@ -168,7 +176,7 @@ def test_the_loss_of_a_batch_needs_neither_kind(labelled: list[bool]) -> None:
 @pytest.mark.parametrize("penalise", [False, True])
 def test_the_warm_up_takes_the_first_view_and_may_penalise_confidence(penalise: bool) -> None:
     method = _method(negative_entropy=penalise)
-    method.on_epoch_start(_run(0))
+    method.on_epoch_start(_context(0))
     index = torch.arange(B)
     images, labels = _views(index), points()[1][index]
     step = method.step(images, labels, index)
@@ -176,8 +184,7 @@ def test_the_warm_up_takes_the_first_view_and_may_penalise_confidence(penalise: 
     expected = sum(paper.warm_up_loss(network(images[0]), labels, penalise) for network in networks)
     assert step.loss.item() == pytest.approx(expected.item())
     torch.testing.assert_close(step.logits, method.first(images[0]) + method.second(images[0]))
-    assert step.kept is not None
-    assert step.kept.tolist() == [1] * B
+    assert sample_weights(step) == [1] * B
 
 
 def test_negative_entropy_survives_extreme_logits() -> None:
@@ -187,10 +194,10 @@ def test_negative_entropy_survives_extreme_logits() -> None:
     assert torch.autograd.grad(value, logits)[0].isfinite().all()
 
 
-def test_the_weight_of_the_unlabelled_grows_from_batch_to_batch() -> None:
+def test_the_weight_of_the_unlabeled_grows_from_batch_to_batch() -> None:
     method, labels = _method(), points()[1]
     for epoch in range(EPOCHS + 1):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         for number, batch in enumerate(batches(epoch)):
             now = method.scalars()["unlabelled_weight"].item()
             expected = paper.lambda_u(epoch + number / BATCHES, WARM_UP, RAMP, WEIGHT)
@@ -198,13 +205,13 @@ def test_the_weight_of_the_unlabelled_grows_from_batch_to_batch() -> None:
             method.step(_views(batch), labels[batch], batch)
     at_once = _method(ramp=0)
     for epoch, expected in ((WARM_UP - 1, 0), (WARM_UP, WEIGHT)):
-        at_once.on_epoch_start(_run(epoch))
+        at_once.on_epoch_start(_context(epoch))
         assert at_once.scalars()["unlabelled_weight"] == expected
 
 
 def test_each_network_follows_the_division_by_the_other() -> None:
     method = _method()
-    method.on_epoch_start(_run(WARM_UP))
+    method.on_epoch_start(_context(WARM_UP))
     method.by_first.values.fill_(0.9)
     method.by_second.values.fill_(0.1)
     index = torch.arange(B)
@@ -216,8 +223,7 @@ def test_each_network_follows_the_division_by_the_other() -> None:
         for own, other, memory in ((one, two, method.by_second), (two, one, method.by_first))
     )
     step = method.step(_views(index), labels, index)
-    assert step.kept is not None
-    assert step.kept.tolist() == pytest.approx([0.45] * B)
+    assert sample_weights(step) == pytest.approx([0.45] * B)
     for i in range(B):
         views = _views(index)[:, i]
         ours, theirs = method.first(views), method.second(views)
@@ -226,7 +232,7 @@ def test_each_network_follows_the_division_by_the_other() -> None:
         assert second[i].tolist() == pytest.approx([v.item() for v in expected])
 
 
-@pytest.mark.parametrize("weights", [torch.zeros(N), torch.ones(N)], ids=["none labelled", "all labelled"])
+@pytest.mark.parametrize("weights", [torch.zeros(N), torch.ones(N)], ids=["none labeled", "all labeled"])
 @pytest.mark.parametrize("size", [1, 2, B])
 def test_a_batch_of_one_kind_still_teaches(weights: Tensor, size: int) -> None:
     method, labels = _begun(weights), points()[1]
@@ -238,12 +244,11 @@ def test_a_batch_of_one_kind_still_teaches(weights: Tensor, size: int) -> None:
         gradients = [weight.grad for weight in network.parameters()]
         assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
         assert any(gradient is not None and gradient.any() for gradient in gradients)
-    assert step.kept is not None
-    assert step.kept.tolist() == weights[:size].tolist()
+    assert sample_weights(step) == weights[:size].tolist()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0], ids=str)
-def test_losses_that_cannot_be_divided_leave_all_labelled(value: float) -> None:
+def test_losses_that_cannot_be_divided_leave_all_labeled(value: float) -> None:
     method = _method()
     labels = points()[1]
 
@@ -253,7 +258,7 @@ def test_losses_that_cannot_be_divided_leave_all_labelled(value: float) -> None:
         return output
 
     with pytest.warns(UserWarning, match="cannot be divided"):
-        method.on_epoch_start(Run(WARM_UP, EPOCHS, labels, predict))
+        method.on_epoch_start(EpochContext(WARM_UP, EPOCHS, labels, predict))
     assert (method.by_first.values == 1).all()
     assert method.scalars()["labelled"] == 1
     assert all(value.isfinite().all() for value in method.state_dict().values())
@@ -264,7 +269,7 @@ def test_losses_that_cannot_be_divided_leave_all_labelled(value: float) -> None:
 def test_clean_labels_are_divided_too() -> None:
     method, (images, _) = _method(), points()
     labels = method.first(images).argmax(1)
-    method.on_epoch_start(Run(WARM_UP, EPOCHS, labels, _run(0).predict))
+    method.on_epoch_start(EpochContext(WARM_UP, EPOCHS, labels, _context(0).predict))
     assert 0 < method.scalars()["labelled"] <= 1
     assert method.by_first.values.isfinite().all()
 
@@ -275,11 +280,11 @@ def test_samples_outside_the_training_part_divide_nothing() -> None:
     some[N // 2 :] = -1
 
     def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
-        output = _run(0).predict(network)
+        output = _context(0).predict(network)
         output[N // 2 :] = float("nan")
         return output
 
-    method.on_epoch_start(Run(WARM_UP, EPOCHS, some, predict))
+    method.on_epoch_start(EpochContext(WARM_UP, EPOCHS, some, predict))
     inside = method.by_first.values[: N // 2]
     losses = F.cross_entropy(method.first(points()[0]).float()[: N // 2], labels[: N // 2], reduction="none").detach()
     assert inside.tolist() == pytest.approx(low_loss_probability(scaled(losses)).tolist())
@@ -292,7 +297,7 @@ def test_the_losses_of_the_last_epochs_are_averaged() -> None:
     tables = [torch.randn(N, K, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
     epochs = []
     for number, table in enumerate(tables):
-        method.on_epoch_start(Run(WARM_UP + number, 9, labels, lambda *_, table=table: table))
+        method.on_epoch_start(EpochContext(WARM_UP + number, 9, labels, lambda *_, table=table: table))
         epochs.append(scaled(F.cross_entropy(table, labels, reduction="none")))
         expected = low_loss_probability(torch.stack(epochs[-2:]).mean(0))
         torch.testing.assert_close(method.by_second.values, expected)
@@ -308,15 +313,6 @@ def test_the_guesses_are_made_in_the_published_modes() -> None:
         (norm,) = (layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d))
         assert norm.num_batches_tracked == 2
         assert all(layer.training for layer in network.modules())
-
-
-def test_evaluating_leaves_a_frozen_layer_frozen() -> None:
-    network = Random(K, 1)
-    network.layers[1].eval()
-    before = [layer.training for layer in network.modules()]
-    logits = inferred(network, torch.randn(2, 1, 4, 4))
-    assert not logits.requires_grad
-    assert [layer.training for layer in network.modules()] == before
 
 
 def test_half_precision_teaches_as_much() -> None:
@@ -357,7 +353,7 @@ def test_any_loss_with_soft_targets_divides_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = DivideMix(problem(loss), warm_up=0)
-    method.on_epoch_start(_run(0))
+    method.on_epoch_start(_context(0))
     images, labels = points()
     expected = low_loss_probability(scaled(loss(method.first(images).float(), labels).detach()))
     torch.testing.assert_close(method.by_first.values, expected.float())

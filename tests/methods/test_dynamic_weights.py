@@ -7,7 +7,12 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, RobustLoss
 from noisy_lightning.methods import DynamicWeights, Problem
-from tests.methods.toys import batches, points, problem
+from tests.methods.toys import (
+    assert_same_weights,
+    points,
+    problem,
+    training,
+)
 from tests.reference.dynamic_weights import dynamic_weights_step
 
 # Most confident classes: below, at and above a threshold of 0.6, and certain.
@@ -29,7 +34,7 @@ def _step(mode: str, threshold: float = 0.6, loss: RobustLoss | None = None) -> 
     torch.testing.assert_close(step.losses, (loss or CrossEntropy())(logits, LABELS))
     assert step.logits.equal(logits)
     (gradient,) = torch.autograd.grad(step.loss, logits)
-    return step.loss.item(), gradient, step.kept
+    return step.loss.item(), gradient, step.sample_weight
 
 
 def _losses(logits: Tensor) -> list[Tensor]:
@@ -46,18 +51,11 @@ def test_walks_the_path_of_the_study(mode: Any, threshold: float) -> None:
     torch.manual_seed(0)
     method = DynamicWeights(problem(), mode, threshold).double()
     f = copy.deepcopy(method.backbone)
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.5)
     images, labels = points()
-    for epoch in range(6):
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            loss = dynamic_weights_step(f, images[index], labels[index], mode, threshold, 0.5)
-            assert step.loss.item() == pytest.approx(loss, rel=1e-6)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-6, atol=1e-8)
+    for _, index, step in training(method, 6, 0.5):
+        loss = dynamic_weights_step(f, images[index], labels[index], mode, threshold, 0.5)
+        assert step.loss.item() == pytest.approx(loss, rel=1e-6)
+    assert_same_weights(method.backbone, f, rtol=1e-6, atol=1e-8)
 
 
 def test_as_run_scales_the_mean_loss_by_the_mean_weight_and_differentiates_both() -> None:
@@ -109,9 +107,9 @@ def test_confidence_is_measured_in_full_precision() -> None:
     logits = PROBABILITIES.log().bfloat16()
     weights = _method("as_described")._weights(logits.float().softmax(1).amax(1))
     step = _method("as_described").step(logits, LABELS, torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.dtype == torch.float32
-    assert step.kept.equal(weights)
+    assert step.sample_weight is not None
+    assert step.sample_weight.dtype == torch.float32
+    assert step.sample_weight.equal(weights)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])

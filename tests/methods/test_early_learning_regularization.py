@@ -3,11 +3,19 @@ import math
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import EarlyLearningRegularization, Problem
-from tests.methods.toys import K, N, batches, points, problem, run
+from noisy_lightning.losses import GeneralizedCrossEntropy
+from noisy_lightning.methods import EarlyLearningRegularization
+from tests.methods.toys import (
+    K,
+    N,
+    assert_same_weights,
+    lookup,
+    points,
+    problem,
+    training,
+)
 from tests.reference.soft_targets import elr_step
 
 ETA = 0.5
@@ -18,33 +26,21 @@ def test_walks_the_path_of_the_paper(beta: float, strength: float) -> None:
     torch.manual_seed(0)
     method = EarlyLearningRegularization(problem(), beta, strength)
     net = copy.deepcopy(method.backbone)
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     images, labels = points()
     t = [[0.0] * K for _ in range(N)]
-    for epoch in range(5):
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            loss = elr_step(net, images[index], labels[index], index.tolist(), t, beta, strength, ETA)
-            assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-        method.on_epoch_end(run(epoch))
+    for _, index, step in training(method, 5, ETA):
+        loss = elr_step(net, images[index], labels[index], index.tolist(), t, beta, strength, ETA)
+        assert step.loss.item() == pytest.approx(loss, rel=1e-5)
     torch.testing.assert_close(method.targets.values, torch.tensor(t), rtol=1e-5, atol=1e-6)
-    for weight, other in zip(method.backbone.parameters(), net.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)
+    assert_same_weights(method.backbone, net, rtol=1e-5, atol=1e-6)
     against = sum(t_i.index(max(t_i)) != y for t_i, y in zip(t, labels.tolist(), strict=True))
     assert method.scalars()["contradicted"].item() == pytest.approx(against / N)
     assert against > 0
 
 
-def _fixed(logits: list[list[float]]) -> EarlyLearningRegularization:
+def _fixed(*logits: list[float]) -> EarlyLearningRegularization:
     """Return the method with a network that looks up its logits."""
-    table = torch.tensor(logits)
-    lookup = Problem(
-        lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), table.shape[1], len(table)
-    )
-    return EarlyLearningRegularization(lookup, beta=0.7)
+    return EarlyLearningRegularization(lookup(list(logits)), beta=0.7)
 
 
 def _gradient(method: EarlyLearningRegularization, label: int) -> Tensor:
@@ -55,7 +51,7 @@ def _gradient(method: EarlyLearningRegularization, label: int) -> Tensor:
 
 
 def test_the_targets_count_as_updated_and_hold_against_a_wrong_label() -> None:
-    method = _fixed([[2.0, 0, 0]])
+    method = _fixed([2.0, 0, 0])
     p = torch.tensor([2.0, 0, 0]).softmax(0)
     assert _gradient(method, label=1)[1] < 0  # the label is learned at first
     torch.testing.assert_close(method.targets.values[0], 0.3 * p)
@@ -70,7 +66,7 @@ def test_the_targets_count_as_updated_and_hold_against_a_wrong_label() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_sure_network_gives_finite_losses_and_gradients(dtype: torch.dtype) -> None:
-    method = _fixed([[1e4, 0, 0]]).to(dtype)
+    method = _fixed([1e4, 0, 0]).to(dtype)
     method.targets.float()
     for label in (0, 1):
         for _ in range(50):
@@ -91,11 +87,11 @@ def test_recorded_are_the_losses_alone_of_any_loss() -> None:
     step = method.step(images[:4], labels[:4], torch.arange(4))
     torch.testing.assert_close(step.losses, loss(step.logits, labels[:4]))
     assert step.loss < step.losses.mean()
-    assert step.kept is None
+    assert step.sample_weight is None
 
 
 def test_a_nan_shows_and_is_not_remembered() -> None:
-    method = _fixed([[math.nan] * 3, [1.0, 0, 0]])
+    method = _fixed([math.nan] * 3, [1.0, 0, 0])
     index = torch.arange(2)
     assert method.step(index, torch.tensor([0, 0]), index).loss.isnan()
     assert method.targets.values[0].tolist() == [0, 0, 0]

@@ -12,8 +12,15 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
 from noisy_lightning.methods import EarlyLearningRegularizationPlus, Problem
 from noisy_lightning.methods.early_learning_regularization_plus import ramp, refined
-from noisy_lightning.methods.parts.mixture import Mixture
-from tests.methods.toys import B, K, N, batches, points, problem, run
+from tests.methods.toys import (
+    B,
+    K,
+    N,
+    context,
+    points,
+    problem,
+    training,
+)
 from tests.reference.elr_plus import elr_plus_step, rampup
 from tests.reference.stochastic_label_noise import follow
 
@@ -42,25 +49,15 @@ def test_walks_the_path_of_the_authors_code(ramp_steps: int, strength_ramp_steps
     nets = [copy.deepcopy(network) for network in method.networks().values()]
     emas = [copy.deepcopy(network) for network in nets]
     ts = [[[0.0] * K for _ in range(N)] for _ in range(2)]
-    optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=ETA)
     images, labels = points()
-    t = 0
-    for epoch in range(5):
-        for batch in batches(epoch):
-            index = batch.tolist()
-            step = method.step(images[batch], labels[batch], batch)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            method.on_step_end()
-            t += 1
-            mixing = _mixing(int(method.seed), t - 1, index)
-            lam = 2.0 * rampup(t, strength_ramp_steps)
-            loss = elr_plus_step(nets, emas, images[batch], labels[batch], index, ts, mixing, 0.6, lam, refine, ETA)
-            assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-            for ema, net in zip(emas, nets, strict=True):
-                follow(ema, net, 0.9 * rampup(t + 1, ramp_steps))
-        method.on_epoch_end(run(epoch))
+    for t, (_, batch, step) in enumerate(training(method, 5, ETA), start=1):
+        index = batch.tolist()
+        mixing = _mixing(int(method.seed), t - 1, index)
+        lam = 2.0 * rampup(t, strength_ramp_steps)
+        loss = elr_plus_step(nets, emas, images[batch], labels[batch], index, ts, mixing, 0.6, lam, refine, ETA)
+        assert step.loss.item() == pytest.approx(loss, rel=1e-5)
+        for ema, net in zip(emas, nets, strict=True):
+            follow(ema, net, 0.9 * rampup(t + 1, ramp_steps))
     ours = (method.first, method.second, method.first_average.network, method.second_average.network)
     for network, other in zip(ours, [*nets, *emas], strict=True):
         for weight, expected in zip(network.parameters(), other.parameters(), strict=True):
@@ -71,29 +68,6 @@ def test_walks_the_path_of_the_authors_code(ramp_steps: int, strength_ramp_steps
         against += sum(v.index(max(v)) != y for v, y in zip(values, labels.tolist(), strict=True))
     assert against > 0
     assert method.scalars()["contradicted"].item() == pytest.approx(against / (2 * N))
-
-
-def test_a_batch_is_mixed_as_one_whatever_its_parts() -> None:
-    everyone = torch.tensor([7, 2, 9, 4, 0, 5])
-    values = everyone[:, None].float()
-    whole = Mixture(everyone, everyone, 1.0, np.random.default_rng(3))
-    assert 0.5 < whole.share < 1
-    assert whole.partner.sort().values.tolist() == list(range(6))
-    expected = dict(zip(everyone.tolist(), whole.of(values).flatten().tolist(), strict=True))
-    shuffled = torch.tensor([9, 7, 4, 5, 2, 0])  # the parts of two ranks, in another order
-    for part in shuffled.split(3):
-        mixture = Mixture(part, shuffled, 1.0, np.random.default_rng(3))
-        mixed = mixture.of(shuffled[:, None].float()).flatten().tolist()
-        assert mixed == [expected[i] for i in part.tolist()]
-
-
-def test_the_share_is_drawn_from_beta_and_at_least_a_half() -> None:
-    random = np.random.default_rng(0)
-    one = torch.arange(1)
-    for alpha, mean in ((1.0, 0.75), (8.0, 0.597)):  # of max(s, 1 − s)
-        shares = [Mixture(one, one, alpha, random).share for _ in range(4000)]
-        assert min(shares) >= 0.5
-        assert sum(shares) / len(shares) == pytest.approx(mean, abs=0.01)
 
 
 def test_draws_differ_by_network_batch_and_seed() -> None:
@@ -128,8 +102,8 @@ def test_without_mixing_it_is_elr_on_the_others_average() -> None:
     images, labels = points()
     step = method.step(images[:B], labels[:B], torch.arange(B))
     p = [network(images[:B]).softmax(1) for network in (method.first, method.second)]
-    regulariser = 2 * (1 - (p[0] * p[1]).sum(1)).log()  # at first each average is its network
-    expected = sum(loss(p_n.log(), labels[:B]) + regulariser for p_n in p)
+    regularizer = 2 * (1 - (p[0] * p[1]).sum(1)).log()  # at first each average is its network
+    expected = sum(loss(p_n.log(), labels[:B]) + regularizer for p_n in p)
     torch.testing.assert_close(step.loss, torch.as_tensor(expected).mean(), rtol=1e-6, atol=1e-6)
 
 
@@ -179,7 +153,7 @@ def test_a_nan_shows_and_is_not_remembered() -> None:
     images[0] = math.nan
     assert method.step(images[:B], labels[:B], torch.arange(B)).loss.isnan()
     assert method.first_targets.values.isfinite().all()
-    method.on_epoch_end(replace(run(0)))
+    method.on_epoch_end(replace(context(0)))
     assert method.scalars()["contradicted"].isfinite()
 
 

@@ -8,10 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import ForwardCorrection, Problem, Run
+from noisy_lightning.methods import EpochContext, ForwardCorrection, Problem
 from noisy_lightning.methods.forward_correction import forward_corrected
 from tests.conftest import SMALL
-from tests.methods.toys import K, batches, points, problem
+from tests.methods.toys import (
+    K,
+    assert_same_weights,
+    batches,
+    points,
+    problem,
+    train,
+)
 from tests.reference.loss_correction import descend, estimate, forward_loss, probabilities
 from tests.reference.losses import cross_entropy, generalized_cross_entropy, one_hot, softmax
 
@@ -19,7 +26,7 @@ ETA, EPOCHS = 0.5, 6
 MATRIX = [[0.75, 0.25, 0.0], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5]]
 
 
-def part(epoch: int) -> Run:
+def part(epoch: int) -> EpochContext:
     images, labels = points()
 
     @torch.no_grad()
@@ -28,19 +35,7 @@ def part(epoch: int) -> Run:
         output: Tensor = network(images)
         return output
 
-    return Run(epoch, EPOCHS, labels, predict)
-
-
-def _train(method: ForwardCorrection) -> None:
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    for epoch in range(EPOCHS):
-        method.on_epoch_start(part(epoch))
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
+    return EpochContext(epoch, EPOCHS, labels, predict)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +48,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     initial = {name: value.clone() for name, value in f.state_dict().items()}
-    _train(method)
+    train(method, EPOCHS, ETA, part)
 
     images, labels = points()
     T = None  # noqa: N806
@@ -69,8 +64,7 @@ def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, res
     transition = method.transition()
     assert transition is not None
     torch.testing.assert_close(transition, torch.tensor(T, dtype=torch.float64), rtol=1e-7, atol=1e-9)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-7, atol=1e-9)
+    assert_same_weights(method.backbone, f, rtol=1e-7, atol=1e-9)
 
 
 def test_a_given_matrix_corrects_from_the_first_step_and_counts_as_an_oracle() -> None:
@@ -93,7 +87,7 @@ def test_records_the_uncorrected_losses() -> None:
     step = method.step(images[:5], labels[:5], torch.arange(5))
     assert step.losses.equal(CrossEntropy()(step.logits, labels[:5]))
     assert step.logits.equal(method.backbone(images[:5]))
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method(images).equal(method.backbone(images))
 
 

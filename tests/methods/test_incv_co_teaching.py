@@ -6,9 +6,18 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, RobustLoss
-from noisy_lightning.methods import INCVCoTeaching, Problem, Run
+from noisy_lightning.methods import EpochContext, INCVCoTeaching, Problem
 from noisy_lightning.methods.parts import forget_rate
-from tests.methods.toys import B, K, N, batches, points, run
+from tests.methods.toys import (
+    B,
+    K,
+    N,
+    context,
+    lookup,
+    points,
+    sample_weights,
+    training,
+)
 from tests.reference.incv import modified_co_teaching_step, noise_of_selected
 
 ETA, EPOCHS = 0.3, 7
@@ -17,13 +26,13 @@ CANDIDATES = [i for i in range(N) if i % 5 == 2]
 NAN = float("nan")
 
 
-def _run(epoch: int, selected: list[int], candidates: list[int], noise_rate: float | None = None) -> Run:
-    """Return a run whose training part is what a selection names."""
+def _context(epoch: int, selected: list[int], candidates: list[int], noise_rate: float | None = None) -> EpochContext:
+    """Return a context whose training part is what a selection names."""
     is_candidate = torch.zeros(N, dtype=torch.bool)
     is_candidate[candidates] = True
     labels = torch.full((N,), -1)
     labels[selected + candidates] = points()[1][selected + candidates]
-    return Run(epoch, 10, labels, run(epoch).predict, is_candidate, noise_rate)
+    return EpochContext(epoch, 10, labels, context(epoch).predict, is_candidate, noise_rate)
 
 
 def _network() -> nn.Module:
@@ -39,10 +48,9 @@ def _fixed(
     losses_first: list[float], losses_second: list[float], selected: list[int], candidates: list[int], start: int = 0
 ) -> INCVCoTeaching:
     """Return the method with networks whose losses on class 0 are looked up, at half to forget."""
-    tables = iter([torch.tensor([[0.0, loss] for loss in losses]) for losses in (losses_first, losses_second)])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(next(tables), freeze=False), CrossEntropy(), 2, N)
-    method = INCVCoTeaching(lookup, 0.5, "pair", warm_up=0, candidates_from=start)
-    method.on_epoch_start(_run(0, selected, candidates))
+    tables = ([[0.0, loss] for loss in losses] for losses in (losses_first, losses_second))
+    method = INCVCoTeaching(lookup(*tables, num_samples=N), 0.5, "pair", warm_up=0, candidates_from=start)
+    method.on_epoch_start(_context(0, selected, candidates))
     return method
 
 
@@ -58,23 +66,15 @@ def test_walks_the_path_of_the_paper(
     f, g = _network(), _network()
     f.load_state_dict(method.first.state_dict())
     g.load_state_dict(method.second.state_dict())
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     images, labels = points()
     displaced = 0
-    for epoch in range(EPOCHS):
-        method.on_epoch_start(_run(epoch, SELECTED, CANDIDATES))
-        for index in batches(epoch):
-            x, y = images[index], labels[index]
-            step = method.step(x, y, index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            s, c = ([b for b in range(B) if int(index[b]) in part] for part in (SELECTED, CANDIDATES))
-            epsilon_s = noise_of_selected(rate, kappa)
-            d_f, d_g = modified_co_teaching_step(f, g, x, y, s, c, epsilon_s, epoch, candidates_from - 1, warm_up, ETA)
-            assert step.kept is not None
-            assert step.kept.tolist() == [((b in d_f) + (b in d_g)) / 2 for b in range(B)]
-            displaced += len(set(d_f) & set(c))
+    for epoch, index, step in training(method, EPOCHS, ETA, lambda epoch: _context(epoch, SELECTED, CANDIDATES)):
+        x, y = images[index], labels[index]
+        s, c = ([b for b in range(B) if int(index[b]) in part] for part in (SELECTED, CANDIDATES))
+        epsilon_s = noise_of_selected(rate, kappa)
+        d_f, d_g = modified_co_teaching_step(f, g, x, y, s, c, epsilon_s, epoch, candidates_from - 1, warm_up, ETA)
+        assert sample_weights(step) == [((b in d_f) + (b in d_g)) / 2 for b in range(B)]
+        displaced += len(set(d_f) & set(c))
     assert displaced > 0
     for ours, theirs in ((method.first, f), (method.second, g)):
         for name, value in theirs.state_dict().items():
@@ -86,12 +86,10 @@ def test_candidates_displace_and_do_not_add() -> None:
     """Of four selected samples two are kept, of the pool of six: the candidates, if they cost less."""
     method = _fixed([1.0, 2, 3, 4, 0, 9, 0], [1.0, 2, 3, 4, 0, 0, 0], [0, 1, 2, 3], [4, 5])
     step = method.step(torch.arange(7), torch.zeros(7, dtype=torch.long), torch.arange(7))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0.5, 0, 0, 0, 1, 0.5, 0]
+    assert sample_weights(step) == [0.5, 0, 0, 0, 1, 0.5, 0]
     method = _fixed([1.0, 2, 3, 4, 0, 9, 0], [1.0, 2, 3, 4, 0, 0, 0], [0, 1, 2, 3], [4, 5], start=1)
     step = method.step(torch.arange(7), torch.zeros(7, dtype=torch.long), torch.arange(7))
-    assert step.kept is not None
-    assert step.kept.tolist() == [1, 1, 0, 0, 0, 0, 0]
+    assert sample_weights(step) == [1, 1, 0, 0, 0, 0, 0]
 
 
 def test_each_network_learns_what_the_other_chose() -> None:
@@ -106,8 +104,7 @@ def test_a_batch_without_a_selected_sample_teaches_nothing(candidates: list[int]
     method = _fixed([1.0, 2, 3, 4], [1.0, 2, 3, 4], [3], candidates)
     step = method.step(torch.arange(3), torch.zeros(3, dtype=torch.long), torch.arange(3))
     assert step.loss.item() == 0
-    assert step.kept is not None
-    assert not step.kept.any()
+    assert not any(sample_weights(step))
     step.loss.backward()
     gradients = [weight.grad for weight in method.parameters()]
     assert all(gradient is not None and not gradient.any() for gradient in gradients)
@@ -116,16 +113,14 @@ def test_a_batch_without_a_selected_sample_teaches_nothing(candidates: list[int]
 def test_one_of_one_selected_sample_is_kept() -> None:
     method = _fixed([1.0, 2], [1.0, 2], [1], [])
     step = method.step(torch.arange(2), torch.zeros(2, dtype=torch.long), torch.arange(2))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0, 1]
+    assert sample_weights(step) == [0, 1]
     assert step.loss > 0
 
 
 def test_a_nan_is_not_kept_and_nothing_but_nan_shows() -> None:
     labels = torch.zeros(3, dtype=torch.long)
     step = _fixed([NAN, 1, 2], [NAN, 1, 2], [0, 1, 2], []).step(torch.arange(3), labels, torch.arange(3))
-    assert step.kept is not None
-    assert step.kept[0] == 0
+    assert sample_weights(step)[0] == 0
     assert step.loss.isfinite()
     nothing = _fixed([NAN] * 3, [NAN] * 3, [0, 1, 2], [])
     assert nothing.step(torch.arange(3), labels, torch.arange(3)).loss.isnan()
@@ -134,7 +129,7 @@ def test_a_nan_is_not_kept_and_nothing_but_nan_shows() -> None:
 def test_ranking_leaves_running_statistics_and_modes_alone() -> None:
     torch.manual_seed(0)
     method = INCVCoTeaching(_problem(), "estimate")
-    method.on_epoch_start(_run(0, SELECTED, []))
+    method.on_epoch_start(_context(0, SELECTED, []))
     method.second[1].eval()  # type: ignore[index]  # as where a body is frozen
     images, labels = points()
     method.step(images, labels, torch.arange(N))
@@ -151,7 +146,7 @@ def test_half_precision_does_not_lose_the_gradient_to_the_ranking() -> None:
     images, labels = points()
     problem = Problem(lambda: nn.Linear(2, K), CrossEntropy(), K, N)
     method = INCVCoTeaching(problem, "estimate")
-    method.on_epoch_start(_run(0, SELECTED, []))
+    method.on_epoch_start(_context(0, SELECTED, []))
     with torch.autocast("cpu", torch.bfloat16):
         step = method.step(images.float(), labels, torch.arange(N))
     step.loss.backward()
@@ -175,7 +170,7 @@ def test_the_noise_of_selected_samples_can_be_estimated_from_their_losses(
     images, labels = points()
     rates = []
     for epoch in range(7):
-        method.on_epoch_start(_run(epoch, SELECTED, CANDIDATES))
+        method.on_epoch_start(_context(epoch, SELECTED, CANDIDATES))
         losses = method.step(images, labels, torch.arange(N)).losses
         rates.append(method.scalars()["forget_rate"].item())
     assert rates == pytest.approx([0, 0, 0, 0.125, 0.25, 0.25, 0.25])
@@ -192,7 +187,7 @@ def test_the_noise_rate_is_that_of_all_labels(pattern: Literal["symmetric", "pai
     assert read.oracle == (pattern == "pair")  # symmetric noise is assumed, another pattern told
     assert not INCVCoTeaching(ten, "estimate", pattern).oracle  # where it has no use for the pattern
     for method in (told, read):
-        method.on_epoch_start(_run(10, SELECTED, [], noise_rate=0.2 if method is read else 0.9))
+        method.on_epoch_start(_context(10, SELECTED, [], noise_rate=0.2 if method is read else 0.9))
         assert method.scalars()["forget_rate"].item() == pytest.approx(expected, abs=1e-4)
 
 
@@ -200,7 +195,7 @@ def test_any_loss_ranks_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = INCVCoTeaching(_problem(loss), 0.5, "pair", warm_up=0)
-    method.on_epoch_start(_run(0, list(range(4)), []))
+    method.on_epoch_start(_context(0, list(range(4)), []))
     images, labels = points()
     ranked = []
     for network in (method.first, method.second):
@@ -215,13 +210,13 @@ def test_any_loss_ranks_and_teaches() -> None:
 
 def test_no_selection_is_refused() -> None:
     with pytest.raises(InputError, match=r"data\.selection must be the file"):
-        INCVCoTeaching(_problem()).on_epoch_start(run(0))
+        INCVCoTeaching(_problem()).on_epoch_start(context(0))
 
 
 @pytest.mark.parametrize("rate", [None, 1.0])
 def test_a_selection_without_a_noise_rate_is_refused_where_it_shall_say_it(rate: float | None) -> None:
     with pytest.raises(InputError, match="no column eval_ratio with a rate below 1; choose estimate"):
-        INCVCoTeaching(_problem()).on_epoch_start(_run(0, SELECTED, CANDIDATES, rate))
+        INCVCoTeaching(_problem()).on_epoch_start(_context(0, SELECTED, CANDIDATES, rate))
 
 
 @pytest.mark.parametrize("arguments", [{"noise_rate": 1.0}, {"warm_up": -1}, {"candidates_from": -1}])

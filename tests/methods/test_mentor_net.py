@@ -6,15 +6,29 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import MentorNet, Problem, Run
+from noisy_lightning.losses import GeneralizedCrossEntropy
+from noisy_lightning.methods import EpochContext, MentorNet
 from noisy_lightning.methods.mentor_net import parse_dropout
 from noisy_lightning.methods.parts.mentor_network import MentorNetwork, teach
-from tests.methods.toys import BATCHES, B, K, N, batches, network, points, problem, run
+from tests.methods.toys import (
+    BATCHES,
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    context,
+    lookup,
+    network,
+    points,
+    problem,
+    sample_weights,
+    train,
+)
 from tests.reference import mentor_net as reference
 from tests.reference.co_teaching import loss_of
 
@@ -22,21 +36,11 @@ ETA, EPOCHS = 0.5, 10
 Teacher = Callable[[float, float, int], float]
 
 
-def _train(method: MentorNet, epochs: int = EPOCHS, given: Callable[[int], Run] = run) -> list[list[float]]:
+def _train(
+    method: MentorNet, epochs: int = EPOCHS, given: Callable[[int], EpochContext] = context
+) -> list[list[float]]:
     """Return v of each step."""
-    images, labels = points()
-    optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=ETA)
-    kept = []
-    for epoch in range(epochs):
-        method.on_epoch_start(given(epoch))
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            step = method.step(images[index], labels[index], index)
-            step.loss.backward()
-            optimizer.step()
-            assert step.kept is not None
-            kept.append(step.kept.tolist())
-    return kept
+    return [sample_weights(step) for step in train(method, epochs, ETA, given)]
 
 
 def _curriculum(name: str) -> Teacher:
@@ -73,8 +77,7 @@ def test_walks_the_path_of_the_authors(
             seen.update(v)
     assert method.average.item() == pytest.approx(ma)
     assert {0.0, 1.0} < seen or curriculum == "self_paced" or dropout == "0.3,50,0,49,1,1"
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-9, atol=1e-12)
+    assert_same_weights(method.backbone, f, rtol=1e-9, atol=1e-12)
 
 
 class MentorNetOrder:
@@ -99,8 +102,8 @@ def test_another_part_of_a_batch_is_dropped_in_each_epoch_and_under_each_seed() 
     dropped = []
     for method in (one, other):
         for epoch in range(2):
-            method.on_epoch_start(run(epoch))
-            kept = method.step(images, labels, index).kept
+            method.on_epoch_start(context(epoch))
+            kept = method.step(images, labels, index).sample_weight
             assert kept is not None
             assert kept.sum() == N / 2
             dropped.append(kept.tolist())
@@ -109,12 +112,11 @@ def test_another_part_of_a_batch_is_dropped_in_each_epoch_and_under_each_seed() 
 
 def test_the_published_default_learns_nothing_in_the_last_percents() -> None:
     method = MentorNet(problem(), dropout="0.5,17,0.05,78,1.0,5")
-    method.on_epoch_start(run(9))
+    method.on_epoch_start(context(9))
     method.seen.fill_(int(0.96 * method.to_see))
     images, labels = points()
     step = method.step(images[:B], labels[:B], torch.arange(B))
-    assert step.kept is not None
-    assert not step.kept.any()
+    assert not any(sample_weights(step))
     assert step.loss == 0
 
 
@@ -130,13 +132,11 @@ def test_a_schedule_that_is_none_is_refused(schedule: str) -> None:
 def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
     nan, inf = float("nan"), float("inf")
     table = torch.tensor([[nan, nan, nan], [1.0, 0, 0], [-inf, 0, 0], [0, 1.0, 0]])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), K, len(table))
-    method = MentorNet(lookup, dropout="0,100")
-    method.on_epoch_start(Run(0, 10, torch.zeros(4, dtype=torch.long), run(0).predict))
+    method = MentorNet(lookup(table.tolist()), dropout="0,100")
+    method.on_epoch_start(EpochContext(0, 10, torch.zeros(4, dtype=torch.long), context(0).predict))
     labels = torch.zeros(4, dtype=torch.long)
     step = method.step(torch.arange(4), labels, torch.arange(4))
-    assert step.kept is not None
-    assert step.kept.tolist() == [0, 1, 0, 1]
+    assert sample_weights(step) == [0, 1, 0, 1]
     expected = F.cross_entropy(table[[1, 3]], labels[:2], reduction="none")
     torch.testing.assert_close(step.loss.detach(), expected.sum() / 4)
     torch.testing.assert_close(method.average, expected.max() / 2)
@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_last_batch_of_one_or_two_passes(curriculum: Any, size: int) -> None:
     method = MentorNet(problem(), curriculum)
-    method.on_epoch_start(run(9))
+    method.on_epoch_start(context(9))
     images, labels = points()
     step = method.step(images[:size], labels[:size], torch.arange(size))
     assert step.loss.isfinite()
@@ -161,7 +161,7 @@ def test_any_loss_decides_and_teaches() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = MentorNet(problem(loss), "self_paced", decay=0.0, percentile=0.5, dropout="0,100")
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:5], labels[:5], torch.arange(5))
     losses = loss(method.backbone(images[:5]), labels[:5]).detach()
@@ -172,7 +172,7 @@ def test_any_loss_decides_and_teaches() -> None:
 
 def test_a_training_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match=r"trainer\.max_epochs"):
-        MentorNet(problem()).on_epoch_start(Run(0, -1, points()[1], run(0).predict))
+        MentorNet(problem()).on_epoch_start(EpochContext(0, -1, points()[1], context(0).predict))
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_a_learned_curriculum_is_predefined_first_and_then_the_mentors(tmp_path:
     history: dict[tuple[int, int], tuple[float, float]] = {}
     ma, lesson = 0.0, -1
     for epoch in range(6):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         if 10 * epoch >= 25:
             keys = sorted(history, key=lambda key: (list(verified).index(key[0]), key[1]))
             right = torch.tensor([verified[i] == labels[i] for i, _ in keys])
@@ -292,13 +292,11 @@ def test_a_learned_curriculum_is_predefined_first_and_then_the_mentors(tmp_path:
             ma, v = reference.mentor_net_step(
                 f, images[index], labels[index], ma, e, teacher, 0.75, 0.5, 0.0, list(range(B)), ETA
             )
-            assert step.kept is not None
-            assert step.kept.tolist() == pytest.approx(v, abs=1e-4)
+            assert sample_weights(step) == pytest.approx(v, abs=1e-4)
             for i, ell in zip(index.tolist(), before, strict=True):
                 if i in verified:
                     history[i, 10 * epoch] = ell, ell - ma
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-3, atol=1e-4)
+    assert_same_weights(method.backbone, f, rtol=1e-3, atol=1e-4)
     assert method.scalars()["mentor_accuracy"] > 0.6
 
 
@@ -312,10 +310,10 @@ def test_no_optimizer_gets_the_mentor_but_every_checkpoint(tmp_path: Path) -> No
 
 
 def test_samples_that_are_not_trained_on_are_no_lesson(tmp_path: Path) -> None:
-    def given(epoch: int) -> Run:
+    def given(epoch: int) -> EpochContext:
         labels = points()[1].clone()
         labels[:20] = -1
-        return Run(epoch, 10, labels, run(0).predict)
+        return EpochContext(epoch, 10, labels, context(0).predict)
 
     method = MentorNet(problem(), "learned", trusted=_trusted(tmp_path, _verified()))
     method.on_epoch_start(given(0))
@@ -349,10 +347,10 @@ def test_with_nothing_to_learn_it_warns_and_stays_predefined(
 
 
 def test_losses_that_are_not_finite_are_not_written_down(tmp_path: Path) -> None:
-    table = torch.tensor([[float("nan")] * 3, [1.0, 0, 0]])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), K, 2)
-    method = MentorNet(lookup, "learned", trusted=_trusted(tmp_path, [(0, 1), (1, 0)]))
-    method.on_epoch_start(Run(0, 10, torch.zeros(2, dtype=torch.long), run(0).predict))
+    method = MentorNet(
+        lookup([[float("nan")] * 3, [1.0, 0, 0]]), "learned", trusted=_trusted(tmp_path, [(0, 1), (1, 0)])
+    )
+    method.on_epoch_start(EpochContext(0, 10, torch.zeros(2, dtype=torch.long), context(0).predict))
     method.step(torch.arange(2), torch.zeros(2, dtype=torch.long), torch.arange(2))
     assert method.mentor is not None
     assert method.mentor.known.sum(1).tolist() == [0, 1]

@@ -1,15 +1,19 @@
 import copy
-import math
-from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
 
-from noisy_lightning.errors import InputError
-from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
-from noisy_lightning.methods import Problem, SelfEnsembleLabelCorrection
-from tests.methods.toys import K, N, batches, points, problem, run
+from noisy_lightning.losses import GeneralizedCrossEntropy
+from noisy_lightning.methods import SelfEnsembleLabelCorrection
+from tests.methods.toys import (
+    K,
+    N,
+    assert_same_weights,
+    context,
+    points,
+    problem,
+    training,
+)
 from tests.reference.losses import one_hot
 from tests.reference.soft_targets import selc_step
 
@@ -21,22 +25,13 @@ def test_walks_the_path_of_the_paper(correction_epoch: int, momentum: float) -> 
     torch.manual_seed(0)
     method = SelfEnsembleLabelCorrection(problem(), correction_epoch, momentum)
     net = copy.deepcopy(method.backbone)
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     images, labels = points()
     t = [one_hot(int(y), K) for y in labels]
-    for epoch in range(5):
-        method.on_epoch_start(run(epoch))
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            loss = selc_step(net, images[index], index.tolist(), t, momentum, epoch >= correction_epoch, ETA)
-            assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-        method.on_epoch_end(run(epoch))
+    for epoch, index, step in training(method, 5, ETA):
+        loss = selc_step(net, images[index], index.tolist(), t, momentum, epoch >= correction_epoch, ETA)
+        assert step.loss.item() == pytest.approx(loss, rel=1e-5)
     torch.testing.assert_close(method.targets.values, torch.tensor(t), rtol=1e-5, atol=1e-6)
-    for weight, other in zip(method.backbone.parameters(), net.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)
+    assert_same_weights(method.backbone, net, rtol=1e-5, atol=1e-6)
     overruled = sum(t_i.index(max(t_i)) != y for t_i, y in zip(t, labels.tolist(), strict=True))
     assert method.scalars()["relabelled"].item() == pytest.approx(overruled / N)
 
@@ -44,62 +39,21 @@ def test_walks_the_path_of_the_paper(correction_epoch: int, momentum: float) -> 
 def test_wrong_labels_are_overruled_in_time() -> None:
     torch.manual_seed(0)
     method = SelfEnsembleLabelCorrection(problem(), correction_epoch=20, momentum=0.7)
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    images, labels = points()
-    for epoch in range(40):
-        method.on_epoch_start(run(epoch))
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            method.step(images[index], labels[index], index).loss.backward()
-            optimizer.step()
-        method.on_epoch_end(run(epoch))
-        if epoch < 20:
+    for epoch, _, _ in training(method, 40, ETA):
+        if epoch <= 20:  # of the epoch before
             assert method.scalars()["relabelled"] == 0
-    right = torch.arange(N) % K
+    labels, right = points()[1], torch.arange(N) % K
     corrected = method.targets.values.argmax(1)
     assert (labels == right).float().mean() < 0.8 < (corrected == right).float().mean()
 
 
-def test_recorded_are_the_losses_on_the_given_labels_of_any_loss() -> None:
+def test_all_samples_count_alike_with_any_loss() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()
     method = SelfEnsembleLabelCorrection(problem(loss), correction_epoch=0, momentum=0.5)
-    method.on_epoch_start(run(0))
+    method.on_epoch_start(context(0))
     images, labels = points()
     step = method.step(images[:4], labels[:4], torch.arange(4))
-    torch.testing.assert_close(step.losses, loss(step.logits, labels[:4]))
     targets = 0.5 * torch.eye(K)[labels[:4]] + 0.5 * step.logits.detach().softmax(1)
     torch.testing.assert_close(step.loss, loss(step.logits, targets).mean())
-    assert step.kept is None
-
-
-def test_samples_outside_the_training_part_have_no_label() -> None:
-    method = SelfEnsembleLabelCorrection(problem())
-    labels = points()[1]
-    labels[5] = -1
-    method.on_epoch_start(replace(run(0), labels=labels))
-    assert method.targets.values[5].tolist() == pytest.approx([1 / K] * K)
-    method.on_epoch_end(replace(run(0), labels=labels))
-    assert method.scalars()["relabelled"] == 0
-
-
-def test_a_nan_shows_and_is_not_remembered() -> None:
-    table = torch.tensor([[math.nan] * 3, [1.0, 0, 0]])
-    lookup = Problem(lambda: nn.Embedding.from_pretrained(table, freeze=False), CrossEntropy(), 3, 2)
-    method = SelfEnsembleLabelCorrection(lookup, correction_epoch=0)
-    method.on_epoch_start(replace(run(0), labels=torch.tensor([2, 0])))
-    index = torch.arange(2)
-    assert method.step(index, torch.tensor([2, 0]), index).loss.isnan()
-    assert method.targets.values[0].tolist() == [0, 0, 1]
-    assert 0.9 < method.targets.values[1, 0] < 1
-
-
-def test_a_loss_of_hard_labels_is_refused() -> None:
-    with pytest.raises(InputError, match="TruncatedGeneralizedCrossEntropy does not go with this method"):
-        SelfEnsembleLabelCorrection(problem(TruncatedGeneralizedCrossEntropy()))
-
-
-@pytest.mark.parametrize("arguments", [{"correction_epoch": -1}, {"momentum": 1.1}])
-def test_a_value_out_of_range_is_refused(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(arguments))):
-        SelfEnsembleLabelCorrection(problem(), **arguments)  # type: ignore[arg-type]
+    assert step.sample_weight is None

@@ -4,24 +4,25 @@ from torch import nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import SOP, Problem
-from noisy_lightning.methods.parts.over_parameters import cross_entropy, over_parameterised, squared_distance, squares
-from tests.methods.toys import B, K, N, batches, points, problem, run
+from noisy_lightning.methods.parts.over_parameters import (
+    cross_entropy,
+    shifted_probabilities,
+    squared_distance,
+    squares,
+)
+from tests.methods.toys import (
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    points,
+    problem,
+    train,
+)
 from tests.reference.sop import sop_step
 
 ETA = 0.5
-
-
-def _train(method: SOP, epochs: int) -> None:
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
-    for epoch in range(epochs):
-        method.on_epoch_start(run(epoch))
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            method.step(images[index], labels[index], index).loss.backward()
-            optimizer.step()
-            method.on_step_end()
-        method.on_epoch_end(run(epoch))
 
 
 @pytest.mark.parametrize("square_moves_u", [True, False])
@@ -32,7 +33,7 @@ def test_walks_the_path_of_the_paper(lr_u: float, lr_v: float, std: float, squar
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     u, v = list(method.samples.u.values[:, 0].clone()), list(method.samples.v.values.clone())
-    _train(method, epochs=8)
+    train(method, 8, ETA)
 
     images, labels = points()
     for epoch in range(8):
@@ -40,14 +41,13 @@ def test_walks_the_path_of_the_paper(lr_u: float, lr_v: float, std: float, squar
             sop_step(f, images[index], labels[index], index.tolist(), u, v, ETA, lr_u, lr_v, square_moves_u)
     torch.testing.assert_close(method.samples.u.values[:, 0], torch.stack(u), rtol=1e-8, atol=1e-20)
     torch.testing.assert_close(method.samples.v.values, torch.stack(v), rtol=1e-8, atol=1e-20)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-8, atol=1e-12)
+    assert_same_weights(method.backbone, f, rtol=1e-8, atol=1e-12)
 
 
 def test_wrong_labels_are_explained_and_right_ones_are_not() -> None:
     torch.manual_seed(0)
     method = SOP(problem(), lr_u=1.0, lr_v=1.0, initial_std=1e-4).double()
-    _train(method, epochs=60)
+    train(method, 60, ETA)
     _, labels = points()
     wrong = labels != torch.arange(N) % K
     explained = method.samples.u.values[:, 0].square().clamp(max=1)
@@ -71,7 +71,7 @@ def test_a_scaled_loss_leaves_u_and_v_as_they_would_be() -> None:
 
 
 @pytest.mark.parametrize("generalized", [False, True])
-def test_the_loss_of_the_run_is_recorded_but_not_minimised(generalized: bool) -> None:
+def test_the_loss_of_the_run_is_recorded_but_not_minimized(generalized: bool) -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy() if generalized else CrossEntropy()
     method = SOP(problem(loss), initial_std=0.5).double()
@@ -80,11 +80,11 @@ def test_the_loss_of_the_run_is_recorded_but_not_minimised(generalized: bool) ->
     step = method.step(images[:5], labels[:5], torch.arange(5))
     assert step.losses.equal(loss(step.logits, labels[:5]))
     parts = squares(labels[:5], u, v)
-    explained = cross_entropy(over_parameterised(step.logits, *parts), labels[:5])
+    explained = cross_entropy(shifted_probabilities(step.logits, *parts), labels[:5])
     distance = squared_distance(step.logits, labels[:5], *parts)
     torch.testing.assert_close(step.loss, (explained + distance).mean())
     assert step.logits.equal(method.backbone(images[:5]))
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method(images).equal(method.backbone(images))
 
 

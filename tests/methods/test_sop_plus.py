@@ -1,16 +1,21 @@
-import multiprocessing
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch import distributed as dist
-from torch.multiprocessing.spawn import spawn
 
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import SOPPlus
-from noisy_lightning.methods.sop_plus import divergence, imbalance
-from tests.methods.toys import K, batches, points, problem, run
+from noisy_lightning.methods.sop_plus import imbalance, kl_divergence
+from tests.methods.toys import (
+    K,
+    assert_same_weights,
+    batches,
+    context,
+    points,
+    problem,
+)
+from tests.ranks import on_two_ranks
 from tests.reference.sop import balance_loss, consistency_loss, sop_step
 
 ETA = 0.5
@@ -32,13 +37,13 @@ def test_walks_the_path_of_the_paper(consistency: float, balance: float) -> None
     _, labels = points()
     optimizer = torch.optim.SGD(method.parameters(), lr=ETA)
     for epoch in range(6):
-        method.on_epoch_start(run(epoch))
+        method.on_epoch_start(context(epoch))
         for index in batches(epoch):
             optimizer.zero_grad()
             method.step(_views(index), labels[index], index).loss.backward()
             optimizer.step()
             method.on_step_end()
-        method.on_epoch_end(run(epoch))
+        method.on_epoch_end(context(epoch))
 
     for epoch in range(6):
         for index in batches(epoch):
@@ -47,8 +52,7 @@ def test_walks_the_path_of_the_paper(consistency: float, balance: float) -> None
             sop_step(f, x, labels[index], index.tolist(), u, v, *rates, x2=x2, **weights)
     torch.testing.assert_close(method.samples.u.values[:, 0], torch.stack(u), rtol=1e-8, atol=1e-20)
     torch.testing.assert_close(method.samples.v.values, torch.stack(v), rtol=1e-8, atol=1e-20)
-    for weight, other in zip(method.backbone.parameters(), f.parameters(), strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-8, atol=1e-12)
+    assert_same_weights(method.backbone, f, rtol=1e-8, atol=1e-12)
 
 
 def test_the_first_view_is_recorded_and_the_loss_has_the_value_of_the_papers() -> None:
@@ -71,9 +75,9 @@ def test_the_first_view_is_recorded_and_the_loss_has_the_value_of_the_papers() -
 
 def test_consistency_is_a_divergence() -> None:
     logits = torch.randn(4, K, generator=torch.Generator().manual_seed(0))
-    assert divergence(logits, logits).abs().max().item() < 1e-6
-    assert divergence(logits, -logits).min().item() > 0
-    extreme = divergence(torch.tensor([[1e4, 0, -1e4]]), torch.tensor([[0, 1e4, -1e4]]))
+    assert kl_divergence(logits, logits).abs().max().item() < 1e-6
+    assert kl_divergence(logits, -logits).min().item() > 0
+    extreme = kl_divergence(torch.tensor([[1e4, 0, -1e4]]), torch.tensor([[0, 1e4, -1e4]]))
     assert extreme.isfinite().all()
 
 
@@ -95,19 +99,14 @@ def test_balance_has_the_value_and_gradient_of_the_batch_as_a_whole() -> None:
         torch.testing.assert_close(found, gradient)
 
 
-def _rank(rank: int, file: str, results: Any) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+def _value_and_gradient(rank: int) -> tuple[float, list[list[float]]]:
     q = Q[2 * rank : 2 * rank + 2].clone().requires_grad_()
     loss = imbalance(q).mean()
-    results[rank] = loss.item(), torch.autograd.grad(loss, q)[0].tolist()
-    dist.destroy_process_group()
+    return loss.item(), torch.autograd.grad(loss, q)[0].tolist()
 
 
-def test_two_ranks_balance_the_batch_as_a_whole(tmp_path: Any) -> None:
-    with multiprocessing.Manager() as manager:
-        results = manager.dict()
-        spawn(_rank, (str(tmp_path / "store"), results), nprocs=2)
-        found = [results[0], results[1]]
+def test_two_ranks_balance_the_batch_as_a_whole() -> None:
+    found = on_two_ranks(_value_and_gradient)
     q = Q.clone().requires_grad_()
     whole = imbalance(q).mean()
     assert [value for value, _ in found] == pytest.approx([whole.item()] * 2)

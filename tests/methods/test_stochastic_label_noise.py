@@ -1,6 +1,6 @@
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,18 +9,30 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, TruncatedGeneralizedCrossEntropy
-from noisy_lightning.methods import Problem, Run, StochasticLabelNoise
-from noisy_lightning.methods.stochastic_label_noise import given_weights
+from noisy_lightning.methods import EpochContext, Problem, StochasticLabelNoise
+from noisy_lightning.methods.stochastic_label_noise import weights_of_given
 from tests.conftest import SMALL
-from tests.methods.toys import BATCHES, B, K, N, batches, points, problem
-from tests.methods.toys import run as run_at
+from tests.methods.toys import (
+    BATCHES,
+    B,
+    K,
+    N,
+    assert_same_weights,
+    batches,
+    context,
+    points,
+    problem,
+    sample_weights,
+    train,
+    training,
+)
 from tests.reference.losses import one_hot
 from tests.reference.stochastic_label_noise import corrected, follow, sln_step
 
 ETA = 0.2
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """A network with running statistics and a counter."""
 
     def __init__(self) -> None:
@@ -32,7 +44,7 @@ class Normalised(nn.Module):
         return logits
 
 
-def _run(epoch: int, outside: tuple[int, ...] = ()) -> Run:
+def _context(epoch: int, outside: tuple[int, ...] = ()) -> EpochContext:
     """Return the state of the training; some samples are outside of the training part."""
     images, labels = points()
     labels[list(outside)] = -1
@@ -44,22 +56,7 @@ def _run(epoch: int, outside: tuple[int, ...] = ()) -> Run:
         outputs[list(outside)] = math.nan
         return outputs
 
-    return Run(epoch, 10, labels, predict)
-
-
-def _train(method: StochasticLabelNoise, epochs: range) -> Iterator[Any]:
-    """Train by plain SGD; yield after each step."""
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.backbone.parameters(), lr=ETA)
-    for epoch in epochs:
-        method.on_epoch_start(_run(epoch))
-        for index in batches(epoch):
-            step = method.step(images[index], labels[index], index)
-            optimizer.zero_grad()
-            step.loss.backward()
-            optimizer.step()
-            method.on_step_end()
-            yield step
+    return EpochContext(epoch, 10, labels, predict)
 
 
 def _noise(method: StochasticLabelNoise, epoch: int) -> Tensor:
@@ -70,11 +67,11 @@ def _noise(method: StochasticLabelNoise, epoch: int) -> Tensor:
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("reference", ["current", "given"])
 def test_walks_the_path_of_the_paper(reference: Any, soft: bool) -> None:
-    """The network is plain: one with batch normalisation is not the same sample by sample."""
+    """The network is plain: one with batch normalization is not the same sample by sample."""
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), 0.7, 0.9, 2, reference, soft)
     net, ema_net = copy.deepcopy(method.backbone), copy.deepcopy(method.backbone)
-    steps = _train(method, range(5))
+    steps = training(method, 5, ETA, _context)
     images, labels = points()
     t = [one_hot(int(y), K) for y in labels]
     sigma, w = 0.7, [1.0] * N
@@ -86,21 +83,20 @@ def test_walks_the_path_of_the_paper(reference: Any, soft: bool) -> None:
         for index in batches(epoch):
             loss = sln_step(net, images[index], [t[i] for i in index], n[index], sigma, ETA)
             follow(ema_net, net, 0.9)
-            step = next(steps)
+            _, _, step = next(steps)
             assert step.loss.item() == pytest.approx(loss, rel=1e-5)
-            assert step.kept.tolist() == pytest.approx([w[i] for i in index], abs=1e-6)
+            assert sample_weights(step) == pytest.approx([w[i] for i in index], abs=1e-6)
     assert 0 < sum(w) < N
     assert any(0.1 < w_i < 0.9 for w_i in w)
     for ours, theirs in ((method.backbone, net), (method.average.network, ema_net)):
-        for weight, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-            torch.testing.assert_close(weight, other, rtol=1e-5, atol=1e-6)
+        assert_same_weights(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_running_statistics_are_averaged_too() -> None:
     torch.manual_seed(0)
-    method = StochasticLabelNoise(Problem(Normalised, CrossEntropy(), K, N), momentum=0.8)
+    method = StochasticLabelNoise(Problem(Normalized, CrossEntropy(), K, N), momentum=0.8)
     ema_net = copy.deepcopy(method.backbone)
-    for _ in _train(method, range(2)):
+    for _ in training(method, 2, ETA, _context):
         follow(ema_net, method.backbone, 0.8)
     for name, value in ema_net.state_dict().items():
         if value.is_floating_point():
@@ -112,7 +108,7 @@ def test_with_cross_entropy_it_is_the_loss_of_the_noisy_target() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), sigma=0.5)
     images, labels = points()
-    method.on_epoch_start(run_at(3))
+    method.on_epoch_start(context(3))
     step = method.step(images, labels, torch.arange(N))
     target = nn.functional.one_hot(labels, K) + 0.5 * _noise(method, 3)
     assert target.min() < 0
@@ -126,7 +122,7 @@ def test_the_noise_has_the_strength_asked_for_and_changes_by_epoch_and_seed() ->
     for _ in range(2):
         method = StochasticLabelNoise(large)
         for epoch in range(2):
-            method.on_epoch_start(run_at(epoch))
+            method.on_epoch_start(context(epoch))
             tables.append(method._noise())
     for i, table in enumerate(tables):
         assert table.mean().item() == pytest.approx(0, abs=0.01)
@@ -140,7 +136,7 @@ def test_the_noise_is_the_same_whatever_the_batches() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem())
     images, labels = points()
-    method.on_epoch_start(run_at(0))
+    method.on_epoch_start(context(0))
     index = torch.arange(N).flip(0)
     whole = method.step(images[index], labels[index], index).loss
     halves = [method.step(images[i], labels[i], i).loss for i in index.chunk(2)]
@@ -152,7 +148,7 @@ def test_loaded_state_brings_its_noise() -> None:
     torch.manual_seed(0)
     one, other = StochasticLabelNoise(problem()), StochasticLabelNoise(problem())
     for method, epoch in ((one, 0), (other, 1)):
-        method.on_epoch_start(run_at(epoch))
+        method.on_epoch_start(context(epoch))
         method.step(images, labels, torch.arange(N))
     other.load_state_dict(one.state_dict())
     losses = [method.step(images, labels, torch.arange(N)).loss for method in (one, other)]
@@ -163,10 +159,10 @@ def test_no_noise_and_no_correction_is_plain_training() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), sigma=0.0)
     images, labels = points()
-    method.on_epoch_start(run_at(9))
+    method.on_epoch_start(context(9))
     step = method.step(images, labels, torch.arange(N))
     assert step.loss.equal(CrossEntropy()(method.backbone(images), labels).mean())
-    assert step.kept is None
+    assert step.sample_weight is None
     assert method.scalars().keys() == {"sigma"}
     assert not any(name.startswith("targets") for name in method.state_dict())
 
@@ -176,8 +172,7 @@ def test_the_average_is_evaluated_beside_the_network_that_trains() -> None:
     method = StochasticLabelNoise(problem(), momentum=0.5)
     images, _ = points()
     assert method(images).equal(method.backbone(images))
-    for _ in _train(method, range(1)):
-        pass
+    train(method, 1, ETA, _context)
     assert not method(images).equal(method.backbone(images))
     assert method.networks() == {"raw": method.backbone}
     assert not method.oracle
@@ -187,7 +182,7 @@ def test_what_is_recorded_is_the_loss_on_the_given_label() -> None:
     torch.manual_seed(0)
     method = StochasticLabelNoise(problem(), momentum=0.5, correction_epoch=1)
     _, labels = points()
-    steps = list(_train(method, range(3)))
+    steps = train(method, 3, ETA, _context)
     index = torch.cat([batch for epoch in range(3) for batch in batches(epoch)])
     logits = torch.cat([step.logits for step in steps])
     torch.testing.assert_close(torch.cat([step.losses for step in steps]), CrossEntropy()(logits, labels[index]))
@@ -199,7 +194,7 @@ def test_samples_outside_the_training_part_change_nothing() -> None:
     assert method.targets is not None
     assert method.given_weights is not None
     outside = (0, 7, N - 1)
-    method.on_epoch_start(_run(0, outside))
+    method.on_epoch_start(_context(0, outside))
     assert method.targets.values[list(outside)].equal(torch.full((3, K), 1 / K))
     assert method.given_weights.values[list(outside)].tolist() == [1, 1, 1]
     others = [i for i in range(N) if i not in outside]
@@ -218,19 +213,19 @@ def test_correction_begins_when_as_many_epochs_are_over() -> None:
     method = StochasticLabelNoise(problem(), sigma=0.5, correction_epoch=250)
     sigmas = []
     for epoch in (0, 249, 250, 299):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         sigmas.append(method.scalars()["sigma"].item())
     assert sigmas == [0.5, 0.5, 0, 0]
 
 
 def test_the_largest_loss_keeps_its_label() -> None:
-    assert given_weights(torch.tensor([1.0, 5.0, 2.0])).tolist() == [0, 1, 0.25]
+    assert weights_of_given(torch.tensor([1.0, 5.0, 2.0])).tolist() == [0, 1, 0.25]
 
 
 @pytest.mark.parametrize("losses", [[2.0, 2.0, 2.0], [0.0], [1.0, math.nan, 2.0], [1.0, math.inf, 2.0]])
 def test_where_losses_tell_nothing_the_given_labels_stay(losses: list[float]) -> None:
     with pytest.warns(UserWarning, match="all given ones are kept"):
-        assert given_weights(torch.tensor(losses)).tolist() == [1.0] * len(losses)
+        assert weights_of_given(torch.tensor(losses)).tolist() == [1.0] * len(losses)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -242,7 +237,7 @@ def test_outputs_that_are_not_finite_correct_nothing(soft: bool, value: float) -
     outputs = torch.randn(N, K)
     outputs[0, 0] = value
     with pytest.warns(UserWarning, match="all given ones are kept"):
-        method.on_epoch_start(Run(0, 10, labels, lambda network, augmented=False, index=None: outputs))
+        method.on_epoch_start(EpochContext(0, 10, labels, lambda network, augmented=False, index=None: outputs))
     assert method.targets.values.equal(nn.functional.one_hot(labels, K).float())
     assert method.scalars()["relabelled"] == 0
 
@@ -252,7 +247,7 @@ def test_a_last_batch_of_one_or_two_teaches(size: int) -> None:
     method = StochasticLabelNoise(problem(), correction_epoch=1)
     images, labels = points()
     for epoch in range(3):
-        method.on_epoch_start(_run(epoch))
+        method.on_epoch_start(_context(epoch))
         step = method.step(images[:size], labels[:size], torch.arange(size))
         assert step.loss.isfinite()
 
@@ -262,7 +257,7 @@ def test_any_loss_teaches() -> None:
     loss = GeneralizedCrossEntropy()
     method = StochasticLabelNoise(problem(loss), sigma=0.5)
     images, labels = points()
-    method.on_epoch_start(run_at(0))
+    method.on_epoch_start(context(0))
     step = method.step(images[:B], labels[:B], torch.arange(B))
     log_p = step.logits.log_softmax(1)
     expected = loss(step.logits, labels[:B]) - 0.5 * (_noise(method, 0)[:B] * log_p).sum(1)

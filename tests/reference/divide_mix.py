@@ -123,9 +123,9 @@ def divide_mix_step(f, other_logits, x1, x2, y, w, threshold, temperature, lam, 
         z = f((share * rows[i] + (1 - share) * rows[partner[i]])[None])[0]
         pairs = zip(row_targets[i], row_targets[partner[i]], strict=True)
         t = [share * a + (1 - share) * b for a, b in pairs]
-        labelled = w[i % n] > threshold
-        (logits_x if labelled else logits_u).append(z)
-        (targets_x if labelled else targets_u).append(t)
+        labeled = w[i % n] > threshold
+        (logits_x if labeled else logits_u).append(z)
+        (targets_x if labeled else targets_u).append(t)
     loss = mixmatch_loss(logits_x, targets_x, logits_u, targets_u, lam)
     gradients = torch.autograd.grad(loss, list(f.parameters()))
     with torch.no_grad():

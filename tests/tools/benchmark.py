@@ -30,7 +30,7 @@ from noisy_lightning.cli.main import dispatch
 from noisy_lightning.data import CIFAR10, NoisyDataModule
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import CrossEntropy
-from noisy_lightning.methods import Method, Problem, Run
+from noisy_lightning.methods import EpochContext, Method, Problem
 
 BATCH = 128
 Step = Callable[..., None]
@@ -269,7 +269,7 @@ def measure_methods(blocks: int) -> None:
     data = RandomImages(val_fraction=0)
     data.setup("fit")
     nobody = torch.zeros(data.count, dtype=torch.bool)
-    run = Run(20, 100, data.labels, _random_outputs, candidates=nobody, noise_rate=0.4)
+    context = EpochContext(20, 100, data.labels, _random_outputs, candidates=nobody, noise_rate=0.4)
     print(
         f"\n| a step on {BATCH} images, bf16, × Standard | {' | '.join(NETWORKS)} |\n| --- |{' ---: |' * len(NETWORKS)}"
     )
@@ -282,7 +282,7 @@ def measure_methods(blocks: int) -> None:
         for make, steps in NETWORKS.values():
             problem = Problem(functools.partial(_channels_last, make), CrossEntropy(), 10, data.count)
             method: Method = getattr(methods, name)(problem, **arguments)
-            pair = _method_step(methods.Standard(problem), run), _method_step(method, run)
+            pair = _method_step(methods.Standard(problem), context), _method_step(method, context)
             ratios = []
             for block in range(blocks + 1):
                 theirs, ours = (
@@ -304,11 +304,11 @@ def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor |
     return torch.randn(RandomImages.count if index is None else len(index), 10)
 
 
-def _method_step(method: Method, run: Run) -> Callable[..., None]:
+def _method_step(method: Method, context: EpochContext) -> Callable[..., None]:
     """Return one training step of a method, in the middle of a training."""
     method.train()
     optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.01)
-    method.on_epoch_start(run)
+    method.on_epoch_start(context)
 
     def step(image: Tensor, label: Tensor, index: Tensor) -> None:
         with torch.autocast("cpu", torch.bfloat16):

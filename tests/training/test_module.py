@@ -18,7 +18,7 @@ from noisy_lightning.cli.keys import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, NoisyDataModule, Symmetric
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import SymmetricCrossEntropy
-from noisy_lightning.methods import Method, Problem, Run
+from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.runs.records import FOLDER
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.training.module import NoisyClassifier
@@ -193,14 +193,14 @@ class Told(Method):
         losses = self.loss(logits, label)
         return Step(losses.mean(), losses, logits)
 
-    def on_epoch_start(self, run: Run) -> None:
-        self._tell("start", run)
+    def on_epoch_start(self, context: EpochContext) -> None:
+        self._tell("start", context)
 
     def on_step_end(self) -> None:
         self._tell("stepped")
 
-    def on_epoch_end(self, run: Run) -> None:
-        self._tell("end", run)
+    def on_epoch_end(self, context: EpochContext) -> None:
+        self._tell("end", context)
 
 
 @pytest.mark.parametrize(("accumulate", "steps"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (3, [3, 5])])
@@ -226,8 +226,8 @@ def test_a_method_knows_where_the_training_stands(tmp_path: Path) -> None:
     _trainer(tmp_path, max_epochs=3).fit(model, _data())
     assert isinstance(model.method, Told)
     for name in ("start", "end"):
-        runs = [value for told, value, _ in model.method.told if told == name]
-        assert [(run.epoch, run.max_epochs) for run in runs] == [(epoch, 3) for epoch in range(3)]
+        contexts = [value for told, value, _ in model.method.told if told == name]
+        assert [(context.epoch, context.max_epochs) for context in contexts] == [(epoch, 3) for epoch in range(3)]
 
 
 @final
@@ -253,8 +253,8 @@ class TwoViews(Method):
         losses = self.loss(logits, label)
         return Step(losses.mean(), losses, logits)
 
-    def on_epoch_start(self, run: Run) -> None:
-        run.predict(self, augmented=True)  # in one view
+    def on_epoch_start(self, context: EpochContext) -> None:
+        context.predict(self, augmented=True)  # in one view
 
 
 @final
@@ -275,15 +275,15 @@ class Sweeps(Method):
         losses = self.loss(logits, label)
         return Step(losses.mean(), losses, logits)
 
-    def on_epoch_start(self, run: Run) -> None:
-        if run.epoch == 0:
+    def on_epoch_start(self, context: EpochContext) -> None:
+        if context.epoch == 0:
             self.backbone[3].eval()  # type: ignore[index]  # as if it were frozen
             before = [layer.training for layer in self.backbone.modules()]
             self.labels, self.passes = (
-                run.labels,
-                [run.predict(self.backbone, augmented) for augmented in (False, True)],
+                context.labels,
+                [context.predict(self.backbone, augmented) for augmented in (False, True)],
             )
-            self.passes.append(run.predict(self.backbone, True))
+            self.passes.append(context.predict(self.backbone, True))
             assert [layer.training for layer in self.backbone.modules()] == before
 
 
@@ -346,13 +346,13 @@ class Looks(Method):
         losses = self.loss(logits, label)
         return Step(losses.mean(), losses, logits)
 
-    def on_epoch_start(self, run: Run) -> None:
-        if run.epoch == 0:
-            trained = (run.labels >= 0).nonzero().squeeze(1)
+    def on_epoch_start(self, context: EpochContext) -> None:
+        if context.epoch == 0:
+            trained = (context.labels >= 0).nonzero().squeeze(1)
             self.index = trained[torch.randperm(len(trained), generator=torch.Generator().manual_seed(0))[:300]]
-            self.everything = run.predict(self.backbone)
+            self.everything = context.predict(self.backbone)
             self.plain, self.augmented = [
-                run.predict(self.backbone, augmented, self.index) for augmented in (False, True)
+                context.predict(self.backbone, augmented, self.index) for augmented in (False, True)
             ]
 
 

@@ -1,1 +1,1 @@
-"""What methods are made of: memories of samples, averages of networks, selections by loss, mixtures."""
+"""What methods are made of: networks, memories of samples, averages of weights, selections by loss, mixup."""

@@ -1,4 +1,4 @@
-"""How much of a batch Co-teaching and its kin leave out: told, or estimated as training goes."""
+"""How much of a batch Co-teaching and its relatives leave out: given, or estimated during training."""
 
 import logging
 from typing import Literal, final
@@ -12,20 +12,21 @@ from noisy_lightning.methods.parts.small_loss import check_schedule, forget_rate
 
 _log = logging.getLogger(__name__)
 
-# The loss of a sample that has not been seen: finite, so that no checkpoint holds a NaN.
+# Stands for the loss of a sample not seen yet; finite, so that no checkpoint holds a NaN.
 _UNSEEN = torch.finfo(torch.float32).min
 
 
 @final
 class ForgetRate(nn.Module):
-    """The schedule of `forget_rate_at`, whose end is given or estimated from the losses of the epoch before.
+    """The schedule of `forget_rate_at`, whose end is given, or estimated from the losses of the previous epoch.
 
-    The estimate is of plain training: in the first half of the warm-up, m = max(1, ⌊warm_up / 2⌋) epochs, nothing is
-    left out, and at the start of each epoch from 1 to m `high_loss_share` of the last losses of all training samples
-    is the new estimate. From epoch m on it stays, and the rate grows from 0 in epoch m, to reach it in epoch `warm_up`
-    − 1. (Once samples are left out, their losses drift apart from those of wrong labels that are not: on MNIST with 50
-    % of them, estimates up to the end of the warm-up fell from 54 to 19 %.) Where the losses do not fall into two
-    groups the estimate is 0. It is the same on all ranks.
+    The estimate is taken while training is plain: in the first m = max(1, ⌊warm_up / 2⌋) epochs, half of the warm-up,
+    nothing is left out. At the start of each epoch from 1 to m the estimate becomes the `high_loss_share` of the last
+    losses of all training samples. From epoch m on it stays, and the rate grows from 0 in that epoch until it reaches
+    the estimate in epoch `warm_up` − 1. Later estimates would be too low: once samples are left out, their losses drift
+    away from those of wrong labels that are still used. On MNIST with 50 % wrong labels, estimates up to the end of the
+    warm-up fell from 54 to 19 %. Where the losses do not fall into two groups the estimate is 0. It is the same on all
+    ranks.
 
     Args:
         forget_rate: τ in [0, 1), or `estimate`.
@@ -40,7 +41,7 @@ class ForgetRate(nn.Module):
     remember_rate: Tensor
     """1 − R of the current epoch, ()."""
     estimate: Tensor
-    """What was last estimated, ()."""
+    """The last estimate, ()."""
 
     def __init__(
         self, forget_rate: float | Literal["estimate"], warm_up: int, exponent: float, num_samples: int
@@ -58,7 +59,7 @@ class ForgetRate(nn.Module):
 
         Args:
             epoch: Counted from 0.
-            among: (N,) bool, the samples that an estimate counts; None: all.
+            among: (N,) bool, the samples that an estimate takes into account; None: all.
         """
         self.remember_rate.fill_(1 - self._rate(epoch, among))
 
@@ -79,17 +80,17 @@ class ForgetRate(nn.Module):
         share = high_loss_share(values[values != _UNSEEN].cpu())
         if share is None and is_last:
             _log.warning(
-                "the losses do not fall into two groups: no label is taken for wrong and no sample left out; "
+                "the losses do not fall into two groups: no label counts as wrong and no sample is left out; "
                 "set forget_rate if you know how many labels are wrong"
             )
         self.estimate.fill_(share or 0.0)
 
     def note(self, index: Tensor, losses: Tensor) -> None:
-        """Remember the losses (B,) of samples (B,) if they are to be estimated from."""
+        """Remember the losses (B,) of samples (B,) if the rate is estimated."""
         if self.losses is not None:
             self.losses.write(index, losses)
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return `forget_rate`, R of the current epoch, and `noise_rate`, what R ends at, if that is estimated."""
+        """Return `forget_rate`, R of the current epoch, and `noise_rate`, the estimate, if there is one."""
         forget = {"forget_rate": 1 - self.remember_rate}
         return forget if self.given is not None else {**forget, "noise_rate": self.estimate}

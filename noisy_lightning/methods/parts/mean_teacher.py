@@ -14,7 +14,7 @@ class MeanTeacher(nn.Module):
     """An averaged copy of a network, which no optimizer changes.
 
     Args:
-        network: What to copy, now.
+        network: To be copied at once.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -24,18 +24,18 @@ class MeanTeacher(nn.Module):
     @torch.no_grad()
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits (B, K) of images (B, C, H, W), in eval mode always and without gradient."""
-        self.network.eval()  # here and not at first: Lightning warns of what is in eval mode when a training starts
+        self.network.eval()  # not in __init__: Lightning warns if a layer is in eval mode when a fit starts
         logits: Tensor = self.network(image)
         return logits
 
     @torch.no_grad()
     def update(self, network: nn.Module, momentum: float) -> None:
-        """Move towards a network, in place: average ← momentum · average + (1 − momentum) · network.
+        """Move toward a network, in place: average ← momentum · average + (1 − momentum) · network.
 
-        The running statistics of batch normalisation are averaged as weights are; whole numbers are copied.
+        The running statistics of batch normalization are averaged as weights are; integers are copied.
 
         Args:
-            network: Of the same build.
+            network: Of the same architecture.
             momentum: In [0, 1].
         """
         averages, values = [], []

@@ -1,4 +1,4 @@
-"""What a data-driven MentorNet has of verified labels, and the network that learns from it."""
+"""The history of samples with verified labels in a data-driven MentorNet, and the network that learns from it."""
 
 import logging
 from typing import final
@@ -6,26 +6,26 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from noisy_lightning.methods.base import Run
+from noisy_lightning.methods.base import EpochContext
 from noisy_lightning.methods.parts.mentor_network import MentorNetwork, teach
 from noisy_lightning.methods.parts.trusted_labels import TrustedLabels
 
 _log = logging.getLogger(__name__)
 
-# Fewer labels that are right, or that are wrong, teach nothing.
+# Fewer right labels, or fewer wrong ones, teach nothing.
 _FEWEST = 5
 
 
 @final
 class Mentor(nn.Module):
-    """Writes down what samples with verified labels cost, and learns from it what right labels cost.
+    """Writes down the losses of samples with verified labels, and learns from them what losses right labels have.
 
     No optimizer sees its weights, which never need a gradient.
 
     Args:
         trusted: The M verified labels.
         num_samples: N.
-        warm_up: Percentage of the training from which on it is taught.
+        warm_up: Percentage of training from which on it is taught.
     """
 
     index: Tensor
@@ -33,21 +33,21 @@ class Mentor(nn.Module):
     label: Tensor
     """(M,) verified labels."""
     row: Tensor
-    """(N,) int64: where a sample stands in the tables; -1: its label is not verified."""
+    """(N,) int64: row of a sample in the tables; -1: its label is not verified."""
     history: Tensor
-    """(M, 100, 2) loss, and loss minus its moving average, by percentage of the training in which an epoch began."""
+    """(M, 100, 2) loss, and loss minus its moving average, by the percentage of training at the start of the epoch."""
     right: Tensor
-    """(M, 100) bool: whether the given label was right at that time."""
+    """(M, 100) bool: whether the given label was right then."""
     known: Tensor
-    """(M, 100) bool: what of the history has been written down."""
+    """(M, 100) bool: which part of the history has been written down."""
     percentage: Tensor
-    """(), int64: in which the current epoch began."""
+    """(), int64: percentage of training at the start of the current epoch."""
     lesson: Tensor
-    """(), int64: the last percentage that it was taught about."""
+    """(), int64: last percentage that the mentor was taught about."""
     taught: Tensor
-    """(), bool: whether it was taught at all."""
+    """(), bool: whether the mentor was taught at all."""
     accuracy: Tensor
-    """(), share in [0, 1] of the history that it classifies rightly."""
+    """(), share in [0, 1] of the history that the mentor classifies correctly."""
 
     def __init__(self, trusted: TrustedLabels, num_samples: int, warm_up: int) -> None:
         super().__init__()
@@ -67,35 +67,35 @@ class Mentor(nn.Module):
         self.register_buffer("taught", torch.zeros((), dtype=torch.bool))
         self.register_buffer("accuracy", torch.zeros(()))
 
-    def start_epoch(self, run: Run, seed: int) -> None:
-        """Teach the network, where it is time and there is something to teach."""
-        given = run.labels.to(self.index.device)[self.index]
+    def start_epoch(self, context: EpochContext, seed: int) -> None:
+        """Teach the network, if it is time and there is something to teach."""
+        given = context.labels.to(self.index.device)[self.index]
         right = given == self.label
         counts = int(right.sum()), int((given >= 0).sum() - right.sum())
-        if run.epoch == 0 and min(counts) < _FEWEST:
+        if context.epoch == 0 and min(counts) < _FEWEST:
             _log.warning(
-                "trusted: %d of the labels that are trained on are verified as right and %d as wrong, of both it must "
-                "be %d: the curriculum stays predefined",
+                "trusted: %d of the labels that are trained on are verified as right and %d as wrong; at least %d of "
+                "each are needed: the curriculum stays predefined",
                 *counts,
                 _FEWEST,
             )
-        percentage = 100 * run.epoch // run.max_epochs
+        percentage = 100 * context.epoch // context.max_epochs
         if percentage >= self.warm_up and min(counts) >= _FEWEST and self.known.any():
             rows, percentages = self.known.nonzero(as_tuple=True)
             features, known_right = self.history[rows, percentages], self.right[rows, percentages]
-            self.accuracy.fill_(teach(self.network, features, percentages, known_right, seed + run.epoch))
+            self.accuracy.fill_(teach(self.network, features, percentages, known_right, seed + context.epoch))
             self.lesson.copy_(self.percentage)
             self.taught.fill_(True)
         self.percentage.fill_(percentage)
 
     def write_down(self, index: Tensor, label: Tensor, losses: Tensor, average: Tensor) -> None:
-        """Write down the losses (B,) of those of the samples (B,) whose labels are verified, unless not finite.
+        """Write down the finite losses of those of the samples (B,) whose labels are verified.
 
         Args:
             index: (B,) positions in the original training set.
             label: (B,) given labels.
             losses: (B,).
-            average: (), that of losses.
+            average: (), the moving average of losses.
         """
         rows = self.row[index]
         among = (rows >= 0) & losses.isfinite()
@@ -105,7 +105,7 @@ class Mentor(nn.Module):
         self.known[rows, self.percentage] = True
 
     def weights(self, losses: Tensor, average: Tensor) -> Tensor:
-        """Return how likely the given labels of samples with these losses (B,) are right, (B,) in [0, 1]."""
+        """Return how likely it is, (B,) in [0, 1], that samples with these losses (B,) have a right label."""
         weights: Tensor = self.network(_features(losses, average), self.lesson).sigmoid()
         return weights
 

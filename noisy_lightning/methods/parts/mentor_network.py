@@ -1,4 +1,4 @@
-"""The small network that weighs samples in a data-driven MentorNet: Jiang, Zhou, Leung, Li and Fei-Fei, ICML 2018."""
+"""The small network that weights samples in a data-driven MentorNet: Jiang, Zhou, Leung, Li and Fei-Fei, ICML 2018."""
 
 import copy
 from typing import final
@@ -13,17 +13,17 @@ _DECAYS = 30  # how often the learning rate is multiplied by 0.9
 
 @final
 class MentorNetwork(nn.Module):
-    """From what a sample costs, and when, to the log-odds that its given label is right.
+    """From the loss of a sample, and the percentage of training, to the log-odds that its given label is right.
 
-    A bidirectional LSTM with one unit each way reads (loss, loss − moving average), in the authors' code as a sequence
-    of one step. All that is left of it is the cell σ(i)·tanh(g): forget gate and recurrence have nothing to act on.
+    A bidirectional LSTM with one unit in each direction reads (loss, loss − moving average), in the authors' code as a
+    sequence of one step. This reduces it to the cell σ(i)·tanh(g): forget gate and recurrence have nothing to act on.
     Both cells and a fixed random embedding of the percentage go through 20 tanh units.
 
-    The authors also embed a label that is always 0, which a bias does as well.
+    The authors also embed a label that is always 0, which has the effect of a bias.
     """
 
     embedding: Tensor
-    """(100, 5), by percentage of the training."""
+    """(100, 5), by percentage of training."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class MentorNetwork(nn.Module):
 
         Args:
             features: (B, 2) loss, and loss minus its moving average.
-            percentage: (B,) int64 in [0, 100), or () for all alike.
+            percentage: (B,) int64 in [0, 100), or () for all samples.
         """
         with torch.autocast(features.device.type, enabled=False):
             gate, candidate = self.gates(features.float()).chunk(2, dim=1)
@@ -55,19 +55,19 @@ class MentorNetwork(nn.Module):
 def teach(network: MentorNetwork, features: Tensor, percentage: Tensor, right: Tensor, seed: int) -> float:
     """Train a network further, in place, on samples whose labels were verified.
 
-    By binary cross-entropy and Adam as the authors do, in a hundredth of their steps, over which the learning rate
-    falls as far as in theirs. It happens on the CPU, so that it comes out the same on all devices; the network's own
-    weights never need a gradient.
+    With binary cross-entropy and Adam as in the authors' code, in a hundredth of its steps, over which the learning
+    rate falls as far. It runs on the CPU, so that the result is the same on all devices; the network's own weights
+    never need a gradient.
 
     Args:
         network: The network.
         features: (n, 2) as in its `forward`.
         percentage: (n,) as in its `forward`.
         right: (n,) bool, whether the given label is right.
-        seed: Which samples make up the batches follows from it.
+        seed: Of the draws that make up the batches.
 
     Returns:
-        The share of samples in [0, 1] that it is then right about.
+        The share of samples in [0, 1] that the network then classifies correctly.
     """
     features, percentage, right = features.float().cpu(), percentage.cpu(), right.cpu()
     random = torch.Generator().manual_seed(seed)

@@ -1,75 +1,67 @@
-"""How many labels are wrong, estimated from given labels alone."""
+"""How many labels are wrong, estimated without knowing any true label."""
 
 import math
-import warnings
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-
-# Fewer losses than this say nothing of two groups.
-_FEWEST = 10
+from noisy_lightning.methods.parts.two_gaussians import fit_gaussians, scaled_to_unit
 
 
 def high_loss_share(losses: Tensor) -> float | None:
     """Return the share of samples whose loss is high, as a guess at the share of wrong labels.
 
     Two Gaussians are fitted to the losses, as in DivideMix (Li et al., ICLR 2020) with its constants, and the share is
-    the weight of the one with the higher mean. Networks learn right labels first, so that for some time the losses of
-    wrong ones are higher.
+    the weight of the one with the higher mean. Networks learn right labels first, so that for some time wrong ones have
+    higher losses.
 
     Args:
-        losses: (n,) of samples, in any order and scale.
+        losses: (n,) of samples, in any order and on any scale.
 
     Returns:
-        The share in (0, 1); None where the losses do not fall into two groups: fewer than 10, constant, not all finite,
-        explained as well by one Gaussian (by the Bayesian information criterion), or by two whose means lie closer than
-        the root mean square of their standard deviations.
+        The share in (0, 1); None where the losses do not fall into two groups: there are fewer than 10, they are all
+        equal or not all finite, one Gaussian explains them as well (by the Bayesian information criterion), or the two
+        means are closer than the root mean square of the standard deviations.
     """
-    from sklearn.mixture import GaussianMixture  # noqa: PLC0415  # slow to import, and few runs need it
-
-    if len(losses) < _FEWEST or not losses.isfinite().all() or losses.min() == losses.max():
+    values = scaled_to_unit(losses.double().numpy())
+    if values is None:
         return None
-    values = losses.double()
-    scaled = ((values - values.min()) / (values.max() - values.min()))[:, None].numpy()
-    one, two = (GaussianMixture(n, tol=1e-2, max_iter=10, reg_covar=5e-4, random_state=0) for n in (1, 2))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ten iterations need not converge
-        apart = abs(two.fit(scaled).means_[0, 0] - two.means_[1, 0])
-    if apart < math.sqrt(two.covariances_.mean()) or two.bic(scaled) >= one.fit(scaled).bic(scaled):
+    two, column = fit_gaussians(values), values[:, None]
+    apart = abs(two.means_[0, 0] - two.means_[1, 0])
+    if apart < math.sqrt(two.covariances_.mean()) or two.bic(column) >= fit_gaussians(values, 1).bic(column):
         return None
     return float(two.weights_[two.means_[:, 0].argmax()])
 
 
 def rate_from_agreement(agreement: float, num_classes: int, pattern: Literal["symmetric", "pair"] | Tensor) -> float:
-    """Return the noise rate at which predictions agree with given labels as often as this: INCV's estimate of it.
+    """Return the noise rate at which predictions agree with the given labels this often: the estimate of INCV.
 
-    Chen, Liao, Chen and Zhang (ICML 2019): a network fitted to noisy labels makes, on held-out samples, the same
-    mistakes as often as the labels have them, P(prediction = j | true = i) = T[i, j]. Of balanced classes it then
-    agrees with a share A = mean_i Σ_j T[i, j]² of the given labels. With T = (1 − ε)·I + ε·Q, where row i of Q says
-    which labels replace class i, this is
+    Chen, Liao, Chen and Zhang (ICML 2019): on held-out samples, a network fitted to noisy labels makes each mistake as
+    often as the labels contain it, P(prediction = j | true = i) = T[i, j]. If classes are balanced, it then agrees with
+    a share A = mean_i Σ_j T[i, j]² of the given labels. With T = (1 − ε)·I + ε·Q, where row i of Q gives the labels
+    that replace class i, this is
 
         A = (1 − ε)² + 2·ε·(1 − ε)·q + ε²·κ,  q = mean_i Q[i, i],  κ = mean_i Σ_j Q[i, j]²,
 
-    of which the smaller solution ε is returned: q = 0 with κ = 1 / (K − 1) for symmetric and κ = 1 for pair noise.
-    The pattern matters: symmetric noise is assumed by the authors' code for all, which takes 40 % of pair noise for
-    28.6 %. It also rounds up to a multiple of 0.001. A network that has not learned all it can agrees less, and the
-    rate comes out too high.
+    and the smaller solution ε is returned; q = 0, with κ = 1 / (K − 1) for symmetric and κ = 1 for pair noise. The
+    pattern matters: the authors' code assumes symmetric noise always, and estimates 28.6 % where pair noise is 40 %. It
+    also rounds up to a multiple of 0.001. A network that has not learned all it can agrees less often, and the estimate
+    is too high.
 
     Args:
         agreement: A in [0, 1], between held-out predictions and their given labels.
         num_classes: K >= 2.
-        pattern: `symmetric`: all other classes alike; `pair`: one other class; or Q, (K, K) >= 0 with rows that sum to
-            1, in which Q[i, i] = 1 says that labels of class i are never wrong.
+        pattern: `symmetric`: all other classes equally; `pair`: one other class; or Q, (K, K) >= 0 with rows that sum
+            to 1, where Q[i, i] = 1 means that labels of class i are never wrong.
 
     Returns:
-        ε in [0, 1]. Where A is below what any rate explains, the rate that comes nearest: (K − 1) / K for symmetric and
+        ε in [0, 1]. Where no rate gives an A as low as this, the rate that comes nearest: (K − 1) / K for symmetric and
         0.5 for pair noise.
 
     Raises:
-        ValueError: A value is out of range, or Q is no such matrix.
+        ValueError: A value is out of range, or Q is not such a matrix.
     """
     check_range("agreement", agreement, "[0, 1]")
     check_range("num_classes", num_classes, "[2, inf)")
@@ -84,7 +76,7 @@ def rate_from_agreement(agreement: float, num_classes: int, pattern: Literal["sy
 
 
 def rate_of_agreeing(rate: float, num_classes: int, pattern: Literal["symmetric", "pair"]) -> float:
-    """Return the share ε_S of wrong labels among those that held-out predictions agree with: INCV's 1 − precision.
+    """Return the share ε_S of wrong labels among those that held-out predictions agree with: 1 − precision in INCV.
 
     Args:
         rate: ε in [0, 1), of all labels.

@@ -1,4 +1,4 @@
-"""What SOP and SOP+ learn of each sample beside their network: Liu, Zhu, Qu and You, ICML 2022."""
+"""What SOP and SOP+ share: parameters of each sample beside those of the network: Liu, Zhu, Qu and You, ICML 2022."""
 
 from typing import NamedTuple, final
 
@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from noisy_lightning.losses.probabilities import at_label, log_probabilities
 from noisy_lightning.losses.ranges import check_range
+from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import total
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 
@@ -28,8 +30,9 @@ class _Change(NamedTuple):
 class OverParameters(nn.Module):
     """Parameters u (a number) and v (one per class) of each sample, with plain SGD at constant rates of their own.
 
-    Their gradients are taken apart from the network's, so that neither a scaler of half precision nor an average over
-    ranks comes between. They are applied after the optimizer's step: several batches before it count as one.
+    Their gradients are computed separately from the network's, so that no gradient scaler of half precision and no
+    average over ranks changes them. They are applied after the optimizer's step: several batches before it count as
+    one.
 
     Args:
         num_samples: N.
@@ -43,7 +46,7 @@ class OverParameters(nn.Module):
     """
 
     noise_rate: Tensor
-    """The mean of u² over the training samples when `take_stock` last looked."""
+    """The mean of u² over the training samples at the last `take_stock`."""
 
     def __init__(self, num_samples: int, num_classes: int, lr_u: float, lr_v: float, initial_std: float) -> None:
         super().__init__()
@@ -62,12 +65,12 @@ class OverParameters(nn.Module):
         return self.u.read(index).requires_grad_(), self.v.read(index).requires_grad_()
 
     def learn(self, index: Tensor, u: Tensor, v: Tensor, losses: Tensor) -> None:
-        """Keep the gradients that losses (B,) have in what was read, until `follow`."""
+        """Keep the gradients of losses (B,) by the u and v that were read, until `follow`."""
         u_gradient, v_gradient = torch.autograd.grad(losses.sum(), (u, v), retain_graph=True)
         self._changes.append(_Change(index, u.detach(), u_gradient, v.detach(), v_gradient))
 
     def follow(self) -> None:
-        """Follow the mean loss of the batches since the last call, all ranks' parts together."""
+        """Descend the mean loss of the batches since the last call, all ranks' parts together."""
         for change in self._changes:
             number = total(change.samples.new_tensor(len(change.samples))) * len(self._changes)
             self.u.write(change.samples, change.u - self.lr_u * (change.u_gradient / number))
@@ -80,13 +83,33 @@ class OverParameters(nn.Module):
         self.noise_rate.copy_(self.u.read(trained).square().clamp(max=1).mean())
 
 
+class OverParameterized(OneNetwork):
+    """A method with one network and with parameters u and v of each sample; for the arguments see `OverParameters`."""
+
+    def __init__(self, problem: Problem, lr_u: float, lr_v: float, initial_std: float) -> None:
+        super().__init__(problem)
+        self.samples = OverParameters(problem.num_samples, problem.num_classes, lr_u, lr_v, initial_std)
+
+    def scalars(self) -> dict[str, Tensor]:
+        """Return `noise_rate`, the share of labels that are explained away."""
+        return {"noise_rate": self.samples.noise_rate}
+
+    def on_step_end(self) -> None:
+        """Let u and v learn."""
+        self.samples.follow()
+
+    def on_epoch_end(self, context: EpochContext) -> None:
+        """Measure how much u explains."""
+        self.samples.take_stock(context.labels)
+
+
 def squares(label: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Return u² at the given label (B,), 0 elsewhere, and v² elsewhere, 0 at the label: each (B, K), at most 1."""
     given = F.one_hot(label, v.shape[1]).to(v.dtype)
     return (u.square() * given).clamp(0, 1), (v.square() * (1 - given)).clamp(0, 1)
 
 
-def over_parameterised(logits: Tensor, at_given: Tensor, elsewhere: Tensor) -> Tensor:
+def shifted_probabilities(logits: Tensor, at_given: Tensor, elsewhere: Tensor) -> Tensor:
     """Return q (B, K), the probabilities p of logits (B, K) plus s = u² − v², divided by their sum.
 
     The squares (B, K) are those of `squares`; that of v gets no gradient.

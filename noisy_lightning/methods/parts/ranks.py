@@ -1,8 +1,8 @@
-"""What a method needs to know of the batch parts that other processes have; alone, there are none.
+"""What a method needs of the parts of a batch that other processes hold; a single process holds all of it.
 
 Each rank steps on its part of a batch and DistributedDataParallel averages the ranks' gradients. A method that compares
-the samples of a batch, or remembers something of them, must see all parts to come to the same result on any number of
-ranks.
+the samples of a batch, or remembers something of them, must see all parts, so that the result is the same on any number
+of ranks.
 """
 
 import torch
@@ -40,9 +40,10 @@ def total(value: Tensor) -> Tensor:
 
 
 def batch_mean(losses: Tensor) -> Tensor:
-    """Return the mean of losses (B,) over the whole batch, such that averaging its gradients over the ranks is right.
+    """Return this rank's part of the mean loss of the whole batch, from its losses (B,).
 
-    The plain mean is that only where all ranks have equally many samples, which those of a last batch need not have.
+    Averaged over the ranks, the parts give that mean, and their gradients, which DistributedDataParallel averages, give
+    its gradient. Plain means would do so only if all ranks had equally many samples; in a last batch they may not.
     """
     if world_size() == 1:
         return losses.mean()
@@ -50,7 +51,7 @@ def batch_mean(losses: Tensor) -> Tensor:
 
 
 def weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
-    """Return Σ w·loss / Σ w over the whole batch, such that averaging its gradients over the ranks is right.
+    """Return this rank's part of Σ w·loss / Σ w over the whole batch; see `batch_mean`.
 
     Args:
         losses: (B,) of this rank's samples.

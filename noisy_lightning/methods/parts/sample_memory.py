@@ -15,12 +15,12 @@ class SampleMemory(nn.Module):
     Args:
         num_samples: N.
         shape: Shape of a value; nothing for a number.
-        fill: What every value is at first.
+        fill: Value of every sample at first.
         dtype: Type of the values.
     """
 
     values: Tensor
-    """(N, *shape); written to in place, for torch keeps track of this very tensor."""
+    """(N, *shape); written in place, because torch keeps track of this very tensor."""
 
     def __init__(self, num_samples: int, *shape: int, fill: float = 0.0, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -31,5 +31,5 @@ class SampleMemory(nn.Module):
         return self.values[index]
 
     def write(self, index: Tensor, value: Tensor) -> None:
-        """Remember the values (B, *shape) of samples (B,), those of all ranks; no sample is in a batch twice."""
+        """Remember the values (B, *shape) of samples (B,), those of all ranks on each; none is in a batch twice."""
         self.values.index_copy_(0, gather(index), gather(value).to(self.values.dtype))

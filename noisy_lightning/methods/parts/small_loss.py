@@ -21,14 +21,14 @@ def check_schedule(forget_rate: float, warm_up: int, exponent: float) -> None:
 def forget_rate_at(epoch: int, forget_rate: float, warm_up: int, exponent: float) -> float:
     """Return the share of a batch that is left out: from 0 in epoch 0 linearly up, then constant.
 
-    As in the code of Co-teaching (Han et al., NeurIPS 2018), which JoCoR shares: the ramp ends at
+    As in the code of Co-teaching (Han et al., NeurIPS 2018), which JoCoR also uses: the ramp ends at
     `forget_rate ** exponent` in epoch `warm_up` − 1, and the next epoch has `forget_rate`. With an exponent other than
     1 the rate jumps there. The paper has the exponent on the epoch instead. The published runs begin with epoch 1.
 
     Args:
         epoch: Counted from 0.
         forget_rate: τ in [0, 1), at the end.
-        warm_up: T_k >= 0, epochs of the ramp; 0: none.
+        warm_up: T_k >= 0, epochs of the ramp; 0: no ramp.
         exponent: c > 0.
     """
     if epoch < warm_up:
@@ -39,17 +39,16 @@ def forget_rate_at(epoch: int, forget_rate: float, warm_up: int, exponent: float
 def small_loss(losses: Tensor, index: Tensor, share: Tensor, among: Tensor | None = None) -> Tensor:
     """Return which samples (B,) of this rank have the smallest losses of the whole batch.
 
-    Of n samples on all ranks, max(1, ⌊share · n⌋) are kept, as Co-teaching does it; see `smallest`.
+    Of n samples on all ranks, max(1, ⌊share · n⌋) are kept, as in Co-teaching; see `smallest`.
 
     Args:
         losses: (B,) of this rank's samples.
         index: (B,) positions in the original training set; no sample is in a batch twice.
         share: () in (0, 1].
-        among: (B,) bool, the samples to choose from, which are the n counted; None: all. Where there are none, none is
-            kept.
+        among: (B,) bool, the n samples to choose from; None: all. Where there are none, none is kept.
     """
     among = torch.ones_like(index, dtype=torch.bool) if among is None else among
-    # A thousandth of a sample more, for 0.1 · 10 can come out as 0.99999999: the authors' code then keeps none.
+    # A thousandth of a sample more: 0.1 · 10 can be rounded to 0.99999999, and the authors' code then keeps none.
     count = (share * total(among.sum()) + 1e-3).floor().clamp(min=1)
     return smallest(losses, index, count, among)
 
@@ -57,16 +56,16 @@ def small_loss(losses: Tensor, index: Tensor, share: Tensor, among: Tensor | Non
 def smallest(losses: Tensor, index: Tensor, count: Tensor, among: Tensor) -> Tensor:
     """Return which samples (B,) of this rank are among those with the smallest losses of the whole batch.
 
-    Of equal losses that of the smaller index goes first, on any number of ranks. A loss that is NaN is never kept, even
-    if that leaves none.
+    Of equal losses the one with the smaller index goes first, on any number of ranks. A sample whose loss is NaN is
+    never kept, even if that leaves none.
 
     Args:
         losses: (B,) of this rank's samples.
         index: (B,) positions in the original training set; no sample is in a batch twice.
-        count: () how many to keep on all ranks.
+        count: () how many to keep on all ranks together.
         among: (B,) bool, the samples to choose from.
     """
-    losses = losses.detach().where(among, torch.nan)  # which is smaller than nothing
+    losses = losses.detach().where(among, torch.nan)  # NaN is smaller than nothing
     all_losses, all_index = gather(losses), gather(index)
     own, own_index = losses[:, None], index[:, None]
     ahead = ((all_losses < own) | ((all_losses == own) & (all_index < own_index))).sum(1)
@@ -74,16 +73,16 @@ def smallest(losses: Tensor, index: Tensor, count: Tensor, among: Tensor) -> Ten
 
 
 def mean_of_kept(losses: Tensor, kept: Tensor, least: float | Tensor = 0.0) -> Tensor:
-    """Return the mean loss of the samples kept on all ranks, such that averaging its gradients over ranks is right.
+    """Return this rank's part of the mean loss of the samples kept on all ranks; see `batch_mean`.
 
-    The losses of the others do not count, be they NaN. Where none is kept, the mean is NaN, so that a training that has
-    broken down does not go on unnoticed.
+    The losses of the others do not count, even if they are NaN. Where none is kept, the mean is NaN, so that it shows
+    when training has broken down.
 
     Args:
         losses: (B,) of this rank's samples.
         kept: (B,) bool.
-        least: The sum is divided by no less than this share of the whole batch, in [0, 1]: where few are kept, they
-            count no more than if there were so many. Where none is kept, the result is then 0.
+        least: The sum is divided by at least this share of the whole batch, in [0, 1], even where fewer samples are
+            kept. Above 0, the result is 0 where none is kept.
     """
     number, size = total(torch.stack([kept, torch.ones_like(kept)]).sum(1))
     return losses.where(kept, 0).sum() * world_size() / torch.maximum(number, least * size)

@@ -1,4 +1,4 @@
-"""A network's weights at one moment, to go back to."""
+"""The weights of a network at one moment, to return to later."""
 
 from typing import final
 
@@ -11,7 +11,7 @@ class Snapshot(nn.Module):
     """A copy of a network's weights and running statistics, as buffers: saved with the method, seen by no optimizer.
 
     Args:
-        network: What to copy, now.
+        network: To be copied at once.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -21,6 +21,6 @@ class Snapshot(nn.Module):
 
     @torch.no_grad()
     def restore(self, network: nn.Module) -> None:
-        """Set a network of the same build back, in place."""
+        """Set a network of the same architecture back, in place."""
         for value, copy in zip(network.state_dict().values(), self.buffers(), strict=True):
             value.copy_(copy)

@@ -1,4 +1,4 @@
-"""The transition matrix that a loss is corrected by: given, or estimated as in Patrini et al., CVPR 2017."""
+"""The transition matrix that corrects a loss: given, or estimated as in Patrini et al., CVPR 2017."""
 
 import logging
 import math
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Run
+from noisy_lightning.methods.base import EpochContext
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
@@ -21,15 +21,15 @@ Matrix = Literal["estimate"] | list[list[float]] | Path
 
 @final
 class TransitionEstimate(nn.Module):
-    """T[i, j] = P(given = j | true = i): the identity until it is estimated, or what was given from the start on.
+    """T[i, j] = P(given = j | true = i): the identity until it is estimated, or from the start the given matrix.
 
     Args:
         network: The one that is trained.
         num_classes: K.
         matrix: K rows of K probabilities, a file of them, or `estimate`.
-        warm_up: Epochs >= 1 before it is estimated; None: half of them all, rounded down, but at least 1.
+        warm_up: Epochs >= 1 before it is estimated; None: half of all, rounded down, but at least 1.
         percentile: See `estimate_transition`.
-        restart: Whether the network then goes back to its weights of now.
+        restart: Whether the network then goes back to the weights that it has now.
         erase: See `estimate_transition`.
 
     Raises:
@@ -63,13 +63,13 @@ class TransitionEstimate(nn.Module):
         self.register_buffer("known", torch.tensor(self.given))
         self.initial = Snapshot(network) if restart and not self.given else None
 
-    def update(self, run: Run, network: nn.Module) -> bool:
-        """Estimate the matrix if the warm-up ends with this epoch's start, and set the network back; return if so."""
-        warm_up = max(1, run.max_epochs // 2) if self.warm_up is None else self.warm_up
-        if self.given or run.epoch != warm_up:
+    def update(self, context: EpochContext, network: nn.Module) -> bool:
+        """Estimate the matrix and set the network back if the warm-up has just ended; return whether it has."""
+        warm_up = max(1, context.max_epochs // 2) if self.warm_up is None else self.warm_up
+        if self.given or context.epoch != warm_up:
             return False
-        probability = run.predict(network).softmax(1)
-        self.matrix.copy_(estimate_transition(probability, run.labels, self.percentile, self.erase))
+        probability = context.predict(network).softmax(1)
+        self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))
         self.known.fill_(True)
         if self.initial is not None:
             self.initial.restore(network)
@@ -97,22 +97,22 @@ def _given_rows(matrix: list[list[float]] | Path, num_classes: int) -> Tensor:
 def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, erase: bool = False) -> Tensor:
     """Return the transition matrix (K, K) that a network's probabilities suggest.
 
-    Row i is what the network says of the sample that it is surest to be of class i: such a sample, an "anchor point",
-    has this true class, so that the probabilities of its given labels are row i. For the surest samples of all can be
-    outliers, those of highest p_i are passed over. A class that is predicted for no sample still has a surest one. Each
-    row is divided by its sum. The row of a class that no sample has for a given label is the identity's; where a
-    probability is NaN, all rows are. Either comes with a warning.
+    Row i is what the network predicts for the sample that it is surest to be of class i. Such a sample, an "anchor
+    point", has this true class, so that the probabilities of its given label are row i. Because the surest samples of
+    all can be outliers, those with the highest p_i are passed over. A class that is predicted for no sample still has
+    a surest one. Each row is divided by its sum. The row of a class that no sample has as its given label is that of
+    the identity; where a probability is NaN, all rows are. Either comes with a warning.
 
     Args:
         probability: (N, K) of the whole original training set; rows of samples not trained on do not count.
         labels: (N,) given labels, -1 for samples not trained on.
-        percentile: In (0, 100]: the anchor point of class i has the highest p_i below this percentile of all p_i, the
-            next higher one that is taken by a sample. 100: the highest. Where none is below, as when all are equal, the
+        percentile: In (0, 100]: the anchor point of class i has the highest p_i below this percentile of all p_i,
+            rounded up to the p_i of a sample. 100: the highest of all. Where none is below, as when all are equal, the
             first of the highest.
-        erase: Whether what was passed over for class i reads p_i = 0 in the rows of the classes after i.
+        erase: Whether p_i counts as 0, in the rows of the classes after i, for the samples passed over for class i.
     """
     trained = (labels >= 0).nonzero().flatten()
-    probability, given = probability[trained], labels[trained]  # a copy, which may be written to
+    probability, given = probability[trained], labels[trained]  # a copy, so that it can be written to
     matrix = torch.eye(probability.shape[1], dtype=probability.dtype)
     if probability.isnan().any():
         _log.warning("NaN outputs: the transition matrix cannot be estimated, no label is corrected")
@@ -135,7 +135,7 @@ def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, 
 
 
 def _threshold(scores: Tensor, percentile: float) -> float:
-    """Return the percentile of scores (n,), as numpy has it with method="higher"; infinity for 100."""
+    """Return the percentile of scores (n,), as numpy computes it with method="higher"; infinity for 100."""
     if percentile == 100:
         return math.inf
     place = math.ceil(percentile * (len(scores) - 1) / 100)

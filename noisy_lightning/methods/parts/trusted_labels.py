@@ -1,4 +1,4 @@
-"""Labels of some training samples that somebody has verified."""
+"""Labels of some training samples that a person has verified."""
 
 import csv
 from pathlib import Path
@@ -23,7 +23,7 @@ def read_trusted_labels(path: Path, num_samples: int, num_classes: int) -> Trust
     """Read a CSV file whose first line is `index,label`.
 
     Raises:
-        InputError: It cannot be read, has other columns, a cell that is no whole number in range, or an index twice.
+        InputError: It cannot be read, has other columns, a cell that is not an integer in range, or an index twice.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

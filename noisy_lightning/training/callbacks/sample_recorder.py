@@ -79,7 +79,7 @@ class SampleRecorder(L.Callback):
     ) -> None:
         """Keep the step's samples; every now and then, write what has gathered into the table."""
         step = cast(Step, pl_module.last_step)
-        kept = None if step.kept is None else step.kept.detach()
+        kept = None if step.sample_weight is None else step.sample_weight.detach()
         self._waiting.append((step.losses.detach(), step.logits.detach(), kept, batch.label, batch.index))
         self._epoch = trainer.current_epoch
         if len(self._waiting) >= _STEPS:

@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.errors import InputError
+from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.training.module import NoisyClassifier
 
@@ -37,16 +38,13 @@ class TestCurve(Checkpoint):  # Lightning runs checkpoints last: the method has 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure all test sets and log it for this epoch."""
         module = cast(NoisyClassifier, pl_module)
-        training = [layer for layer in module.modules() if layer.training]
-        module.eval()
-        module.on_test_epoch_start()
-        for number, loader in enumerate(_data(trainer).test_dataloader()):
-            for step, batch in enumerate(loader):
-                with trainer.precision_plugin.forward_context():
-                    module.test_step(trainer.strategy.batch_to_device(batch), step, number)
-        module.on_test_epoch_end()
-        for layer in training:
-            layer.training = True
+        with evaluating(module):
+            module.on_test_epoch_start()
+            for number, loader in enumerate(_data(trainer).test_dataloader()):
+                for step, batch in enumerate(loader):
+                    with trainer.precision_plugin.forward_context():
+                        module.test_step(trainer.strategy.batch_to_device(batch), step, number)
+            module.on_test_epoch_end()
 
 
 def _data(trainer: L.Trainer) -> NoisyDataModule:

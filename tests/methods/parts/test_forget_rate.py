@@ -4,11 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisy_lightning.methods import CoTeaching, CoTeachingPlus, JoCoR, Method
-from noisy_lightning.methods.parts import forget_rate
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.noise_rate import high_loss_share
-from tests.methods.toys import N, batches, points, problem, run
 
 SIZE = 200
 INDEX = torch.arange(SIZE)
@@ -90,45 +87,6 @@ def test_an_estimate_continues_from_a_saved_state() -> None:
         forgetting.update(5)
     assert loaded.remember_rate.equal(saved.remember_rate)
     assert loaded.remember_rate.item() == pytest.approx(0.6, abs=0.01)
-
-
-@pytest.mark.parametrize("kind", [CoTeaching, CoTeachingPlus, JoCoR])
-def test_a_method_estimates_from_the_losses_that_it_records(
-    kind: type[Method], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Tensor] = []
-
-    def estimate(losses: Tensor) -> float:
-        seen.append(losses)
-        return 0.1 * len(seen)
-
-    monkeypatch.setattr(forget_rate, "high_loss_share", estimate)
-    torch.manual_seed(0)
-    method = kind(problem())
-    assert not method.oracle
-    images, labels = points()
-    optimizer = torch.optim.SGD(method.parameters(), lr=0.5)
-    losses = torch.zeros(N, dtype=torch.float64)
-    for epoch in range(4):
-        method.on_epoch_start(run(epoch))
-        assert method.scalars()["noise_rate"].item() == pytest.approx(0.1 * epoch)
-        if epoch > 0:
-            torch.testing.assert_close(seen[-1], losses.float())
-        for index in batches(epoch):
-            optimizer.zero_grad()
-            step = method.step(images[index], labels[index], index)
-            step.loss.backward()
-            optimizer.step()
-            losses[index] = step.losses.detach()
-    assert len(seen) == 3
-
-
-@pytest.mark.parametrize("kind", [CoTeaching, CoTeachingPlus, JoCoR])
-def test_a_method_that_is_told_the_rate_is_an_oracle(kind: type[Method]) -> None:
-    method = kind(problem(), 0.2)
-    assert method.oracle
-    assert list(method.scalars()) == ["forget_rate"]
-    assert not any("losses" in name for name in method.state_dict())
 
 
 @pytest.mark.parametrize("values", [(1.0, 3, 1.0), (-0.1, 3, 1.0), ("estimate", -1, 1.0), ("estimate", 3, 0.0)])

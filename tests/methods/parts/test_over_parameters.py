@@ -8,7 +8,7 @@ from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods.parts.over_parameters import (
     OverParameters,
     cross_entropy,
-    over_parameterised,
+    shifted_probabilities,
     squared_distance,
     squares,
 )
@@ -20,7 +20,7 @@ N, K = 12, 3
 
 def _losses(logits: Tensor, label: Tensor, u: Tensor, v: Tensor, square_moves_u: bool = True) -> tuple[Tensor, Tensor]:
     at_given, elsewhere = squares(label, u, v)
-    explained = cross_entropy(over_parameterised(logits, at_given, elsewhere), label)
+    explained = cross_entropy(shifted_probabilities(logits, at_given, elsewhere), label)
     return explained, squared_distance(logits, label, at_given if square_moves_u else at_given.detach(), elsewhere)
 
 

@@ -1,15 +1,12 @@
-import multiprocessing
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch import distributed as dist
-from torch.multiprocessing.spawn import spawn
 
 from noisy_lightning.methods.parts.ranks import gather, total, weighted_mean, world_size
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from tests.ranks import on_two_ranks
 
 
 def test_a_memory_keeps_what_was_written_and_nothing_else() -> None:
@@ -45,29 +42,23 @@ INDEX, VALUES = [torch.tensor([4, 0]), torch.tensor([2])], [torch.tensor([[1.0],
 LOSSES, WEIGHTS = [torch.tensor([1.0, 2.0]), torch.tensor([4.0])], [torch.tensor([1.0, 0.0]), torch.tensor([1.0])]
 
 
-def _rank(rank: int, file: str, results: Any) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+def _seen(rank: int) -> tuple[list[float], list[float], float, list[float], int]:
     memory = SampleMemory(5, 1)
     memory.write(INDEX[rank], VALUES[rank])
     losses = LOSSES[rank].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(weighted_mean(losses, WEIGHTS[rank]), losses)
-    results[rank] = (
+    return (
         memory.values.flatten().tolist(),
         gather(VALUES[rank]).flatten().tolist(),
         total(WEIGHTS[rank].sum()).item(),
         gradient.tolist(),
         world_size(),
     )
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
-    file = tmp_path_factory.mktemp("ranks") / "store"
-    with multiprocessing.Manager() as manager:
-        results = manager.dict()
-        spawn(_rank, (str(file), results), nprocs=2)
-        yield [results[0], results[1]]
+def ranks() -> list[Any]:
+    return on_two_ranks(_seen)
 
 
 def test_all_ranks_remember_all_samples(ranks: list[Any]) -> None:

@@ -1,15 +1,12 @@
-import multiprocessing
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch import distributed as dist
-from torch.multiprocessing.spawn import spawn
 
 from noisy_lightning.methods.parts.small_loss import check_schedule, forget_rate_at, mean_of_kept, small_loss
+from tests.ranks import on_two_ranks
 
 NAN, INF = float("nan"), float("inf")
 LOSSES = torch.tensor([0.5, 0.1, 0.9, 0.1, 0.7, 0.3])
@@ -151,19 +148,13 @@ def _gradients(part: slice) -> list[Tensor]:
     return [torch.autograd.grad(mean, losses)[0] for mean in means]
 
 
-def _rank(rank: int, file: str, results: Any) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
-    results[rank] = _selections(PARTS[rank]), [gradient.tolist() for gradient in _gradients(PARTS[rank])]
-    dist.destroy_process_group()
+def _found(rank: int) -> tuple[list[list[bool]], list[list[float]]]:
+    return _selections(PARTS[rank]), [gradient.tolist() for gradient in _gradients(PARTS[rank])]
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Any]]:
-    file = tmp_path_factory.mktemp("ranks") / "store"
-    with multiprocessing.Manager() as manager:
-        results = manager.dict()
-        spawn(_rank, (str(file), results), nprocs=2)
-        yield [results[0], results[1]]
+def ranks() -> list[Any]:
+    return on_two_ranks(_found)
 
 
 def test_two_ranks_select_what_one_does(ranks: list[Any]) -> None:

@@ -9,7 +9,7 @@ def test_given_targets_are_one_hot_and_flat_outside() -> None:
     assert given_targets(torch.tensor([2, -1, 0]), 4).tolist() == [[0, 0, 1, 0], [0.25] * 4, [1, 0, 0, 0]]
 
 
-def test_a_target_moves_by_its_share_but_not_towards_nan() -> None:
+def test_a_target_moves_by_its_share_but_not_toward_nan() -> None:
     target = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
     p = torch.tensor([[0.2, 0.8], [math.nan, math.nan]], requires_grad=True)
     result = moved(target, p, 0.75)

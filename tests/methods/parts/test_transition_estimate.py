@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.methods import Run
+from noisy_lightning.methods import EpochContext
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate, estimate_transition
 from tests.reference.loss_correction import estimate, percentile_higher
@@ -120,8 +120,10 @@ def test_where_everything_was_erased_the_identity_remains() -> None:
 # When it is made
 
 
-def _run(epoch: int, outputs: Tensor, max_epochs: int = 6) -> Run:
-    return Run(epoch, max_epochs, _labels(len(outputs), 3), lambda network, augmented=False, index=None: outputs)
+def _context(epoch: int, outputs: Tensor, max_epochs: int = 6) -> EpochContext:
+    return EpochContext(
+        epoch, max_epochs, _labels(len(outputs), 3), lambda network, augmented=False, index=None: outputs
+    )
 
 
 def test_it_is_made_once_when_the_warm_up_is_over_and_sets_the_network_back() -> None:
@@ -135,7 +137,7 @@ def test_it_is_made_once_when_the_warm_up_is_over_and_sets_the_network_back() ->
             network(torch.randn(4, 2))
             linear.weight.add_(1.0)
         assert (noise.transition() is not None) == (epoch > 2)
-        assert noise.update(_run(epoch, outputs), network) == (epoch == 2)
+        assert noise.update(_context(epoch, outputs), network) == (epoch == 2)
         restored = all(value.equal(before[name]) for name, value in network.state_dict().items())
         assert restored == (epoch == 2)
     expected = estimate_transition(outputs.softmax(1), _labels(30, 3), 97.0)
@@ -149,7 +151,7 @@ def test_it_is_made_once_when_the_warm_up_is_over_and_sets_the_network_back() ->
 def test_the_warm_up_is_half_of_the_training_unless_it_is_given(max_epochs: int, expected: int) -> None:
     outputs = torch.randn(30, 3)
     noise = TransitionEstimate(nn.Linear(2, 3), 3, "estimate", None, 97.0, restart=False, erase=False)
-    made = [noise.update(_run(epoch, outputs, max_epochs), nn.Linear(2, 3)) for epoch in range(max_epochs + 1)]
+    made = [noise.update(_context(epoch, outputs, max_epochs), nn.Linear(2, 3)) for epoch in range(max_epochs + 1)]
     assert made.index(True) == expected
 
 
@@ -160,7 +162,7 @@ def test_without_a_restart_the_network_goes_on() -> None:
     with torch.no_grad():
         network.weight.add_(1.0)
     after = network.weight.clone()
-    assert noise.update(_run(1, torch.randn(30, 3)), network)
+    assert noise.update(_context(1, torch.randn(30, 3)), network)
     assert network.weight.equal(after)
 
 
@@ -173,7 +175,7 @@ def test_a_given_matrix_is_known_from_the_start_and_never_estimated(kind: str, t
     assert noise.given
     assert noise.initial is None
     for epoch in range(4):
-        assert not noise.update(_run(epoch, torch.randn(30, 3)), network)
+        assert not noise.update(_context(epoch, torch.randn(30, 3)), network)
     transition = noise.transition()
     assert transition is not None
     assert transition.equal(torch.tensor(THREE))

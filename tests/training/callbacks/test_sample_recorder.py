@@ -1,7 +1,6 @@
 """The recorder against a per-sample loop, over resumes, ranks and missing truth, on a stand-in data module."""
 
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Barrier, Thread
@@ -19,7 +18,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from tensorboard.plugins.custom_scalar import layout_pb2  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
 from noisy_lightning.errors import InputError
@@ -27,6 +25,7 @@ from noisy_lightning.runs.measures import EpochRecord, measure
 from noisy_lightning.runs.records import Records, load
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.types import Batch, Step
+from tests.ranks import on_two_ranks
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
 
@@ -230,7 +229,7 @@ def test_an_epoch_of_which_nothing_is_kept_gives_one_warning(tmp_path):
     class Empty(Module):
         def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
             loss = super().training_step(batch, batch_idx)
-            self.last_step = self.last_step._replace(kept=torch.zeros(len(batch.index), dtype=torch.bool))
+            self.last_step = self.last_step._replace(sample_weight=torch.zeros(len(batch.index), dtype=torch.bool))
             return loss
 
     with pytest.warns(UserWarning, match="kept no sample for a whole epoch") as warned:
@@ -387,25 +386,16 @@ def test_a_sample_that_two_ranks_meet_counts_once(tmp_path):
     assert (table[:, 2] > 0).sum() == 3
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _fit_rank(rank: int, port: int, run: Path) -> None:
-    os.environ.update(
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), GLOO_SOCKET_IFNAME="lo", NODE_RANK="0", LOCAL_RANK=str(rank)
-    )
-    torch.set_num_threads(1)
+def _fit_rank(rank: int, run: Path) -> None:
+    os.environ.update(NODE_RANK="0", LOCAL_RANK=str(rank))
     save = Save(run / "cut.ckpt", "on_train_batch_end", STEPS + 3)
-    strategy = DDPStrategy(process_group_backend="gloo", cluster_environment=LightningEnvironment())
+    strategy = DDPStrategy(cluster_environment=LightningEnvironment())
     _, trainer = fit(run, strategy=strategy, devices=2, callbacks=[save, SampleRecorder()], max_epochs=2)
     torch.save(dict(trainer.callback_metrics), run / f"metrics_{rank}.pt")
 
 
 def test_two_ranks_leave_the_records_of_one_process(tmp_path):
-    spawn(_fit_rank, (_free_port(), tmp_path / "two"), nprocs=2)
+    on_two_ranks(_fit_rank, tmp_path / "two")
     save = Save(tmp_path / "one/cut.ckpt", "on_train_batch_end", STEPS + 3)
     fit(tmp_path / "one", callbacks=[save, SampleRecorder()], max_epochs=2)
     one, two = load(tmp_path / "one"), load(tmp_path / "two")

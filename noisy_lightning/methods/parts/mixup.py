@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 @final
-class Mixture:
-    """Mixes each of a rank's samples with another of the whole batch, the same on any number of ranks.
+class Mixup:
+    """Mixes each of a rank's samples with another one of the whole batch, in the same way on any number of ranks.
 
     Args:
         index: (B,) positions of this rank's samples in the original training set.
-        everyone: (ΣB,) those of all ranks, one after another.
-        alpha: α >= 0 of the Beta distribution; 0: a sample is left to itself.
-        random: Draws first s, then the permutation of the batch, in the order of positions.
+        everyone: (ΣB,) those of all ranks, one rank after another.
+        alpha: α >= 0 of the Beta distribution; 0: samples are not mixed.
+        random: Draws first s, then a permutation of the batch, sorted by position.
     """
 
     def __init__(self, index: Tensor, everyone: Tensor, alpha: float, random: np.random.Generator) -> None:

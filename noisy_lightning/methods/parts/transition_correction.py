@@ -1,0 +1,39 @@
+"""A network whose loss is corrected by a transition matrix: Patrini, Rozza, Menon, Nock and Qu, CVPR 2017."""
+
+from torch import Tensor
+
+from noisy_lightning.methods.base import Problem
+from noisy_lightning.methods.parts.networks import OneNetwork
+from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate
+
+
+class TransitionCorrection(OneNetwork):
+    """A method that corrects the loss by T[i, j] = P(given = j | true = i), which is given or estimated.
+
+    `on_epoch_start` of a subclass has to update `noise`; for the arguments see `ForwardCorrection`.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        matrix: Matrix = "estimate",
+        warm_up: int | None = None,
+        percentile: float = 97.0,
+        restart: bool = True,
+        erase: bool = False,
+    ) -> None:
+        super().__init__(problem)
+        self.noise = TransitionEstimate(self.backbone, problem.num_classes, matrix, warm_up, percentile, restart, erase)
+
+    @property
+    def oracle(self) -> bool:
+        """Whether the matrix was given."""
+        return self.noise.given
+
+    def transition(self) -> Tensor | None:
+        """Return the matrix (K, K), None before it is known."""
+        return self.noise.transition()
+
+    def scalars(self) -> dict[str, Tensor]:
+        """Return `noise_rate`, the share of wrong labels by the matrix if all classes are equally frequent."""
+        return self.noise.scalars()

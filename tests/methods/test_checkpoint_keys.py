@@ -1,0 +1,102 @@
+"""What a checkpoint holds of a method keeps its name and order, so that a run begun with an older version goes on.
+
+An optimizer's state is by the position of a weight: the order of weights matters as the names do.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from noisy_lightning.losses import CrossEntropy
+from noisy_lightning.methods import Method, Problem
+from tests.methods.examples import EXAMPLES, TRUSTED, make
+
+FORGETTING = "forgetting.remember_rate forgetting.estimate"
+MENTOR = (
+    "mentor.index mentor.label mentor.row mentor.history mentor.right mentor.known mentor.percentage mentor.lesson "
+    "mentor.taught mentor.accuracy mentor.network.embedding mentor.network.gates.weight mentor.network.gates.bias "
+    "mentor.network.hidden.weight mentor.network.hidden.bias mentor.network.output.weight mentor.network.output.bias"
+)
+MENTOR_NET = "average seed seen to_see drawn backbone.weight"
+PAIR = "first.weight second.weight"
+SLN = "seed epoch noise_now relabelled backbone.weight average.network.weight"
+
+# With a network of one weight.
+KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("Standard", {}, "backbone.weight"),
+    ("DynamicWeights", {}, "backbone.weight"),
+    ("Decoupling", {}, f"steps {PAIR}"),
+    ("CoTeaching", {"forget_rate": 0.3}, f"{PAIR} {FORGETTING}"),
+    ("CoTeaching", {}, f"{PAIR} {FORGETTING} forgetting.losses.values"),
+    ("CoTeachingPlus", {"forget_rate": 0.3}, f"started {PAIR} {FORGETTING}"),
+    ("CoTeachingPlus", {}, f"started {PAIR} {FORGETTING} forgetting.losses.values"),
+    ("JoCoR", {"forget_rate": 0.3}, f"{PAIR} {FORGETTING}"),
+    ("JoCoR", {}, f"{PAIR} {FORGETTING} forgetting.losses.values"),
+    ("INCVCoTeaching", {}, f"selected candidates joined {PAIR} {FORGETTING}"),
+    (
+        "INCVCoTeaching",
+        {"noise_rate": "estimate"},
+        f"selected candidates joined {PAIR} {FORGETTING} forgetting.losses.values",
+    ),
+    ("MentorNet", {}, MENTOR_NET),
+    ("MentorNet", {"curriculum": "learned", "trusted": TRUSTED}, f"{MENTOR_NET} {MENTOR}"),
+    (
+        "DimensionalityDriven",
+        {},
+        "seed estimates recent lowest turning_epoch alpha backbone.weight before.weight",
+    ),
+    ("DimensionalityDriven", {"roll_back": False}, "seed estimates recent lowest turning_epoch alpha backbone.weight"),
+    ("ForwardCorrection", {}, "backbone.weight noise.matrix noise.known noise.initial.value_0"),
+    ("ForwardCorrection", {"restart": False}, "backbone.weight noise.matrix noise.known"),
+    ("BackwardCorrection", {}, "inverse backbone.weight noise.matrix noise.known noise.initial.value_0"),
+    ("SampleSelectionCORES", {}, "beta_now sieving prior kept_labels backbone.weight"),
+    ("SOP", {}, "backbone.weight samples.noise_rate samples.u.values samples.v.values"),
+    ("SOPPlus", {}, "backbone.weight samples.noise_rate samples.u.values samples.v.values"),
+    ("EarlyLearningRegularization", {}, "contradicted backbone.weight targets.values"),
+    (
+        "EarlyLearningRegularizationPlus",
+        {},
+        f"seed batches steps contradicted {PAIR} first_average.network.weight second_average.network.weight "
+        "first_targets.values second_targets.values",
+    ),
+    ("SelfAdaptiveTraining", {}, "momentum_now relabelled backbone.weight targets.values"),
+    ("SelfEnsembleLabelCorrection", {}, "momentum_now relabelled backbone.weight targets.values"),
+    ("StochasticLabelNoise", {}, SLN),
+    ("StochasticLabelNoise", {"correction_epoch": 2}, f"{SLN} targets.values given_weights.values"),
+    (
+        "DivideMix",
+        {},
+        f"seed epoch served size labelled {PAIR} by_first.values by_second.values losses_first.values "
+        "losses_second.values",
+    ),
+)
+
+
+def _network() -> nn.Module:
+    return nn.Linear(2, 3, bias=False)
+
+
+def _make(name: str, arguments: dict[str, Any]) -> Method:
+    return make((name, arguments), Problem(_network, CrossEntropy(), num_classes=3, num_samples=60))
+
+
+@pytest.mark.parametrize(("name", "arguments", "keys"), KEYS)
+def test_the_keys_of_a_checkpoint_stay(name: str, arguments: dict[str, Any], keys: str) -> None:
+    assert list(_make(name, arguments).state_dict()) == keys.split()
+
+
+def test_the_keys_of_every_method_are_held() -> None:
+    assert {name for name, _, _ in KEYS} == {name for name, _ in EXAMPLES}
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in KEYS}))
+def test_a_method_draws_its_networks_first_and_then_its_seed(name: str) -> None:
+    torch.manual_seed(0)
+    method = _make(name, {})
+    torch.manual_seed(0)
+    for network in ["first", "second"] if hasattr(method, "first") else ["backbone"]:
+        assert getattr(method, network).weight.equal(_network().weight)
+    if hasattr(method, "seed"):
+        assert method.seed == torch.randint(2**62, ())
