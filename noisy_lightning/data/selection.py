@@ -23,6 +23,8 @@ _Row = Mapping[str, str | None]
 class Selection(NamedTuple):
     """What a selection file says of N samples; those without a line are in no part."""
 
+    path: Path
+    """The file."""
     select: Tensor
     """(N,) bool: trained on."""
     candidate: Tensor
@@ -86,7 +88,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
         raise InputError(f"data.selection: cannot read {path}: {error}") from error
     if _GIVEN in names:
         _check_labels(path, given, labels)
-    return Selection(marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate, oracle)
+    return Selection(path, marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate, oracle)
 
 
 def _check_labels(path: Path, found: Tensor, labels: Tensor) -> None:

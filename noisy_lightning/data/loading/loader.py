@@ -15,7 +15,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.types import Batch
 
 
-class LabelledImages(NamedTuple):
+class LabeledImages(NamedTuple):
     """A data set: every image with its given and its true label."""
 
     images: Images
@@ -124,7 +124,7 @@ class Batches(Dataset[Batch]):
 
     def __init__(
         self,
-        data: LabelledImages,
+        data: LabeledImages,
         augmentation: Augmentation,
         schedule: Schedule,
         store: WindowStore | None,
@@ -160,7 +160,7 @@ class Batches(Dataset[Batch]):
             index = self.schedule.order(generator)
             offsets = [self.augmentation.random_offsets(count, generator)[index] for _ in range(self.views)]
         else:
-            offsets = [self.augmentation.centre_offsets(len(index))] * self.views
+            offsets = [self.augmentation.center_offsets(len(index))] * self.views
         labels = self.data.labels if self.data.epoch_labels is None else self.data.epoch_labels(number)
         columns = (index, torch.stack(offsets), labels[index], self.data.true_labels[index])
         device = "cpu" if self.store is None else self.store.device

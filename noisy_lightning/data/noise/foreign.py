@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from noisy_lightning.data.sets.sources import Source, reshaped
+from noisy_lightning.data.adapting import reshaped
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
 

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from noisy_lightning.backbones import SmallCNN
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore
-from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabelledImages, Schedule
+from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
+from noisy_lightning.data.loading.statistics import channel_statistics
 from noisy_lightning.data.noise.scores import Scores, read_scores
-from noisy_lightning.data.sets.image_files import channel_statistics
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
@@ -100,7 +100,7 @@ class TrainedScores:
         augmentation = Augmentation(
             images.shape[1], images.shape[2], mean, std, self.crop_padding, self.horizontal_flip
         )
-        data, store = LabelledImages(images, labels, labels), WindowStore(images, augmentation, device)
+        data, store = LabeledImages(images, labels, labels), WindowStore(images, augmentation, device)
         shuffled, plain = (Schedule(everything, self.batch_size, shuffle, self.seed) for shuffle in (True, False))
         training, looking = (BatchLoader(Batches(data, augmentation, part, store)) for part in (shuffled, plain))
         optimizer = torch.optim.SGD(network.parameters(), lr=self.lr, momentum=0.9, weight_decay=5e-4)

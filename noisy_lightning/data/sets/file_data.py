@@ -1,10 +1,8 @@
 """What data sets of image files have in common: listing first, decoding later, and labels that nobody has checked."""
 
-import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -15,12 +13,11 @@ from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.sets.image_files import (
     Decoded,
     ImageFiles,
-    channel_statistics,
     decode_all,
     decode_cached,
     processors,
 )
-from noisy_lightning.data.sets.sources import Images, Source
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
 Broken = Literal["error", "skip"]
@@ -114,11 +111,9 @@ class FileDataModule(NoisyDataModule, ABC):
         if len(self.class_names) < 2:
             raise InputError(f"data: {self.root} has one class, {self.class_names[0]!r}, and must have 2 or more")
         self.num_samples, self.has_test_set = len(self._train.names), self._test is not None
-        self.default_mean = self.default_std = (0.5,) * channels  # until they are measured
         super().__init__(self.root, download=False, **arguments)
         if self._train.validation is not None:
             self.val_fraction = self._train.validation.double().mean().item()
-        self._measured = [name for name in ("mean", "std") if arguments.get(name) is None]
         self._gib = sum(self._files(listing).nbytes for listing in self._listings()) / 2**30
         self.in_memory = self._gib <= self.cache_gib
         if not self.in_memory and not self.workers:
@@ -155,7 +150,7 @@ class FileDataModule(NoisyDataModule, ABC):
             self._report(decode_all(self._files(listing), keep=False).broken, len(listing.names))
 
     def load(self, train: bool) -> Source:
-        """Return the training or the test set; the training set tells mean and deviation if they are not given.
+        """Return the training or the test set.
 
         Raises:
             InputError: There is no test set, or images are broken.
@@ -168,7 +163,7 @@ class FileDataModule(NoisyDataModule, ABC):
         self._report(reasons, len(files))
         broken = torch.zeros(len(files), dtype=torch.bool)
         broken[list(reasons)] = True
-        source = Source(
+        return Source(
             files if images is None else images,
             listing.true_labels,
             listing.given_labels,
@@ -177,9 +172,6 @@ class FileDataModule(NoisyDataModule, ABC):
             listing.trusted,
             files.checksum(),
         )
-        if train and self._measured:
-            self._measure(source.images, source.usable())
-        return source
 
     def _listings(self) -> list[Listing]:
         return [self._train] if self._test is None else [self._train, self._test]
@@ -210,14 +202,3 @@ class FileDataModule(NoisyDataModule, ABC):
                 f"data.broken skip: {named}"
             )
         warnings.warn(f"{len(reasons)} of {count} images are broken and left out: {named}", stacklevel=2)
-
-    def _measure(self, images: Images, usable: Tensor) -> None:
-        """Normalise by what the images have of mean and deviation where the user has not said it."""
-        statistics = dict(zip(("mean", "std"), channel_statistics(images, usable), strict=True))
-        measured: dict[str, Any] = {name: statistics[name] for name in self._measured}
-        self.augmentation = replace(self.augmentation, **measured)
-        self._say(f"measured {', '.join(f'{name} {values}' for name, values in measured.items())}")
-
-    def _say(self, text: str) -> None:
-        if self.trainer is None or self.trainer.is_global_zero:
-            print(f"{type(self).__name__}: {text}", file=sys.stderr, flush=True)

@@ -152,22 +152,6 @@ def load_digits8x8(train: bool) -> Source:
     return Source(images.unsqueeze(-1), torch.from_numpy(data.target[part]).long())
 
 
-def reshaped(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Return images (N, H, W, C) uint8 in another shape (H', W', C'), C and C' being 1 or 3.
-
-    Sizes change by antialiased bilinear interpolation; grey becomes colour by repetition, colour grey by the weights
-    of ITU-R 601.
-    """
-    from torchvision.transforms.v2 import functional  # noqa: PLC0415  # nothing else needs it
-
-    height, width, channels = shape
-    moved = images.permute(0, 3, 1, 2)
-    if channels != images.shape[3]:
-        moved = functional.rgb_to_grayscale(moved) if channels == 1 else moved.expand(-1, channels, -1, -1)
-    resized: Tensor = functional.resize(moved, [height, width], antialias=True)
-    return resized.permute(0, 2, 3, 1).contiguous()
-
-
 def _torchvision(name: str) -> Any:
     """Return a class of torchvision's data sets; importing them takes time that many commands need not spend."""
     from torchvision import datasets  # noqa: PLC0415

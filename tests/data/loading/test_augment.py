@@ -46,7 +46,7 @@ def test_each_sample_is_cropped_mirrored_and_normalised_on_its_own(padding: int,
 def test_a_centred_window_is_the_image_itself() -> None:
     images = _images(10)
     a = Augmentation(6, 5, MEAN, STD, padding=2, flip=True)
-    batch = WindowStore(images, a).read(torch.arange(10), a.centre_offsets(10))
+    batch = WindowStore(images, a).read(torch.arange(10), a.center_offsets(10))
     plain = (images.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(
         1, 3, 1, 1
     )
@@ -77,7 +77,7 @@ def test_a_larger_image_is_cropped_from_its_own_pixels() -> None:
     images = torch.randint(1, 256, (5, 8, 9, 3), dtype=torch.uint8, generator=seeded_generator("test", 3))
     augmentation = Augmentation(4, 5, (0.0,) * 3, (1 / 255,) * 3, padding=2, flip=True)
     store = WindowStore(images, augmentation)
-    plain = store.read(torch.arange(5), augmentation.centre_offsets(5))
+    plain = store.read(torch.arange(5), augmentation.center_offsets(5))
     assert plain.equal(images[:, 2:6, 2:7].permute(0, 3, 1, 2).float())
     slot = torch.arange(5).repeat(40)
     offsets = torch.cat([augmentation.random_offsets(5, seeded_generator("draw", draw)) for draw in range(40)])
