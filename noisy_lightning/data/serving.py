@@ -12,6 +12,7 @@ from torch import Tensor
 from noisy_lightning.data.labels import check_label_hash
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, placed
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
+from noisy_lightning.data.loading.network_input import describe_inputs
 from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.types import Batch
@@ -93,8 +94,13 @@ class ServingDataModule(L.LightningDataModule, ABC):
         self._stores.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what identifies the labels, for the checkpoint."""
-        return {"noise_hash": self.noise_hash}
+        """Return what identifies the labels, and what a network needs to be used, for the checkpoint.
+
+        `inputs` holds plain data: `class_names` of the K logits, and the arguments of `to_input` by which an image
+        becomes what the network takes.
+        """
+        inputs = describe_inputs(self.class_names, self.augmentation, self.source.images.shape)
+        return {"noise_hash": self.noise_hash, "inputs": inputs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Refuse a checkpoint that was trained on other labels.
