@@ -46,3 +46,27 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if not name.isidentifier():
             raise InputError(f"data.test_sets: a name is made of letters, digits and _, got {name!r}")
+
+
+def check_image_options(channels: int, cache_gib: float) -> None:
+    """Check how images are brought to one shape and how many of them are kept.
+
+    Raises:
+        InputError: There are not 1 or 3 channels, or there is less than no memory for them.
+    """
+    if channels not in (1, 3):
+        raise InputError(f"data.channels must be 1 or 3, got {channels}")
+    if not cache_gib >= 0:
+        raise InputError(f"data.cache_gib must be at least 0, got {cache_gib}")
+
+
+def height_and_width(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """Return the height and the width that an image size says.
+
+    Raises:
+        InputError: It is not one number or two, each at least 1.
+    """
+    size = [image_size, image_size] if isinstance(image_size, int) else list(image_size)
+    if len(size) != 2 or min(size) < 1:
+        raise InputError(f"data.image_size must be a number or [height, width], each at least 1, got {image_size}")
+    return size[0], size[1]

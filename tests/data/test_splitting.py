@@ -18,10 +18,10 @@ FEW, SOME, ODD = torch.arange(20) < 3, torch.arange(20) < 8, torch.arange(20) % 
 
 
 def parts(
-    rule: Any = "given", share: float = 0.2, chosen: Selection | None = None, seed: int = 0, **of: Tensor
+    rule: Any = "given", share: float = 0.2, chosen: Selection | None = None, seed: int = 0, **known: Any
 ) -> Split:
     """Split a data set of which these things are known."""
-    source = Source(torch.zeros(20, 1, 1, 1, dtype=torch.uint8), LABELS)._replace(**of)
+    source = Source(torch.zeros(20, 1, 1, 1, dtype=torch.uint8), LABELS)._replace(**known)
     return split(source, LABELS, rule, share, chosen, torch.Generator().manual_seed(seed), "Digits")
 
 

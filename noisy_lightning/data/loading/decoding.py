@@ -2,16 +2,19 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
 from noisy_lightning.errors import InputError
 
 CHANNELS = (1, 3)
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
 def decode(path: Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -68,6 +71,19 @@ def to_pixels(image: object, image_shape: tuple[int, int, int]) -> NDArray[np.ui
         raise InputError(f"a picture of mode {picture.mode} cannot be used: {error}") from error
 
 
+def size_of(image: object) -> tuple[int, int]:
+    """Return height and width of an image as `to_pixels` takes it; of a picture, when it is upright.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not isinstance(image, Image.Image):
+        height, width = _array(image).shape[:2]
+        return height, width
+    width, height = image.size
+    return (width, height) if image.getexif().get(Base.Orientation) in _TURNED else (height, width)
+
+
 def _fitted(picture: Image.Image, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     height, width, channels = image_shape
     upright = ImageOps.exif_transpose(picture)
@@ -95,14 +111,7 @@ def _without_transparency(image: Image.Image) -> Image.Image:
 
 def _numbers(image: object) -> NDArray[np.uint8]:
     """Return an array or tensor as (H, W) or (H, W, 3) uint8."""
-    if isinstance(image, Tensor):
-        values = image.detach().cpu()
-        array = (values.float() if values.is_floating_point() else values).numpy()
-    elif isinstance(image, np.ndarray):
-        array = image
-    else:
-        raise InputError(f"an image must be a picture of Pillow, an array or a tensor, got {type(image).__name__}")
-    array = _channels_last(array, prefer_first=isinstance(image, Tensor))
+    array = _array(image)
     if np.issubdtype(array.dtype, np.floating):
         # Written so that NaN, which compares false with everything, is refused too.
         if not (array.min() >= 0 and array.max() <= 1):
@@ -119,15 +128,19 @@ def _numbers(image: object) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array)
 
 
-def _channels_last(array: NDArray[np.generic], prefer_first: bool) -> NDArray[np.generic]:
-    """Return (H, W), (H, W, C) or (C, H, W) as (H, W) or (H, W, 3)."""
-    shape = array.shape
-    if array.size and array.ndim == 3:
-        is_first, is_last = shape[0] in CHANNELS, shape[2] in CHANNELS
-        if is_first and (prefer_first or not is_last):
-            array, is_last = np.moveaxis(array, 0, 2), True
-        if is_last:
-            return array[:, :, 0] if array.shape[2] == 1 else array
-    elif array.size and array.ndim == 2:
-        return array
-    raise InputError(f"an image must be (H, W), (H, W, C) or (C, H, W) with 1 or 3 channels, got {shape}")
+def _array(image: object) -> NDArray[Any]:
+    """Return an array or tensor as (H, W) or (H, W, 3), of the type that it has."""
+    if isinstance(image, Tensor):
+        values = image.detach().cpu()
+        array = (values.float() if values.is_floating_point() else values).numpy()
+    elif isinstance(image, np.ndarray):
+        array = image
+    else:
+        raise InputError(f"an image must be a picture of Pillow, an array or a tensor, got {type(image).__name__}")
+    if array.ndim == 3 and array.shape[0] in CHANNELS and (isinstance(image, Tensor) or array.shape[2] not in CHANNELS):
+        array = np.moveaxis(array, 0, 2)
+    if not array.size or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in CHANNELS):
+        raise InputError(
+            f"an image must be (H, W), (H, W, C) or (C, H, W) with 1 or 3 channels, got {tuple(np.shape(image))}"
+        )
+    return array[:, :, 0] if array.shape[2:] == (1,) else array

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from noisy_lightning.data.arguments import check_image_options, height_and_width
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.sets.image_files import (
     Decoded,
@@ -90,21 +91,16 @@ class FileDataModule(NoisyDataModule, ABC):
         cache: Path | None = None,
         **arguments: Any,
     ) -> None:
-        size = [image_size, image_size] if isinstance(image_size, int) else list(image_size)
-        if len(size) != 2 or min(size) < 1:
-            raise InputError(f"data.image_size must be a number or [height, width], each at least 1, got {image_size}")
+        height, width = height_and_width(image_size)
         if crop_margin < 0 or (crop_margin and arguments.get("crop_padding")):
             raise InputError(f"data.crop_margin must be at least 0, and 0 with a crop_padding, got {crop_margin}")
-        if channels not in (1, 3):
-            raise InputError(f"data.channels must be 1 or 3, got {channels}")
+        check_image_options(channels, cache_gib)
         if broken not in get_args(Broken):
             raise InputError(f"data.broken must be error or skip, got {broken!r}")
-        if not cache_gib >= 0:
-            raise InputError(f"data.cache_gib must be at least 0, got {cache_gib}")
         self.root, self.clean, self.broken = Path(root), clean, broken
         self.cache_gib, self.cache = cache_gib, None if cache is None else Path(cache)
-        self.image_shape = (size[0], size[1], channels)
-        self.decoded_shape = (size[0] + 2 * crop_margin, size[1] + 2 * crop_margin, channels)
+        self.image_shape = (height, width, channels)
+        self.decoded_shape = (height + 2 * crop_margin, width + 2 * crop_margin, channels)
         if crop_margin:
             arguments["crop_padding"] = crop_margin
         self.class_names, self._train, self._test = self.list_files()

@@ -10,6 +10,7 @@ import torch
 
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.folders import check_inside
+from noisy_lightning.data.sets.own_labels import number_or_name
 from noisy_lightning.errors import InputError
 
 _SPLITS = ("train", "val", "test")
@@ -66,7 +67,7 @@ class ImageTable(FileDataModule):
         if not train:
             raise InputError(f"data.csv: {self.csv} lists no image to train on")
         found = {row.label for row in train} | {row.true_label for row in train if row.true_label}
-        classes = self.classes or sorted(found, key=_number_or_name)
+        classes = self.classes or sorted(found, key=number_or_name)
         by_name = {name: label for label, name in enumerate(classes)}
         return Listings(classes, self._training(train, by_name), self._test_listing(test, by_name) if test else None)
 
@@ -158,12 +159,6 @@ def _name(cell: str) -> str:
     """Return a label as text, empty where there is none."""
     # Beside empty cells, pandas writes the label 3 as 3.0.
     return "" if cell.lower() in _MISSING else re.sub(r"^(\d+)\.0+$", r"\1", cell)
-
-
-def _number_or_name(label: str) -> tuple[bool, int, str]:
-    """Return what labels are ordered by."""
-    number = label.isdecimal()
-    return not number, int(label) if number else 0, label
 
 
 def _label(where: str, name: str, classes: Mapping[str, int]) -> int:
