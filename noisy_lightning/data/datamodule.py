@@ -36,17 +36,17 @@ class NoisyDataModule(ServingDataModule, ABC):
     After `setup`, N being the size of the whole training set:
 
     - `labels`, `true_labels` (N,) int64: given labels, and true ones, which are -1 where nobody knows them;
-    - `is_clean`, `is_trusted` (N,) bool: where the two agree, false where that is unknown; and where the data set
-      itself vouches for the given label;
+    - `is_clean`, `is_trusted` (N,) bool: where the two agree, false where that is unknown; and where the data set says
+      that the given label is right;
     - `is_foreign` (N,) bool: where the image is that of another data set (`OpenSet`); its true label is -2, none of the
       classes, and it is not clean;
-    - `train_indices`, `val_indices` (n,) int64, ascending: the split. What is in neither part is not used, such as an
-      image that cannot be read;
-    - `candidate_indices` (n,) int64, ascending, those of the training part that a selection calls candidates, and
-      `estimated_noise_rate`, what it takes the share of wrong labels for; both None without a selection;
+    - `train_indices`, `val_indices` (n,) int64, ascending: the split. A sample in neither part is not used: its image
+      cannot be read, for example;
+    - `candidate_indices` (n,) int64, ascending: samples of the training part that a selection calls candidates; and
+      `estimated_noise_rate`, its estimate of the share of wrong labels; both None without a selection;
     - `noise_hash`: SHA-256 of the given labels, and of which images are foreign if any is.
 
-    With `redraw` per_epoch all this, the noise files and validation are of the first draw, that of epoch 0, too;
+    With `redraw` per_epoch, all of this, the noise files and validation belong to the first draw, that of epoch 0;
     `epoch_labels` gives the labels of the other epochs.
 
     Args:
@@ -56,25 +56,25 @@ class NoisyDataModule(ServingDataModule, ABC):
         eval_batch_size: Samples per batch of validation, test and prediction, over all devices together.
         val_fraction: Part of the training set to validate on, in [0, 1); 0 trains on everything.
         validation: `given` validates on what the data set itself keeps for it, or else on val_fraction of each given
-            class; `trusted` on the samples whose labels the data set vouches for, which are then not trained on; `none`
-            on nothing.
+            class; `trusted` on the samples whose labels the data set says are right, which are then not trained on;
+            `none` on nothing.
         balanced: Whether an epoch trains on as many samples of each given class as the rarest has, drawn anew each
             time, instead of all.
         selection: CSV file of the samples to train on, such as `noisy-lightning clean` writes, with the columns
             `index`, `select` and `candidate` (see `read_selection`). Of the training part, only what is selected is
             trained on, and candidates by methods that use them. A file that was made for other labels is refused.
-        redraw: `per_epoch` draws the labels to train on anew for each epoch, so that a wrong label cannot be memorised:
-            the protocol of some course projects, no way to compare with papers. Seed and epoch decide on them.
+        redraw: `per_epoch` draws the labels to train on anew for each epoch, so that a wrong label cannot be memorized.
+            Some course projects do so; the results cannot be compared with papers. Labels depend on seed and epoch.
         seed: Of noise and split, >= 0. Order, augmentation and weights follow seed_everything.
         crop_padding: Zero pixels around an image from which training crops at random; None: as usual for the data set.
         horizontal_flip: Whether training mirrors every second image; None: as usual for the data set.
-        mean: Mean per channel, in [0, 1], for normalisation; None: the data set's.
-        std: Standard deviation per channel, > 0, for normalisation; None: the data set's.
+        mean: Mean per channel, in [0, 1], for normalization; None: the data set's.
+        std: Standard deviation per channel, > 0, for normalization; None: the data set's.
         workers: 0 keeps all images ready on the training device, or in host memory where they do not fit there; more
             prepares batches in as many processes, for images that do not fit at all.
         download: Whether missing files may be downloaded.
         test_sets: Further data sets by name, whose test images `test` measures as well. They are resized (bilinear,
-            antialiased) and made grey or coloured to have this data set's shape; class k of theirs is class k of this.
+            antialiased) and made gray or colored to have this data set's shape; their class k is class k of this one.
     """
 
     num_samples: int
@@ -88,7 +88,7 @@ class NoisyDataModule(ServingDataModule, ABC):
     candidate_indices: Tensor | None = None
     estimated_noise_rate: float | None = None
     selected_by_oracle: bool = False
-    """Whether the selection rests on what only an experiment knows of the true labels."""
+    """Whether the selection was made with true labels, which only an experiment knows."""
     default_mean: Sequence[float] | None = None
     """C means in [0, 1] that usually normalize; None: measured on up to 1,000 training images by `setup`."""
     default_std: Sequence[float] | None = None
@@ -149,7 +149,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         """Verify the files, or download them; nothing to do where a data set comes with a package."""
 
     def check_images(self) -> None:
-        """Read what training would read late; nothing to do where `load` has read all images.
+        """Read images that training would read late; nothing to do where `load` has read all of them.
 
         Raises:
             InputError: Images are broken and not to be skipped.
@@ -160,7 +160,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         """Return the images and labels of the training or the test set."""
 
     def prepare_data(self) -> None:
-        """Have the files of all data sets ready."""
+        """Prepare the files of all data sets."""
         for data in (self, *self.test_sets.values()):
             data.fetch()
         self.noise.prepare(lambda: self.load(train=True), self.num_classes)
@@ -220,8 +220,8 @@ class NoisyDataModule(ServingDataModule, ABC):
     def noise_summary(self) -> NoiseSummary:
         """Return what noise was asked for and what it came to.
 
-        Where not all true labels are known, those that the data set vouches for do not count: they are right because
-        they were chosen to be.
+        Where not all true labels are known, those of trusted samples do not count: these were chosen because their
+        labels are right.
         """
         table = self.label_table()
         if (self.true_labels == UNKNOWN).any():
@@ -238,7 +238,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         )
 
     def _measure(self) -> None:
-        """Normalize by what the training images have of mean and deviation, where nobody has said it."""
+        """Measure mean and deviation of the training images, where they are neither given nor usual."""
         if self._unknown:
             measured: dict[str, Any] = measure(self._unknown, self.source.images, self.source.usable())
             self.augmentation = replace(self.augmentation, **measured)

@@ -1,4 +1,4 @@
-"""Drawing the given labels of a training set, and the images of another data set that take the places of its own."""
+"""Drawing the given labels of a training set, and replacing some of its images by those of another data set."""
 
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,7 @@ class Drawn(NamedTuple):
     """A training set with its given labels."""
 
     source: Source
-    """The images, foreign ones in their places, and what else the data set says of them."""
+    """The images, some replaced by foreign ones, and what else the data set says about them."""
     labels: Tensor
     """(N,) int64 given labels in [0, K)."""
     true_labels: Tensor
@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
 
     @property
     def is_trusted(self) -> Tensor:
-        """(N,) bool: the data set itself vouches for the given label."""
+        """(N,) bool: the data set says that the given label is right."""
         trusted = self.source.trusted
         return torch.zeros_like(self.labels, dtype=torch.bool) if trusted is None else trusted
 
@@ -50,19 +50,19 @@ class Drawn(NamedTuple):
 def draw(
     source: Source, noise: LabelNoise, num_classes: int, image_shape: tuple[int, int, int], seed: int, redraw: Redraw
 ) -> Drawn:
-    """Draw the given labels, and exchange the images that the noise takes from another data set.
+    """Draw the given labels, and replace images where the noise takes those of another data set.
 
     Args:
         source: The training set.
         noise: What draws them.
         num_classes: K.
         image_shape: (H, W, C) of the images.
-        seed: Of the noise, >= 0; nothing else decides on the draw.
-        redraw: Whether the labels are to be drawn anew for each epoch; they are those of epoch 0 then.
+        seed: Of the noise, >= 0; the draw depends on nothing else.
+        redraw: Whether each epoch is to have labels of its own; those returned belong to epoch 0.
 
     Raises:
-        InputError: The noise cannot be drawn for these labels, draws nothing though each epoch is to have labels of its
-            own, or puts foreign images among images that are not in memory.
+        InputError: The noise cannot be drawn for these labels; it draws nothing, although each epoch is to have labels
+            of its own; or it replaces images that are not in memory.
     """
     generator = seeded_generator("noise", seed)
     undrawn = generator.get_state()
@@ -107,7 +107,7 @@ def pixels(source: Source) -> Tensor | None:
 
 
 def with_foreign_images(source: Source, foreign: ForeignImages) -> Source:
-    """Return a training set in which foreign images take the places of its own; its checksum stays.
+    """Return a training set in which foreign images have replaced its own; its checksum stays.
 
     Raises:
         InputError: The images of the training set are not in memory.

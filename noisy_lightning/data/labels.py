@@ -1,4 +1,4 @@
-"""What identifies and describes given labels: their hash, noise rate and transition matrix, as numbers and as text."""
+"""What identifies and describes given labels: hash, noise rate and transition matrix, as numbers and as text."""
 
 import hashlib
 import inspect
@@ -45,7 +45,7 @@ class NoiseSummary:
     """Its constructor arguments, as JSON keeps them."""
     seed: int
     nominal_rate: float | None
-    """The rate as papers would name it; None where nothing was known of it beforehand."""
+    """The rate as papers would state it; None where it was not known before the draw."""
     expected_rate: float | None
     """The share of wrong labels to expect of this noise and class balance; None where that is unknown."""
     realised_rate: float | None
@@ -66,7 +66,7 @@ class NoiseSummary:
     foreign_checksum: str | None = None
     """What identifies it."""
     redraw: str = "once"
-    """Or `per_epoch`: each epoch has labels of its own, and what is said here is of the first draw."""
+    """Or `per_epoch`: each epoch has labels of its own, and this summary is that of the first draw."""
 
     def headline(self) -> dict[str, Any]:
         """Return what a result says of its noise."""
@@ -123,7 +123,7 @@ def realised_matrix(true_labels: Tensor, given_labels: Tensor, num_classes: int)
         num_classes: K.
 
     Returns:
-        (K, K) float64. The row of a class without samples is all zeros, so that it cannot pass for a measurement.
+        (K, K) float64. The row of a class without samples is all zeros, so that nobody mistakes it for a measurement.
     """
     known = true_labels >= 0
     cells = true_labels[known] * num_classes + given_labels[known]
@@ -217,7 +217,7 @@ def summarize(
 
 
 def format_matrix(matrix: Tensor, class_names: Sequence[str]) -> str:
-    """Lay a transition matrix out for the terminal.
+    """Format a transition matrix for the terminal.
 
     Args:
         matrix: (K, K), rows over true classes.

@@ -1,4 +1,4 @@
-"""What Lightning asks of a data set once it is drawn and split: batches of each part, on the device of the training."""
+"""What Lightning asks of a data set once it is drawn and split: batches of each part, on the training device."""
 
 import os
 from abc import ABC

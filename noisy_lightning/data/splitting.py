@@ -55,7 +55,7 @@ def split(
         source: The training set.
         labels: (N,) int64 given labels.
         validation: What to validate on: `given`, what the data set keeps for it, or else a share of each given class;
-            `trusted`, the samples whose labels the data set vouches for; `none`, nothing.
+            `trusted`, the samples whose labels the data set says are right; `none`, nothing.
         val_fraction: That share, in [0, 1).
         selection: What to train on, and perhaps what to validate on; None: whatever is not validated on is trained on.
         generator: CPU generator; gives one float64 uniform per sample where the validation part is drawn.

@@ -1,4 +1,4 @@
-"""Random crop, horizontal flip and normalisation of whole batches, by index arithmetic alone.
+"""Random crop, horizontal flip and normalization of whole batches, by index arithmetic alone.
 
 Images lie zero-padded, plain and mirrored side by side, in one flat uint8 tensor. A crop of a plain or mirrored
 image is then a window at some offset in that tensor, and a batch of crops is one gather of windows. Each sample
@@ -64,12 +64,12 @@ class Augmentation:
 
 
 class WindowStore:
-    """Images that are cropped, mirrored and normalised as they are read.
+    """Images that are cropped, mirrored and normalized as they are read.
 
     Args:
-        images: (N, H, W, C) uint8, of the augmentation's height and width, or larger by up to its padding on each side,
-            which their own pixels then take the place of.
-        augmentation: Padding, mirroring and normalisation.
+        images: (N, H, W, C) uint8, of the augmentation's height and width, or larger by up to its padding on each side:
+            their own pixels then replace the padding.
+        augmentation: Padding, mirroring and normalization.
         device: Where the images lie and the batches appear.
     """
 
@@ -105,7 +105,7 @@ class WindowStore:
             offset: (B,) which window, from `random_offsets` or `center_offsets`.
 
         Returns:
-            (B, C, H, W) float32, normalised, channels last in memory.
+            (B, C, H, W) float32, normalized, channels last in memory.
         """
         a = self.augmentation
         row = a.columns * self.channels

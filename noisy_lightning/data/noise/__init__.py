@@ -1,6 +1,6 @@
 """How given labels come to be wrong: `from noisy_lightning.data import noise; noise.Symmetric(0.4)`.
 
-A name is looked up when it is asked for: some kinds of noise import the data module, which imports other kinds.
+A name is imported when it is used: some kinds of noise import the data module, which imports other kinds.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Images of one's own in an array."""
+"""Your own images in arrays."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -17,7 +17,7 @@ from noisy_lightning.errors import InputError
 
 @final
 class ImageArrays(NoisyDataModule):
-    """Images of one's own in arrays, for scripts and notebooks: a configuration file cannot hold them.
+    """Your own images in arrays, for scripts and notebooks: a configuration file cannot hold them.
 
     The labels are the given ones. The true ones are unknown unless `clean` or `true_labels` says otherwise: then so is
     the noise rate, and what needs true labels is not measured. Noise is drawn from true labels, so that it needs them.
@@ -36,7 +36,7 @@ class ImageArrays(NoisyDataModule):
             refused. They are not copied, so leave them as they are.
         labels: (N,) whole numbers in [0, K), or class names: an array, a tensor or a list.
         true_labels: The same, with -1, or an empty name, where nobody knows the label; None: nobody knows any.
-        test: Pair of test images and their labels, which pass for true. Images of another shape are resized (bilinear,
+        test: Pair of test images and their labels, which count as true. Images of another shape are resized (bilinear,
             antialiased) and made gray or colored to have that of the training images.
         class_names: K names, by label; None: the names that occur, whole numbers in their order before others in
             theirs, or the numbers 0 to K-1, each of which must occur then.

@@ -17,7 +17,7 @@ from noisy_lightning.errors import InputError
 
 @final
 class DatasetImages:
-    """Images of a data set that pass for a uint8 array (N, H, W, C), of which only those asked for are ever in memory.
+    """Images of a data set that behave like a uint8 array (N, H, W, C); only those asked for are ever in memory.
 
     Args:
         items: The items.

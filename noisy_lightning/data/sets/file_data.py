@@ -1,4 +1,4 @@
-"""What data sets of image files have in common: listing first, decoding later, and labels that nobody has checked."""
+"""What data sets of image files share: files are listed first and decoded later, and nobody has checked the labels."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -55,8 +55,8 @@ class FileDataModule(NoisyDataModule, ABC):
 
     The files are listed when the object is made and decoded in `setup`: once, by as many threads as there are
     processors, to be kept in memory as one uint8 array like any other data set; or a batch at a time by `workers`,
-    where they are too many for that. Images are turned upright by their EXIF orientation, laid on white where they are
-    transparent, and made of 8 bits.
+    where they are too many for that. Images are turned upright by their EXIF orientation, their transparent pixels
+    become white, and they are converted to 8 bits.
 
     The labels that come with the files are the given ones. The true ones are unknown unless `clean` or the data set
     says otherwise: then so is the noise rate, and what needs true labels is not measured.
@@ -64,16 +64,16 @@ class FileDataModule(NoisyDataModule, ABC):
     Args:
         root: Folder of the files.
         image_size: Height and width, or one number for both, of the images in training: scaled by the shorter side,
-            then cut from the centre.
+            then cut from the center.
         crop_margin: Pixels, >= 0, by which images are decoded larger on each side: training crops from them at random,
-            everything else from the centre. Takes the place of `crop_padding`.
-        channels: 3 for colour, 1 for grey.
+            everything else from the center. It replaces `crop_padding`.
+        channels: 3 for color, 1 for gray.
         clean: Whether the labels are known to be right: only then can `noise` be drawn.
         broken: Images that cannot be read: `error` stops and names them, `skip` leaves them out with a warning; the
             others keep their indices.
-        cache_gib: Most memory in GiB, >= 0, for the decoded images of training and test, which take H·W·C bytes each.
-            Larger data sets are decoded anew for each batch by `workers` processes, or as many as there are processors
-            if that is 0. Making images ready for crops and flips takes up to twice as much again.
+        cache_gib: Most memory in GiB, >= 0, for the decoded images of the training and the test set, which take H·W·C
+            bytes each. Larger data sets are decoded anew for each batch by `workers` processes, or as many as there are
+            processors if that is 0. Making images ready for crops and flips takes up to twice as much again.
         cache: Folder in which decoded images are kept, so that later runs and the other processes of this one start at
             once; None: nowhere.
         **arguments: Those of every data set; mean and std are measured on up to 1,000 training images if None.

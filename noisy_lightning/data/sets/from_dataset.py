@@ -40,7 +40,7 @@ class FromDataset(NoisyDataModule):
 
     Args:
         dataset: The training set: a data set of torch, or a list of pairs.
-        test: The test set, whose labels pass for true.
+        test: The test set, whose labels count as true.
         true_labels: (N,) true labels of the training set, of the same kind as its labels; -1, or an empty name, where
             nobody knows the label. None: nobody knows any.
         class_names: K names, by label; None: `classes` of the data set, or else as in `ImageArrays`.

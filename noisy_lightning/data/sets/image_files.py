@@ -22,7 +22,7 @@ from noisy_lightning.runs.files import replacing
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What an image file's name ends in, in small letters."""
 _AT_ONCE = 32  # images that a thread decodes before it asks for more
-_VERSION = 1  # of `decode`: other pixels need another number, or old caches would be taken for new ones
+_VERSION = 1  # of `decode`: where it gives other pixels, raise this, or old caches would be used in place of new ones
 
 
 class Decoded(NamedTuple):
@@ -35,7 +35,7 @@ class Decoded(NamedTuple):
 
 
 class ImageFiles:
-    """Files that pass for a uint8 array (N, H, W, C), of which only the images asked for are ever in memory.
+    """Files that behave like a uint8 array (N, H, W, C), of which only the images asked for are ever in memory.
 
     Args:
         root: Folder of the files.

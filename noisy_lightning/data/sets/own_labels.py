@@ -1,4 +1,4 @@
-"""Labels of one's own, as arrays or lists: whole numbers or class names, checked and numbered."""
+"""A user's own labels, as arrays or lists: whole numbers or class names, checked and numbered."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

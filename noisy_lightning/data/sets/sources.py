@@ -27,7 +27,7 @@ class Images(Protocol):
 
 
 class Source(NamedTuple):
-    """Images with their true labels, and what else a data set says of them."""
+    """Images with their true labels, and what else a data set says about them."""
 
     images: Images
     """(N, H, W, C) uint8."""

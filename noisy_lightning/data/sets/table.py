@@ -1,4 +1,4 @@
-"""Images of one's own in a table of paths and labels."""
+"""Your own images in a table of paths and labels."""
 
 import csv
 import re
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 @final
 class ImageTable(FileDataModule):
-    """Images of one's own, listed in a CSV file whose first line names the columns.
+    """Your own images, listed in a CSV file whose first line names the columns.
 
     - `path`: of an image, relative to `root`.
     - `label`: its given label, a name or a number.
@@ -42,9 +42,9 @@ class ImageTable(FileDataModule):
     - `split`, if there is one: `train` (or empty), `val` or `test`. What is `val` is never trained on.
     - `trusted`, if there is one: 1 or true where the given label is known to be right; 0, false or empty elsewhere.
 
-    Other columns are read over. Classes are the labels that occur in training, whole numbers in their order before
-    names in theirs. An index counts the lines of train and val, as they stand. In the test set `label` passes for true
-    where `true_label` is empty.
+    Other columns are ignored. Classes are the labels that occur in training, whole numbers in their order before names
+    in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts as true where
+    `true_label` is empty.
 
     Args:
         csv: The file: comma-separated, UTF-8.
@@ -95,7 +95,7 @@ class ImageTable(FileDataModule):
         return Listing(self.root, [row.path for row in rows], labels, labels)
 
     def _check_paths(self, rows: Sequence[Row]) -> None:
-        """Refuse what leads out of the root, is listed twice or isn't there."""
+        """Refuse a path that leads out of the root, is listed twice or is missing."""
         real_root = self.root.resolve()
         checked: set[Path] = set()
         lines: dict[str, str] = {}

@@ -106,7 +106,7 @@ def test_order_and_augmentation_follow_seed_and_epoch() -> None:
     assert not _equal(first, list(_loader(seed=1)))
 
 
-def test_augmentation_does_not_hang_on_the_split() -> None:
+def test_augmentation_does_not_depend_on_the_split() -> None:
     # Whichever samples are served: what is drawn for a sample is drawn for its position in the whole data set.
     halves = [next(iter(_loader(torch.arange(start, 60, 2), 30))) for start in (0, 1)]
     offsets = [AUGMENTATION.random_offsets(60, _after_order(30))[batch.index] for batch in halves]
@@ -153,9 +153,9 @@ def test_every_view_is_of_the_sample_that_it_stands_for() -> None:
 
 
 def test_every_view_has_its_channel_last_in_memory() -> None:
-    colour = LabeledImages(torch.zeros(6, 4, 4, 3, dtype=torch.uint8), torch.zeros(6), torch.zeros(6))
+    color = LabeledImages(torch.zeros(6, 4, 4, 3, dtype=torch.uint8), torch.zeros(6), torch.zeros(6))
     augmentation = Augmentation(4, 4, (0.5,) * 3, (0.5,) * 3, padding=1)
-    (batch,) = BatchLoader(Batches(colour, augmentation, Schedule(torch.arange(6), 6, True), None, views=2))
+    (batch,) = BatchLoader(Batches(color, augmentation, Schedule(torch.arange(6), 6, True), None, views=2))
     assert batch.image.shape == (2, 6, 3, 4, 4)
     assert all(view.is_contiguous(memory_format=torch.channels_last) for view in batch.image)
 

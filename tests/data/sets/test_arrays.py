@@ -1,4 +1,4 @@
-"""Images of one's own in arrays: what is taken, what comes of it, and what is refused in one line."""
+"""A user's own images in arrays: what is taken, what comes of it, and what is refused in one line."""
 
 import doctest
 import pickle
