@@ -137,7 +137,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         height, width, channels = self.image_shape
         check_statistics(mean, std, channels)
         known = {"mean": mean or self.default_mean, "std": std or self.default_std}
-        self._unknown = [name for name, values in known.items() if values is None]
+        self._to_measure = [name for name, values in known.items() if values is None]
         until_measured = [0.5] * channels
         self.augmentation = Augmentation(
             height, width, known["mean"] or until_measured, known["std"] or until_measured, padding, flip
@@ -239,8 +239,8 @@ class NoisyDataModule(ServingDataModule, ABC):
 
     def _measure(self) -> None:
         """Measure mean and deviation of the training images, where they are neither given nor usual."""
-        if self._unknown:
-            measured: dict[str, Any] = measure(self._unknown, self.source.images, self.source.usable())
+        if self._to_measure:
+            measured: dict[str, Any] = measure(self._to_measure, self.source.images, self.source.usable())
             self.augmentation = replace(self.augmentation, **measured)
             self._say(f"measured {', '.join(f'{name} {values}' for name, values in measured.items())}")
 
