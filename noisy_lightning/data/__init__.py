@@ -13,10 +13,12 @@ from noisy_lightning.data.noise.instance_noise import InstanceDependent, PartDep
 from noisy_lightning.data.noise.label_file import LabelFile
 from noisy_lightning.data.noise.open_set import OpenSet
 from noisy_lightning.data.noise.trained_scores import TrainedScores
+from noisy_lightning.data.sets.arrays import ImageArrays
 from noisy_lightning.data.sets.cifar import CIFAR10, CIFAR100
 from noisy_lightning.data.sets.clothing1m import Clothing1M
 from noisy_lightning.data.sets.digits import Digits
 from noisy_lightning.data.sets.folders import ImageFolder
+from noisy_lightning.data.sets.from_dataset import FromDataset
 from noisy_lightning.data.sets.mnist import MNIST
 from noisy_lightning.data.sets.table import ImageTable
 
@@ -27,6 +29,8 @@ __all__ = [
     "Asymmetric",
     "Clothing1M",
     "Digits",
+    "FromDataset",
+    "ImageArrays",
     "ImageFolder",
     "ImageTable",
     "InstanceDependent",

@@ -1,4 +1,4 @@
-"""What identifies and describes given labels: their hash, noise rate and transition matrix, as numbers and as text."""
+"""What identifies and describes given labels: hash, noise rate and transition matrix, as numbers and as text."""
 
 import hashlib
 import inspect
@@ -12,6 +12,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from noisy_lightning.data.noise.class_conditional import LabelNoise
+from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
 
 _LARGEST_PRINTED = 16
@@ -39,12 +40,12 @@ class NoiseSummary:
     """What noise a run asked for and what it got: the contents of `noise.json`."""
 
     kind: str
-    """Class name of the noise."""
+    """Class name of the noise; `AsFound` where the labels came with the images."""
     arguments: dict[str, Any]
     """Its constructor arguments, as JSON keeps them."""
     seed: int
     nominal_rate: float | None
-    """The rate as papers would name it; None where nothing was known of it beforehand."""
+    """The rate as papers would state it; None where it was not known before the draw."""
     expected_rate: float | None
     """The share of wrong labels to expect of this noise and class balance; None where that is unknown."""
     realised_rate: float | None
@@ -65,7 +66,7 @@ class NoiseSummary:
     foreign_checksum: str | None = None
     """What identifies it."""
     redraw: str = "once"
-    """Or `per_epoch`: each epoch has labels of its own, and what is said here is of the first draw."""
+    """Or `per_epoch`: each epoch has labels of its own, and this summary is that of the first draw."""
 
     def headline(self) -> dict[str, Any]:
         """Return what a result says of its noise."""
@@ -84,6 +85,19 @@ def label_hash(labels: Tensor, foreign_index: Tensor | None = None, foreign_chec
         digest.update(foreign_index.cpu().numpy().astype("<i8").tobytes())
         digest.update((foreign_checksum or "").encode())
     return digest.hexdigest()
+
+
+def check_label_hash(trained: str, drawn: str) -> None:
+    """Check that a checkpoint was trained on the labels that are drawn now, by what `label_hash` returned for both.
+
+    Raises:
+        InputError: It was not.
+    """
+    if trained != drawn:
+        raise InputError(
+            f"the checkpoint was trained on labels {trained[:16]}…, this configuration draws {drawn[:16]}…: use the "
+            "data set, data.noise and data.seed of its run (config.yaml and noise.json in the run's folder)"
+        )
 
 
 def realised_rate(true_labels: Tensor, given_labels: Tensor) -> float | None:
@@ -109,7 +123,7 @@ def realised_matrix(true_labels: Tensor, given_labels: Tensor, num_classes: int)
         num_classes: K.
 
     Returns:
-        (K, K) float64. The row of a class without samples is all zeros, so that it cannot pass for a measurement.
+        (K, K) float64. The row of a class without samples is all zeros, so that nobody mistakes it for a measurement.
     """
     known = true_labels >= 0
     cells = true_labels[known] * num_classes + given_labels[known]
@@ -157,8 +171,8 @@ def _plain(value: object) -> Any:
     return getattr(value, "__name__", type(value).__name__)
 
 
-def summarise(
-    noise: LabelNoise,
+def summarize(
+    noise: LabelNoise | None,
     labels: LabelTable,
     *,
     seed: int,
@@ -171,7 +185,7 @@ def summarise(
     """Describe the noise of a training set.
 
     Args:
-        noise: What drew the given labels.
+        noise: What drew the given labels; None: they came with the images.
         labels: The labels.
         seed: The seed of the draw.
         num_classes: K.
@@ -181,13 +195,13 @@ def summarise(
         redraw: When labels are drawn; the labels are those of the first draw.
     """
     true, given, foreign = labels.true_labels, labels.given_labels, labels.foreign_index
-    nominal = noise.transition_matrix(num_classes)
+    nominal = None if noise is None else noise.transition_matrix(num_classes)
     return NoiseSummary(
-        kind=type(noise).__name__,
-        arguments=noise_arguments(noise),
+        kind="AsFound" if noise is None else type(noise).__name__,
+        arguments={} if noise is None else noise_arguments(noise),
         seed=seed,
-        nominal_rate=noise.nominal_rate,
-        expected_rate=expected_rate(noise, true, num_classes),
+        nominal_rate=None if noise is None else noise.nominal_rate,
+        expected_rate=None if noise is None else expected_rate(noise, true, num_classes),
         realised_rate=realised_rate(true, given),
         nominal_matrix=None if nominal is None else nominal.tolist(),
         realised_matrix=realised_matrix(true, given, num_classes).tolist(),
@@ -203,7 +217,7 @@ def summarise(
 
 
 def format_matrix(matrix: Tensor, class_names: Sequence[str]) -> str:
-    """Lay a transition matrix out for the terminal.
+    """Format a transition matrix for the terminal.
 
     Args:
         matrix: (K, K), rows over true classes.

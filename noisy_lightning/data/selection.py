@@ -1,4 +1,4 @@
-"""Which samples to train on, decided beforehand: what a selector writes and a data module reads."""
+"""Which samples to train on, decided before training: what a selector writes and a data module reads."""
 
 import csv
 import math
@@ -23,6 +23,8 @@ _Row = Mapping[str, str | None]
 class Selection(NamedTuple):
     """What a selection file says of N samples; those without a line are in no part."""
 
+    path: Path
+    """The file."""
     select: Tensor
     """(N,) bool: trained on."""
     candidate: Tensor
@@ -32,7 +34,7 @@ class Selection(NamedTuple):
     noise_rate: float | None
     """The selector's estimate of the share of wrong labels among all, in [0, 1]; None: the file does not say."""
     oracle: bool = False
-    """Whether the selector knew what only an experiment knows of the true labels."""
+    """Whether the selector knew true labels, which only an experiment does."""
 
 
 def read_selection(path: Path, labels: Tensor) -> Selection:
@@ -41,7 +43,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
     The file is comma-separated, and its first line names the columns: `index`, a position in the original training
     set, `select` and `candidate`, each 0 or 1 (or false, true). Four more are read where they are there: `y_noisy`,
     the given label, by which the file is known to belong to these labels; `validate`, 0 or 1; `eval_ratio`, the
-    estimated noise rate, of which the first line counts; `oracle`, 0 or 1. Others are read over.
+    estimated noise rate, of which the first line counts; `oracle`, 0 or 1. Other columns are ignored.
 
     Args:
         path: The file, such as `selection.csv` of `noisy-lightning clean`.
@@ -71,7 +73,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
                 where = f"data.selection: {path}, line {reader.line_num}"
                 index = _index(row, len(labels), where)
                 if index in seen:
-                    raise InputError(f"{where}: index {index} stands there twice")
+                    raise InputError(f"{where}: index {index} is there twice")
                 if _RATE in names and not seen:
                     rate = _share(row, where)
                 oracle = oracle or (_ORACLE in names and _flag(row, _ORACLE, where))
@@ -86,7 +88,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
         raise InputError(f"data.selection: cannot read {path}: {error}") from error
     if _GIVEN in names:
         _check_labels(path, given, labels)
-    return Selection(marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate, oracle)
+    return Selection(path, marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate, oracle)
 
 
 def _check_labels(path: Path, found: Tensor, labels: Tensor) -> None:
@@ -97,7 +99,7 @@ def _check_labels(path: Path, found: Tensor, labels: Tensor) -> None:
         if (found[differing] < 0).all():
             raise InputError(
                 f"data.selection: {path} lacks {len(differing)} of {len(labels)} samples, sample {first} first: "
-                "it has been cut off, or was made for a smaller data set; what shall not be trained on has the select 0"
+                "it has been cut off, or was made for a smaller data set; select 0 leaves a sample out of training"
             )
         there = f"label {int(found[first])}" if found[first] >= 0 else "missing"
         raise InputError(
@@ -145,5 +147,5 @@ def _flag(row: _Row, name: str, where: str) -> bool:
 def _cell(row: _Row, name: str, where: str) -> str:
     cell = row[name]
     if cell is None:
-        raise InputError(f"{where}: the line ends before {name}; the file has been cut off, perhaps")
+        raise InputError(f"{where}: the line ends before {name}; the file may have been cut off")
     return cell

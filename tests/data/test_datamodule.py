@@ -170,20 +170,20 @@ def test_another_data_set_is_brought_to_the_shape_of_this_one(monkeypatch: pytes
     for loader, other in ((digits, Digits()), (mnist, MNIST())):
         source = other.load(train=False)
         images = torch.cat([batch.image for batch in loader])
-        grey = torch.as_tensor(source.images).permute(0, 3, 1, 2).float()
-        expected = F.interpolate(grey, size=(32, 32), mode="bilinear", antialias=True).round().expand(-1, 3, -1, -1)
+        gray = torch.as_tensor(source.images).permute(0, 3, 1, 2).float()
+        expected = F.interpolate(gray, size=(32, 32), mode="bilinear", antialias=True).round().expand(-1, 3, -1, -1)
         torch.testing.assert_close(images * 255, expected, atol=1.01, rtol=0)  # torchvision rounds on its own way
         assert torch.cat([batch.true_label for batch in loader]).equal(source.labels)
 
 
-def test_colour_becomes_grey_where_this_data_set_is_grey(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_color_becomes_gray_where_this_data_set_is_gray(monkeypatch: pytest.MonkeyPatch) -> None:
     fabricate(monkeypatch)
     data = MNIST(test_sets={"cifar10": CIFAR10()}, mean=[0.0], std=[1.0])
     data.setup("test")
     image = torch.cat([batch.image for batch in data.test_dataloader()[1]])
     red, green, blue = torch.as_tensor(CIFAR10().load(train=False).images).float().unbind(3)
-    grey = (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
-    expected = F.interpolate(grey, size=(28, 28), mode="bilinear", antialias=True)
+    gray = (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+    expected = F.interpolate(gray, size=(28, 28), mode="bilinear", antialias=True)
     torch.testing.assert_close(image * 255, expected, atol=2.01, rtol=0)
 
 

@@ -17,7 +17,7 @@ from noisy_lightning.data.labels import (
     noise_arguments,
     realised_matrix,
     realised_rate,
-    summarise,
+    summarize,
 )
 from noisy_lightning.data.manifest import read_manifest, write_manifest
 from noisy_lightning.data.noise.class_conditional import (
@@ -40,7 +40,7 @@ def table(true_labels: Tensor = TRUE, given_labels: Tensor = GIVEN) -> LabelTabl
 
 def summary(labels: LabelTable, noise: LabelNoise | None = None, num_classes: int = 3) -> NoiseSummary:
     noise = noise or Symmetric(0.4)
-    return summarise(noise, labels, seed=7, num_classes=num_classes, dataset="Digits", dataset_checksum="0a" * 32)
+    return summarize(noise, labels, seed=7, num_classes=num_classes, dataset="Digits", dataset_checksum="0a" * 32)
 
 
 def written(folder: Path) -> Path:

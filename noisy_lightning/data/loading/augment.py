@@ -1,4 +1,4 @@
-"""Random crop, horizontal flip and normalisation of whole batches, by index arithmetic alone.
+"""Random crop, horizontal flip and normalization of whole batches, by index arithmetic alone.
 
 Images lie zero-padded, plain and mirrored side by side, in one flat uint8 tensor. A crop of a plain or mirrored
 image is then a window at some offset in that tensor, and a batch of crops is one gather of windows. Each sample
@@ -49,7 +49,7 @@ class Augmentation:
         """Pixels that one image takes in a `WindowStore`, its mirrored copy included."""
         return (2 if self.flip else 1) * self.rows * self.columns
 
-    def centre_offsets(self, count: int) -> Tensor:
+    def center_offsets(self, count: int) -> Tensor:
         """Return the offsets (count,) of the windows that show the images as they are."""
         return torch.full((count,), self.padding * (self.columns + 1))
 
@@ -64,12 +64,12 @@ class Augmentation:
 
 
 class WindowStore:
-    """Images that are cropped, mirrored and normalised as they are read.
+    """Images that are cropped, mirrored and normalized as they are read.
 
     Args:
-        images: (N, H, W, C) uint8, of the augmentation's height and width, or larger by up to its padding on each side,
-            which their own pixels then take the place of.
-        augmentation: Padding, mirroring and normalisation.
+        images: (N, H, W, C) uint8, of the augmentation's height and width, or larger by up to its padding on each side:
+            their own pixels then replace the padding.
+        augmentation: Padding, mirroring and normalization.
         device: Where the images lie and the batches appear.
     """
 
@@ -102,10 +102,10 @@ class WindowStore:
 
         Args:
             slot: (B,) positions in this store.
-            offset: (B,) which window, from `random_offsets` or `centre_offsets`.
+            offset: (B,) which window, from `random_offsets` or `center_offsets`.
 
         Returns:
-            (B, C, H, W) float32, normalised, channels last in memory.
+            (B, C, H, W) float32, normalized, channels last in memory.
         """
         a = self.augmentation
         row = a.columns * self.channels
@@ -118,3 +118,12 @@ class WindowStore:
         values = pixels[:, :, : a.width * self.channels].float()
         torch.addcmul(self._shift, values, self._scale, out=values)
         return values.view(-1, a.height, a.width, self.channels).permute(0, 3, 1, 2)
+
+
+def placed(images: Tensor, augmentation: Augmentation, device: torch.device) -> WindowStore:
+    """Make images (N, H, W, C) uint8 ready on a device, or in host memory if they need over half of its free memory."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if WindowStore.nbytes(images, augmentation) > free / 2:
+            device = torch.device("cpu")
+    return WindowStore(images, augmentation, device)

@@ -15,7 +15,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.types import Batch
 
 
-class LabelledImages(NamedTuple):
+class LabeledImages(NamedTuple):
     """A data set: every image with its given and its true label."""
 
     images: Images
@@ -35,7 +35,7 @@ class Schedule:
     A batch of `batch_size` samples is split over the ranks, so that the optimizer sees the same batches on any
     number of devices; the parts of one that does not divide evenly differ by one sample. Every sample is served once
     per epoch, or at most once where classes are balanced; all ranks have equally many batches. A last batch with fewer
-    than two samples per rank joins the one before it: batch normalisation cannot train on one sample.
+    than two samples per rank joins the one before it: batch normalization cannot train on one sample.
 
     Raises:
         InputError: `batch_size` is not positive, or a batch has fewer samples than there are ranks.
@@ -114,17 +114,17 @@ class Batches(Dataset[Batch]):
 
     Args:
         data: The data set.
-        augmentation: Normalisation and, where the schedule shuffles, random crop and flip.
+        augmentation: Normalization and, where the schedule shuffles, random crop and flip.
         schedule: Which samples make up which batch.
-        store: The images ready for reading, on the device where batches shall appear; None makes batches in
-            host memory, reading only their own images.
+        store: The images ready for reading, on the device where batches are made; None makes batches in host memory,
+            reading only their own images.
         views: How many times each image is served, every time augmented by draws of its own; the first view is the
             same however many there are.
     """
 
     def __init__(
         self,
-        data: LabelledImages,
+        data: LabeledImages,
         augmentation: Augmentation,
         schedule: Schedule,
         store: WindowStore | None,
@@ -155,12 +155,12 @@ class Batches(Dataset[Batch]):
     def _epoch(self, number: int) -> _Epoch:
         index, count = self.schedule.index, len(self.data.labels)
         if self.schedule.shuffle:
-            # Offsets are drawn for the whole data set, so that a sample's augmentation does not hang on the split.
+            # Offsets are drawn for the whole data set, so that a sample's augmentation does not depend on the split.
             generator = seeded_generator("epoch", self.schedule.seed, number)
             index = self.schedule.order(generator)
             offsets = [self.augmentation.random_offsets(count, generator)[index] for _ in range(self.views)]
         else:
-            offsets = [self.augmentation.centre_offsets(len(index))] * self.views
+            offsets = [self.augmentation.center_offsets(len(index))] * self.views
         labels = self.data.labels if self.data.epoch_labels is None else self.data.epoch_labels(number)
         columns = (index, torch.stack(offsets), labels[index], self.data.true_labels[index])
         device = "cpu" if self.store is None else self.store.device

@@ -1,4 +1,4 @@
-"""Does row i of a file belong to sample i? Told by the true labels that the file repeats."""
+"""Does row i of a file belong to sample i? The true labels that the file repeats show it."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def check_true_labels(argument: str, path: Path, found: Tensor, labels: Tensor) 
     Args:
         argument: What the user calls the file.
         path: The file.
-        found: (N,) int64 true labels in the file; negative where it doesn't say.
+        found: (N,) int64 true labels in the file; negative where the file does not say it.
         labels: (N,) int64 true labels of the training set; negative where unknown.
 
     Raises:

@@ -34,7 +34,7 @@ def check_rate(rate: float) -> None:
 
 
 def check_another_class(num_classes: int) -> None:
-    """Check that there is a class that a label could be taken for.
+    """Check that there is another class, which a wrong label could have.
 
     Raises:
         InputError: There is one class only.
@@ -56,7 +56,7 @@ class LabelNoise(ABC):
     @property
     @abstractmethod
     def nominal_rate(self) -> float | None:
-        """The noise rate as papers would name it, in [0, 1]; None where nothing is known of it beforehand.
+        """The noise rate as papers would state it, in [0, 1]; None where it is not known before the draw.
 
         The share of wrong labels to expect can be another one: it follows from the transition matrix and the class
         balance, see `noisy_lightning.data.labels.expected_rate`.
@@ -77,7 +77,7 @@ class LabelNoise(ABC):
         """
 
     def prepare(self, load: Callable[[], Source], num_classes: int) -> None:  # noqa: B027  # most noise needs nothing
-        """Have ready what a later draw needs, such as files; runs in one process per machine, before all others.
+        """Prepare what a later draw needs, such as files; runs in one process per machine, before all others.
 
         Args:
             load: Returns the training set.
@@ -104,7 +104,7 @@ class LabelNoise(ABC):
     def foreign_images(
         self, count: int, shape: tuple[int, int, int], generator: torch.Generator
     ) -> ForeignImages | None:
-        """Return images of another data set that take the places of the data set's own; None where all of them stay.
+        """Return images of another data set that replace some of the data set's own; None where all of them stay.
 
         Args:
             count: N, the size of the training set.
@@ -138,8 +138,8 @@ class Symmetric(LabelNoise):
     """Uniform noise: a wrong label is any class with the same probability.
 
     Papers use one name for two conventions. Most (Patrini, Co-teaching, SCE, APL, SLN) replace a label by one of the
-    K-1 others, so that `rate` is the share of wrong labels. DivideMix, ELR and their kin redraw it over all K classes
-    (`include_true`), so that a share of rate·(K-1)/K is wrong: their 50 % on CIFAR-10 is 45 %.
+    K-1 others, so that `rate` is the share of wrong labels. DivideMix, ELR and their successors redraw it over all K
+    classes (`include_true`), so that a share of rate·(K-1)/K is wrong: their 50 % on CIFAR-10 is 45 %.
 
     Args:
         rate: Share of the labels that are redrawn, in [0, 1].
@@ -185,7 +185,7 @@ class Symmetric(LabelNoise):
 
 @final
 class Asymmetric(LabelNoise):
-    """Noise between look-alikes: each class of a map is taken for one other class with the same probability.
+    """Noise between look-alikes: each class of a map is mistaken for one other class with the same probability.
 
     Classes that the map leaves out keep their labels, so that the share of wrong labels is smaller than `rate`: the
     five flips of CIFAR-10 touch half of the classes, and 40 % means 20 %.
@@ -195,7 +195,7 @@ class Asymmetric(LabelNoise):
         flips: Map from true to given class, such as {3: 5, 5: 3}, or a named one. `cifar10`: truck to automobile,
             bird to airplane, deer to horse, cat to dog and back (the standard). `cifar10_l_dmi`: the same, but dogs
             stay. `mnist`: 7 to 1, 2 to 7, 3 to 8, 5 to 6 and back. `cifar100_block5`: to the next of five consecutive
-            labels, the last to the first; many papers take these blocks for superclasses, which they are not.
+            labels, the last to the first; many papers call these blocks superclasses, which they are not.
             `cifar100_superclass`: to the next class in the true superclass. `next_class`: to the next class, the last
             to the first.
         chained: Reproduce a bug of the code of APL, ALFs, ELR, SOP and GJS, for comparison with their numbers only:
@@ -235,7 +235,7 @@ class Asymmetric(LabelNoise):
 
 @final
 class PairFlip(LabelNoise):
-    """Each class is taken for the next one, the last for the first (Co-teaching; INCV calls it asymmetric).
+    """Each class is mistaken for the next one, the last for the first (Co-teaching; INCV calls it asymmetric).
 
     Args:
         rate: Probability of a flip, in [0, 1]. From 0.5 on the wrong class is as frequent as the true one.
@@ -261,7 +261,7 @@ class PairFlip(LabelNoise):
 
 @final
 class TransitionMatrix(LabelNoise):
-    """Noise by a matrix of one's own.
+    """Noise by your own matrix.
 
     Args:
         matrix: K rows of K probabilities: row i holds the chances of each given label where class i is true, with sum

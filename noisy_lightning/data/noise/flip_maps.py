@@ -1,4 +1,4 @@
-"""The named flips of asymmetric noise: which class is taken for which other one."""
+"""The named flips of asymmetric noise: which class is mistaken for which other one."""
 
 from typing import Literal, get_args
 
@@ -35,7 +35,7 @@ _BY_NAME: dict[str, tuple[int, dict[int, int]]] = {
 
 
 def check_flips(flips: FlipName | dict[int, int]) -> None:
-    """Check what can be known of flips before the number of classes is.
+    """Check what can be checked of flips before the number of classes is known.
 
     Raises:
         InputError: The name is unknown, or the map is empty, names a negative class or flips a class to itself.

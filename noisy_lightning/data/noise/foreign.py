@@ -1,15 +1,16 @@
-"""Images of another data set in the places of a data set's own, under the labels of these: open-set noise."""
+"""Open-set noise: images of another data set replace some of a data set's own, whose labels stay."""
 
 from typing import NamedTuple
 
 from torch import Tensor
 
-from noisy_lightning.data.sets.sources import Source, reshaped
+from noisy_lightning.data.adapting import reshaped
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
 
 class ForeignImages(NamedTuple):
-    """What takes the place of some of a data set's N training images."""
+    """Images that replace some of a data set's N training images."""
 
     index: Tensor  # type: ignore[assignment]  # hides tuple.index
     """(N,) int64: position of the image in the other data set's training set; -1: the data set's own image stays."""
@@ -25,7 +26,7 @@ def take_images(source: Source, index: Tensor, shape: tuple[int, int, int]) -> F
     Args:
         source: Its training set.
         index: (N,) int64 as in `ForeignImages`.
-        shape: (H, W, C) of the images whose places they take.
+        shape: (H, W, C) of the images that they replace.
 
     Raises:
         InputError: There is no such position, or the images are not in memory.

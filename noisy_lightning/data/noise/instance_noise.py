@@ -1,4 +1,4 @@
-"""Label noise that depends on the image: a hard picture is mislabelled more often, and as what it looks like."""
+"""Label noise that depends on the image: a hard image is mislabeled more often, and as what it looks like."""
 
 import math
 from collections.abc import Callable
@@ -25,17 +25,17 @@ _SUM_TOLERANCE = 1e-3
 
 @final
 class PartDependent(LabelNoise):
-    """Random projections of the image decide what it is taken for (Xia et al., NeurIPS 2020, Algorithm 2).
+    """Random projections of the image decide what it is mistaken for (Xia et al., NeurIPS 2020, Algorithm 2).
 
-    Image i is mislabelled with a probability q_i of its own, from a normal distribution around `rate` that is cut off
+    Image i is mislabeled with a probability q_i of its own, from a normal distribution around `rate` that is cut off
     at 0 and 1. If it is, class j ≠ y is given with the probability softmax(x_i W_y)_j, where x_i is the flattened,
-    normalised image and W_y (d, K) a matrix of standard normal numbers for each true class y.
+    normalized image and W_y (d, K) a matrix of standard normal numbers for each true class y.
 
     The cut moves the expected share of wrong labels to the mean of the q_i, which is `rate` in its middle range but
     0.08 for rate 0 with the usual `std`. With thousands of pixels the softmax is nearly one-hot.
 
-    Pixels are normalised by the training images' own mean and deviation per channel, where the published code takes
-    constants by hand: 0.2023 to 0.2010 for CIFAR-10, which has 0.2470 to 0.2616. All numbers are drawn as float64
+    Pixels are normalized by the training images' own mean and deviation per channel, where the published code has
+    constants: 0.2023 to 0.2010 for CIFAR-10, which has 0.2470 to 0.2616. All numbers are drawn as float64
     uniforms, so that a seed gives other labels than the published code, but the same ones on every machine.
 
     Args:
@@ -108,8 +108,8 @@ class InstanceDependent(LabelNoise):
     labels; the share `rate` of images with the highest scores is given that class j. Nothing is drawn: every seed has
     the same labels, and those that are wrong at one rate are wrong at all higher ones.
 
-    The paper averages the probabilities over all epochs of the training, which keeps them from being 0 and 1; those
-    of one `noisy-lightning predict` say less about which of the easy images is harder. The number of wrong labels is
+    The paper averages the probabilities over all epochs of training, which keeps them away from 0 and 1; those of one
+    `noisy-lightning predict` say less about which of the easy images is harder. The number of wrong labels is
     rounded to the nearest, where the published code cuts; ties go to the lower index and class.
 
     Args:
@@ -161,7 +161,7 @@ class InstanceDependent(LabelNoise):
     def _trained(self, labels: Tensor, images: Tensor | None, num_classes: int) -> Scores:
         assert isinstance(self.scores, TrainedScores)
         if images is None:
-            raise InputError("scores: a training needs all images, which do not fit in memory here; name a file")
+            raise InputError("scores: training needs all images, which do not fit in memory here; name a file")
         return self.scores.of(images.permute(0, 2, 3, 1), labels, num_classes)
 
 
@@ -176,10 +176,10 @@ class PolynomialMargin(LabelNoise):
     2. g(m) = m³
     3. g(m) = (m³ + m² + m) / 3
 
-    This is the published code (its types I to III; g = 1 - τ), except for two things. It is told the factor, 1.2 by
-    default, and by trial and error the one that gives 35 % or 70 % wrong labels; here the factor follows from `rate`,
-    so that the expected share is exact. And labels are wrong with respect to the data set's true ones, so that an
-    image whose likeliest class is another one is mislabelled where it keeps u: an accurate network is needed for low
+    This is the published code (its types I to III; g = 1 - τ), except for two things. There the factor is an argument:
+    1.2 by default, or a value found by trial and error that gives 35 % or 70 % wrong labels. Here it follows from
+    `rate`, so that the expected share is exact. And labels are wrong with respect to the data set's true ones, so that
+    an image whose likeliest class is another one is mislabeled where it keeps u: an accurate network is needed for low
     rates.
 
     Args:

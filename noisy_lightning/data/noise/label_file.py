@@ -1,4 +1,4 @@
-"""Given labels from a file: published noisy labels, human ones, and those of an earlier run."""
+"""Given labels from a file: published noisy labels, labels by humans, and those of an earlier run."""
 
 import csv
 import difflib
@@ -47,27 +47,27 @@ _SAFE: list[Any] = [
 
 @final
 class LabelFile(LabelNoise):
-    """Labels that somebody else drew or gave, one per training sample, in the order of the data set.
+    """Labels from elsewhere, one per training sample, in the order of the data set.
 
     The formats are those in which such labels are published:
 
     - `.csv` with a line of column names, such as `label,label_noisy` of SLN and IDN (Chen et al., 2021), and the
-      `noise.csv` of a run, whose given labels come back bit for bit, and its foreign images by the help of `source`;
+      `noise.csv` of a run, whose given labels come back bit for bit, and its foreign images with the help of `source`;
     - `.npy` (N,) and `.npz` with named (N,) arrays, of whole numbers;
     - `.pt` with a dictionary of columns: the human labels of CIFAR-10N and CIFAR-100N (Wei et al., ICLR 2022). It is
       a pickle, which could run anything, and is read with an allow-list of numpy's arrays and nothing else.
 
-    It can also correct labels that came with the images, whose true ones nobody knows, such as by the `verdicts.csv`
-    of a page of suspects. A file that repeats the true labels (`label`, `true_label` or `clean_label`, and
-    `clean_coarse_label` beside `noisy_coarse_label`) shows that it is in the data set's order, and is refused where one
-    of them differs. A file without them can be checked by its length only.
+    It can also correct labels that came with the images and whose true ones nobody knows, for example by the
+    `verdicts.csv` of a page of suspects. A file that repeats the true labels (`label`, `true_label` or `clean_label`,
+    and `clean_coarse_label` beside `noisy_coarse_label`) shows that it is in the data set's order, and is refused where
+    one of them differs. A file without them can be checked by its length only.
 
     Args:
         path: The file.
         column: Name of the given labels in it, or as CIFAR-N's code calls them: `worst` for `worse_label`, `aggre`,
             `rand1` to `rand3`, `noisy100`. None: the only column, or the one that is called `label_noisy`,
             `given_label`, `noisy_label` or `noise_label`, or the only one beside true labels and `index`.
-        source: The data set whose training images are put in where the `noise.csv` of a run with `OpenSet` says so.
+        source: The data set whose training images replace others where the `noise.csv` of a run with `OpenSet` says so.
     """
 
     def __init__(self, path: Path, column: str | None = None, source: NoisyDataModule | None = None) -> None:
@@ -86,7 +86,7 @@ class LabelFile(LabelNoise):
 
     @property
     def nominal_rate(self) -> float | None:
-        """The share of wrong labels in the file, or None where it doesn't have the true ones."""
+        """The share of wrong labels in the file, or None where the file does not have the true ones."""
         given, true = self._labels.given, self._labels.true
         if true is None or not (true != UNKNOWN).any():
             return None
@@ -96,7 +96,7 @@ class LabelFile(LabelNoise):
         """Return None: the file holds labels, and no rule that they come from."""
 
     def prepare(self, load: Callable[[], Source], num_classes: int) -> None:
-        """Have the files of the other data set ready."""
+        """Prepare the files of the other data set."""
         if self.source is not None:
             self.source.prepare_data()
 

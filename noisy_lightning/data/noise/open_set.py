@@ -18,22 +18,22 @@ from noisy_lightning.errors import InputError
 
 @final
 class OpenSet(LabelNoise):
-    """Training images are exchanged for those of another data set; all labels stay as they are (as in SLN, Chen 2021).
+    """Training images are replaced by those of another data set; all labels stay as they are (as in SLN, Chen 2021).
 
-    Exactly round(rate·N) images, wherever they are in the training set, give way to as many different ones from the
-    training set of `source`, which are resized (bilinear, antialiased) and made grey or coloured to have the shape of
+    Exactly round(rate·N) images, anywhere in the training set, are replaced by as many different ones from the
+    training set of `source`, which are resized (bilinear, antialiased) and made gray or colored to have the shape of
     the others. Their labels are wrong though no label has changed: they count as noisy, their true label is -2, "none
     of the classes". The validation part has its share of them; test images stay as they are.
 
     SLN puts CIFAR-100 into CIFAR-10 at rate 0.4 and cuts the number where it is rounded here. It draws from a generator
     that its training script never seeds, so that each of its runs has other images; here `data.seed` decides. It also
-    takes all classes, some of which are much like those of CIFAR-10: a pickup truck labelled "truck" is hardly wrong.
+    takes all classes, some of which are much like those of CIFAR-10: a pickup truck labeled "truck" is hardly wrong.
 
     Args:
-        rate: Share of the training images that are exchanged, in [0, 1].
-        source: The data set whose training images are put in; its noise, split and test set play no part.
+        rate: Share of the training images that are replaced, in [0, 1].
+        source: The data set whose training images replace them; its noise, split and test set are not used.
         exclude: Classes of it, by name, from which nothing is taken; null takes from all, as published.
-            `cifar10_alike`: the classes of CIFAR-100 that one could well call by the name of a class of CIFAR-10 (our
+            `cifar10_alike`: the classes of CIFAR-100 that could also have the name of a class of CIFAR-10 (our
             choice): bus, pickup_truck and streetcar; leopard, lion and tiger; fox and wolf.
     """
 
@@ -55,7 +55,7 @@ class OpenSet(LabelNoise):
         """Return None: the true label of a foreign image is none of the classes."""
 
     def prepare(self, load: Callable[[], Source], num_classes: int) -> None:
-        """Have the files of the other data set ready."""
+        """Prepare the files of the other data set."""
         self.source.prepare_data()
 
     def corrupt(self, labels: Tensor, images: Tensor | None, num_classes: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Given labels that are drawn anew for each epoch: no wrong label lasts long enough to be memorised."""
+"""Given labels that are drawn anew for each epoch: no wrong label lasts long enough to be memorized."""
 
 from typing import final
 

@@ -1,4 +1,4 @@
-"""Class scores of every training image from a file: what noise that depends on the image is made from."""
+"""Class scores of every training image from a file, from which noise that depends on the image is made."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Class scores of every training image, from a small training of one's own: which images a network finds hard."""
+"""Class scores of every training image, from a small network trained for it: which images a network finds hard."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from torch.nn import functional as F
 
 from noisy_lightning.backbones import SmallCNN
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore
-from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabelledImages, Schedule
+from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
+from noisy_lightning.data.loading.statistics import channel_statistics
 from noisy_lightning.data.noise.scores import Scores, read_scores
-from noisy_lightning.data.sets.image_files import channel_statistics
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
 
-_RECIPE = 1  # to be raised where the training changes, so that older scores are not taken for its own
+_RECIPE = 1  # to be raised where training changes, so that older scores are not used in place of new ones
 
 
 @final
@@ -32,8 +32,8 @@ class TrainedScores:
     records crops and reflections, and trains a WRN-28-10 for 150 epochs.
 
     The scores are kept in a file whose name depends on all that they depend on: images, labels, network and these
-    arguments. Other machines and releases of torch round differently, which can move a few labels and with them the
-    hash of the labels; whoever needs the same takes the file along.
+    arguments. Other machines and releases of torch round differently, which can change a few labels and with them the
+    hash of the labels: to get the same labels elsewhere, copy the file.
 
     Args:
         cache: Folder of the files; several machines need one that they share.
@@ -63,7 +63,7 @@ class TrainedScores:
             raise InputError(f"scores.lr must be above 0, got {self.lr}")
 
     def of(self, images: Tensor, labels: Tensor, num_classes: int) -> Scores:
-        """Return the scores, from their file or from the training that makes it.
+        """Return the scores, from their file, which is made by training where it is missing.
 
         Args:
             images: (N, H, W, C) uint8.
@@ -88,8 +88,8 @@ class TrainedScores:
 
     def _key(self, network: nn.Module, images: Tensor, labels: Tensor) -> str:
         settings = (self.epochs, self.batch_size, self.lr, self.crop_padding, self.horizontal_flip, self.seed)
-        told = repr((_RECIPE, Source(images, labels).checksum(), repr(network), settings))
-        return hashlib.sha256(told.encode()).hexdigest()[:32]
+        inputs = repr((_RECIPE, Source(images, labels).checksum(), repr(network), settings))
+        return hashlib.sha256(inputs.encode()).hexdigest()[:32]
 
     def _trained(self, network: nn.Module, images: Tensor, labels: Tensor, num_classes: int) -> Tensor:
         """Train the network; return its mean probabilities (N, K)."""
@@ -100,7 +100,7 @@ class TrainedScores:
         augmentation = Augmentation(
             images.shape[1], images.shape[2], mean, std, self.crop_padding, self.horizontal_flip
         )
-        data, store = LabelledImages(images, labels, labels), WindowStore(images, augmentation, device)
+        data, store = LabeledImages(images, labels, labels), WindowStore(images, augmentation, device)
         shuffled, plain = (Schedule(everything, self.batch_size, shuffle, self.seed) for shuffle in (True, False))
         training, looking = (BatchLoader(Batches(data, augmentation, part, store)) for part in (shuffled, plain))
         optimizer = torch.optim.SGD(network.parameters(), lr=self.lr, momentum=0.9, weight_decay=5e-4)

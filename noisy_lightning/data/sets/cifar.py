@@ -13,8 +13,8 @@ from noisy_lightning.errors import InputError
 class CIFAR10(NoisyDataModule):
     """CIFAR-10 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32 pixels in 10 classes.
 
-    Training crops from 4 pixels of padding and mirrors. The usual constants normalise, which papers on label noise
-    share although their deviations are those of single images and smaller than the data set's.
+    Training crops from 4 pixels of padding and mirrors. Images are normalized by the usual constants, as in papers on
+    label noise, although their deviations are those of single images, smaller than the data set's.
     """
 
     class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -38,7 +38,7 @@ class CIFAR10(NoisyDataModule):
 class CIFAR100(NoisyDataModule):
     """CIFAR-100 (Krizhevsky, 2009): 50,000 training and 10,000 test images of 32×32 pixels in 100 classes.
 
-    Training crops from 4 pixels of padding and mirrors. The usual constants normalise.
+    Training crops from 4 pixels of padding and mirrors. Images are normalized by the usual constants.
 
     Args:
         root: Folder with the data set's files; they are downloaded to it where they are missing.

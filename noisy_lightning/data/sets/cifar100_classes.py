@@ -33,4 +33,4 @@ FINE_TO_COARSE = tuple(
 """The superclass of each of the 100 classes."""
 
 CIFAR10_ALIKE = ("bus", "pickup_truck", "streetcar", "leopard", "lion", "tiger", "fox", "wolf")
-"""Those that one could well call by the name of a class of CIFAR-10: road vehicles, cats and dogs."""
+"""Those that could also have the name of a class of CIFAR-10: road vehicles, cats and dogs."""

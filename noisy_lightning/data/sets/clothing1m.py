@@ -1,4 +1,4 @@
-"""Clothing1M: a million images of clothes from shops, labelled by the words around them."""
+"""Clothing1M: a million images of clothes from online shops, labeled by the words around them."""
 
 import warnings
 from pathlib import Path
@@ -22,7 +22,7 @@ Labels = dict[str, int]
 class Clothing1M(FileDataModule):
     """Clothing1M (Xiao et al., CVPR 2015): 1,000,000 noisy training images in 14 classes, some 38 % of them wrong.
 
-    It is given to researchers on request. Beside the images, `root` or its folder `annotations` holds
+    Researchers get it on request. Beside the images, `root` or its folder `annotations` holds
 
     - either `noisy_train.txt`, `clean_val.txt` and `clean_test.txt` with a path and a label per line, as many
       repositories have them;
@@ -30,12 +30,12 @@ class Clothing1M(FileDataModule):
       `noisy_train_key_list.txt`, `clean_val_key_list.txt` and `clean_test_key_list.txt` with a path per line.
 
     Paths begin with `images/`, whether there is such a folder in `root` or its content lies in `root` itself. A line
-    without a label, as one of the published lists has it, is left out with a warning. Where the published list of clean
-    labels has a training image, its true label is known and measured by; it is never trained on.
+    without a label, such as in one of the published lists, is left out with a warning. Where the published list of
+    clean labels has a training image, its true label is known and used to measure; it is never trained on.
 
     The 14,313 clean validation images are used where `validation` is `trusted`, as in papers: they then have the last
-    indices. The 10,526 clean test images are the test set. The usual constants normalise; papers scale to 256 pixels,
-    and crop 224 at random in training, from the centre elsewhere: `image_size` 224 and `crop_margin` 16.
+    indices. The 10,526 clean test images are the test set. Images are normalized by the usual constants; papers scale
+    to 256 pixels, and crop 224 at random in training, from the center elsewhere: `image_size` 224 and `crop_margin` 16.
 
     Args:
         root: Folder of the images and annotations.
@@ -89,7 +89,7 @@ def _lines(path: Path) -> list[list[str]]:
         lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"data.root: cannot read {path}: {error}; Clothing1M is given to researchers on request, see its README "
+            f"data.root: cannot read {path}: {error}; researchers get Clothing1M on request, see its README "
             "for the files"
         ) from error
     return [words for words in lines if words]
@@ -113,7 +113,7 @@ def _read_labels(path: Path) -> Labels:
         labels[_checked(path, name)] = int(label)
     if bad:
         named = "; ".join(bad[:_NAMED]) + "; …" * (len(bad) > _NAMED)
-        warnings.warn(f"{path}: {len(bad)} lines are no path with a label and left out: {named}", stacklevel=2)
+        warnings.warn(f"{path}: {len(bad)} lines are not a path with a label and are left out: {named}", stacklevel=2)
     if not labels:
         raise InputError(f"data.root: {path} lists no image")
     return labels

@@ -1,26 +1,24 @@
-"""What data sets of image files have in common: listing first, decoding later, and labels that nobody has checked."""
+"""What data sets of image files share: files are listed first and decoded later, and nobody has checked the labels."""
 
-import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from noisy_lightning.data.arguments import check_image_options, height_and_width
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.sets.image_files import (
     Decoded,
     ImageFiles,
-    channel_statistics,
     decode_all,
     decode_cached,
     processors,
 )
-from noisy_lightning.data.sets.sources import Images, Source
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
 Broken = Literal["error", "skip"]
@@ -57,8 +55,8 @@ class FileDataModule(NoisyDataModule, ABC):
 
     The files are listed when the object is made and decoded in `setup`: once, by as many threads as there are
     processors, to be kept in memory as one uint8 array like any other data set; or a batch at a time by `workers`,
-    where they are too many for that. Images are turned upright by their EXIF orientation, laid on white where they are
-    transparent, and made of 8 bits.
+    where they are too many for that. Images are turned upright by their EXIF orientation, their transparent pixels
+    become white, and they are converted to 8 bits.
 
     The labels that come with the files are the given ones. The true ones are unknown unless `clean` or the data set
     says otherwise: then so is the noise rate, and what needs true labels is not measured.
@@ -66,16 +64,16 @@ class FileDataModule(NoisyDataModule, ABC):
     Args:
         root: Folder of the files.
         image_size: Height and width, or one number for both, of the images in training: scaled by the shorter side,
-            then cut from the centre.
+            then cut from the center.
         crop_margin: Pixels, >= 0, by which images are decoded larger on each side: training crops from them at random,
-            everything else from the centre. Takes the place of `crop_padding`.
-        channels: 3 for colour, 1 for grey.
+            everything else from the center. It replaces `crop_padding`.
+        channels: 3 for color, 1 for gray.
         clean: Whether the labels are known to be right: only then can `noise` be drawn.
         broken: Images that cannot be read: `error` stops and names them, `skip` leaves them out with a warning; the
             others keep their indices.
-        cache_gib: Most memory in GiB, >= 0, for the decoded images of training and test, which take H·W·C bytes each.
-            Larger data sets are decoded anew for each batch by `workers` processes, or as many as there are processors
-            if that is 0. Making images ready for crops and flips takes up to twice as much again.
+        cache_gib: Most memory in GiB, >= 0, for the decoded images of the training and the test set, which take H·W·C
+            bytes each. Larger data sets are decoded anew for each batch by `workers` processes, or as many as there are
+            processors if that is 0. Making images ready for crops and flips takes up to twice as much again.
         cache: Folder in which decoded images are kept, so that later runs and the other processes of this one start at
             once; None: nowhere.
         **arguments: Those of every data set; mean and std are measured on up to 1,000 training images if None.
@@ -93,32 +91,25 @@ class FileDataModule(NoisyDataModule, ABC):
         cache: Path | None = None,
         **arguments: Any,
     ) -> None:
-        size = [image_size, image_size] if isinstance(image_size, int) else list(image_size)
-        if len(size) != 2 or min(size) < 1:
-            raise InputError(f"data.image_size must be a number or [height, width], each at least 1, got {image_size}")
+        height, width = height_and_width(image_size)
         if crop_margin < 0 or (crop_margin and arguments.get("crop_padding")):
             raise InputError(f"data.crop_margin must be at least 0, and 0 with a crop_padding, got {crop_margin}")
-        if channels not in (1, 3):
-            raise InputError(f"data.channels must be 1 or 3, got {channels}")
+        check_image_options(channels, cache_gib)
         if broken not in get_args(Broken):
             raise InputError(f"data.broken must be error or skip, got {broken!r}")
-        if not cache_gib >= 0:
-            raise InputError(f"data.cache_gib must be at least 0, got {cache_gib}")
         self.root, self.clean, self.broken = Path(root), clean, broken
         self.cache_gib, self.cache = cache_gib, None if cache is None else Path(cache)
-        self.image_shape = (size[0], size[1], channels)
-        self.decoded_shape = (size[0] + 2 * crop_margin, size[1] + 2 * crop_margin, channels)
+        self.image_shape = (height, width, channels)
+        self.decoded_shape = (height + 2 * crop_margin, width + 2 * crop_margin, channels)
         if crop_margin:
             arguments["crop_padding"] = crop_margin
         self.class_names, self._train, self._test = self.list_files()
         if len(self.class_names) < 2:
             raise InputError(f"data: {self.root} has one class, {self.class_names[0]!r}, and must have 2 or more")
         self.num_samples, self.has_test_set = len(self._train.names), self._test is not None
-        self.default_mean = self.default_std = (0.5,) * channels  # until they are measured
         super().__init__(self.root, download=False, **arguments)
         if self._train.validation is not None:
             self.val_fraction = self._train.validation.double().mean().item()
-        self._measured = [name for name in ("mean", "std") if arguments.get(name) is None]
         self._gib = sum(self._files(listing).nbytes for listing in self._listings()) / 2**30
         self.in_memory = self._gib <= self.cache_gib
         if not self.in_memory and not self.workers:
@@ -155,7 +146,7 @@ class FileDataModule(NoisyDataModule, ABC):
             self._report(decode_all(self._files(listing), keep=False).broken, len(listing.names))
 
     def load(self, train: bool) -> Source:
-        """Return the training or the test set; the training set tells mean and deviation if they are not given.
+        """Return the training or the test set.
 
         Raises:
             InputError: There is no test set, or images are broken.
@@ -168,7 +159,7 @@ class FileDataModule(NoisyDataModule, ABC):
         self._report(reasons, len(files))
         broken = torch.zeros(len(files), dtype=torch.bool)
         broken[list(reasons)] = True
-        source = Source(
+        return Source(
             files if images is None else images,
             listing.true_labels,
             listing.given_labels,
@@ -177,9 +168,6 @@ class FileDataModule(NoisyDataModule, ABC):
             listing.trusted,
             files.checksum(),
         )
-        if train and self._measured:
-            self._measure(source.images, source.usable())
-        return source
 
     def _listings(self) -> list[Listing]:
         return [self._train] if self._test is None else [self._train, self._test]
@@ -210,14 +198,3 @@ class FileDataModule(NoisyDataModule, ABC):
                 f"data.broken skip: {named}"
             )
         warnings.warn(f"{len(reasons)} of {count} images are broken and left out: {named}", stacklevel=2)
-
-    def _measure(self, images: Images, usable: Tensor) -> None:
-        """Normalise by what the images have of mean and deviation where the user has not said it."""
-        statistics = dict(zip(("mean", "std"), channel_statistics(images, usable), strict=True))
-        measured: dict[str, Any] = {name: statistics[name] for name in self._measured}
-        self.augmentation = replace(self.augmentation, **measured)
-        self._say(f"measured {', '.join(f'{name} {values}' for name, values in measured.items())}")
-
-    def _say(self, text: str) -> None:
-        if self.trainer is None or self.trainer.is_global_zero:
-            print(f"{type(self).__name__}: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Images of one's own in folders, one per class."""
+"""Your own images in folders, one per class."""
 
 import os
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from noisy_lightning.errors import InputError
 
 @final
 class ImageFolder(FileDataModule):
-    """Images of one's own, in one folder per class.
+    """Your own images, in one folder per class.
 
-    A class is called as its folder, and classes are numbered in the order of their sorted names. Where `root` has a
+    A class has the name of its folder, and classes are numbered in the order of their sorted names. Where `root` has a
     folder `train` that holds the folders of the classes, these are the training images, and `val` and `test` beside it,
-    if they are there, what to validate and to test on. The folder of a class may have folders of its own. Files that
-    are no images by their names, and what begins with a dot, are read over. An index counts the images of train and
-    then of val, in the order of classes and paths.
+    if they are there, what to validate and to test on. The folder of a class may have folders of its own. Files
+    whose names do not end like those of images, and names that begin with a dot, are ignored. An index counts the
+    images of train and then of val, in the order of classes and paths.
 
     Args:
-        root: Folder with a folder per class, or with `train` and such.
+        root: Folder with a folder per class, or with `train`, `val` and `test`.
         test_root: Folder of the test images, with a folder per class; None: `test` in `root`, if it is there beside
-            `train`. Their labels pass for true.
+            `train`. Their labels count as true.
         **arguments: Those of every data set of files.
     """
 

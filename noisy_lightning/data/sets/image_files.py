@@ -10,22 +10,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from noisy_lightning.data.sets.sources import Images
+from noisy_lightning.data.loading.decoding import decode
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """What an image file's name ends in, in small letters."""
 _AT_ONCE = 32  # images that a thread decodes before it asks for more
-_MEASURED = 1000  # images that mean and deviation are taken from
-_VERSION = 1  # of `decode`: other pixels need another number, or old caches would be taken for new ones
+_VERSION = 1  # of `decode`: where it gives other pixels, raise this, or old caches would be used in place of new ones
 
 
 class Decoded(NamedTuple):
@@ -38,7 +35,7 @@ class Decoded(NamedTuple):
 
 
 class ImageFiles:
-    """Files that pass for a uint8 array (N, H, W, C), of which only the images asked for are ever in memory.
+    """Files that behave like a uint8 array (N, H, W, C), of which only the images asked for are ever in memory.
 
     Args:
         root: Folder of the files.
@@ -96,56 +93,6 @@ class ImageFiles:
             # A name of undecodable bytes holds surrogates. NUL is the one character that no name has.
             digest.update(f"{name}\0{described}\0".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
-
-
-def decode(path: Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Read an image file of any size and kind.
-
-    It is turned upright by its EXIF orientation, laid on white where it is transparent, made grey or coloured (16 bits
-    per channel become 8), brought to the size by its shorter side (bilinear, antialiased) and cut from the centre. Of
-    several frames the first counts.
-
-    Args:
-        path: The file.
-        image_shape: (H, W, C), C being 1 or 3.
-
-    Returns:
-        (H, W, C).
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    height, width, channels = image_shape
-    try:
-        with Image.open(path) as image:
-            # JPEG decodes at a half, a quarter or an eighth of its size in a fraction of the time; twice the size that
-            # is needed leaves the filter enough to work on.
-            image.draft(None, (2 * max(height, width),) * 2)
-            upright = ImageOps.exif_transpose(image)
-            opaque = _without_transparency(_with_eight_bits(upright)).convert("L" if channels == 1 else "RGB")
-            fitted = ImageOps.fit(opaque, (width, height), Image.Resampling.BILINEAR)
-            return np.asarray(fitted).reshape(image_shape)
-    except Exception as error:  # damaged bytes can make a decoder raise anything
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-        reason = "it is no image of a known kind" if isinstance(error, UnidentifiedImageError) else reason
-        raise InputError(f"{path} cannot be read: {reason}") from error
-
-
-def _with_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale pixels of 16 bits, which Pillow would clip."""
-    if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers, whose range is unknown")
-    if image.mode != "I" and not image.mode.startswith("I;16"):
-        return image
-    pixels = np.asarray(image).astype(np.int64).clip(0, 65535)
-    return Image.fromarray((pixels / 257).round().astype(np.uint8))
-
-
-def _without_transparency(image: Image.Image) -> Image.Image:
-    """Lay an image on white: what is transparent may have any colour underneath."""
-    if not image.has_transparency_data:
-        return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
 
 
 def decode_all(files: ImageFiles, keep: bool = True) -> Decoded:
@@ -206,25 +153,3 @@ def decode_cached(files: ImageFiles, folder: Path) -> Decoded:
         raise InputError(f"data.cache: cannot use {path}: {error.strerror or error}") from error
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"data.cache: {path} is damaged, delete it: {error}") from error
-
-
-def channel_statistics(images: Images, usable: Tensor) -> tuple[list[float], list[float]]:
-    """Measure mean and standard deviation per channel, on up to 1,000 images that are spread evenly.
-
-    Args:
-        images: (N, H, W, C) uint8.
-        usable: (n,) positions, ascending, of the images that can be read; at least one.
-
-    Returns:
-        C means in [0, 1] and C deviations > 0, rounded to four digits.
-    """
-    chosen = usable[torch.linspace(0, len(usable) - 1, min(len(usable), _MEASURED)).round().long()]
-    count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    for part in torch.split(chosen, _AT_ONCE):
-        pixels = images[part].flatten(0, 2).double() / 255
-        count += len(pixels)
-        total, squares = total + pixels.sum(0), squares + pixels.square().sum(0)
-    mean = total / count
-    # Images of a single colour have no deviation to divide by.
-    std = (squares / count - mean.square()).clamp(min=(1 / 255) ** 2).sqrt()
-    return [round(value, 4) for value in mean.tolist()], [round(value, 4) for value in std.tolist()]

@@ -3,14 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
-from torchvision import datasets
-from torchvision.transforms.v2 import functional
 
 from noisy_lightning.data.sets.cifar100_classes import FINE_TO_COARSE
 from noisy_lightning.errors import InputError
@@ -30,7 +27,7 @@ class Images(Protocol):
 
 
 class Source(NamedTuple):
-    """Images with their true labels, and what else a data set says of them."""
+    """Images with their true labels, and what else a data set says about them."""
 
     images: Images
     """(N, H, W, C) uint8."""
@@ -72,15 +69,15 @@ MNIST_FILES = {
 
 def cifar10_files() -> dict[str, str]:
     """Return the files of CIFAR-10 below its root, each with its MD5."""
-    return _cifar_files(datasets.CIFAR10)
+    return _cifar_files(_torchvision("CIFAR10"))
 
 
 def cifar100_files() -> dict[str, str]:
     """Return the files of CIFAR-100 below its root, each with its MD5."""
-    return _cifar_files(datasets.CIFAR100)
+    return _cifar_files(_torchvision("CIFAR100"))
 
 
-def _cifar_files(dataset: type[datasets.CIFAR10]) -> dict[str, str]:
+def _cifar_files(dataset: Any) -> dict[str, str]:
     listed = [*dataset.train_list, *dataset.test_list, [dataset.meta["filename"], dataset.meta["md5"]]]
     return {f"{dataset.base_folder}/{name}": md5 for name, md5 in listed}
 
@@ -91,7 +88,8 @@ def fetch_cifar10(root: Path, download: bool) -> None:
     Raises:
         InputError: A file is damaged, or missing and not to be had.
     """
-    _fetch("CIFAR-10", root, cifar10_files(), datasets.CIFAR10, datasets.CIFAR10.url, download)
+    dataset = _torchvision("CIFAR10")
+    _fetch("CIFAR-10", root, cifar10_files(), dataset, dataset.url, download)
 
 
 def fetch_cifar100(root: Path, download: bool) -> None:
@@ -100,7 +98,8 @@ def fetch_cifar100(root: Path, download: bool) -> None:
     Raises:
         InputError: A file is damaged, or missing and not to be had.
     """
-    _fetch("CIFAR-100", root, cifar100_files(), datasets.CIFAR100, datasets.CIFAR100.url, download)
+    dataset = _torchvision("CIFAR100")
+    _fetch("CIFAR-100", root, cifar100_files(), dataset, dataset.url, download)
 
 
 def fetch_mnist(root: Path, download: bool) -> None:
@@ -109,12 +108,13 @@ def fetch_mnist(root: Path, download: bool) -> None:
     Raises:
         InputError: A file is damaged, or missing and not to be had.
     """
-    _fetch("MNIST", root, MNIST_FILES, datasets.MNIST, datasets.MNIST.mirrors[0], download)
+    dataset = _torchvision("MNIST")
+    _fetch("MNIST", root, MNIST_FILES, dataset, dataset.mirrors[0], download)
 
 
 def load_cifar10(root: Path, train: bool) -> Source:
     """Return the 50,000 training or the 10,000 test images of CIFAR-10, in torchvision's order."""
-    data = datasets.CIFAR10(root, train=train)
+    data = _torchvision("CIFAR10")(root, train=train)
     return Source(torch.from_numpy(data.data), torch.tensor(data.targets))
 
 
@@ -126,7 +126,7 @@ def load_cifar100(root: Path, train: bool, coarse: bool = False) -> Source:
         train: The training images, not the test images.
         coarse: Label them with their 20 superclasses instead of their 100 classes.
     """
-    data = datasets.CIFAR100(root, train=train)
+    data = _torchvision("CIFAR100")(root, train=train)
     labels = torch.tensor(data.targets)
     # Torchvision leaves out the coarse labels in the files, which are a function of the fine ones.
     return Source(torch.from_numpy(data.data), torch.tensor(FINE_TO_COARSE)[labels] if coarse else labels)
@@ -134,7 +134,7 @@ def load_cifar100(root: Path, train: bool, coarse: bool = False) -> Source:
 
 def load_mnist(root: Path, train: bool) -> Source:
     """Return the 60,000 training or the 10,000 test images of MNIST, in their published order."""
-    data = datasets.MNIST(root, train=train)
+    data = _torchvision("MNIST")(root, train=train)
     return Source(data.data.unsqueeze(-1), data.targets)
 
 
@@ -144,24 +144,19 @@ def load_digits8x8(train: bool) -> Source:
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998. The set is ordered by writer, so
     the test images come from other hands.
     """
+    from sklearn.datasets import load_digits  # noqa: PLC0415  # slow to import, and only these images need it
+
     data = load_digits()
     part = slice(1437) if train else slice(1437, None)
     images = torch.from_numpy(np.rint(data.images[part] * (255 / 16)).astype(np.uint8))
     return Source(images.unsqueeze(-1), torch.from_numpy(data.target[part]).long())
 
 
-def reshaped(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Return images (N, H, W, C) uint8 in another shape (H', W', C'), C and C' being 1 or 3.
+def _torchvision(name: str) -> Any:
+    """Return a class of torchvision's data sets; importing them takes time that many commands need not spend."""
+    from torchvision import datasets  # noqa: PLC0415
 
-    Sizes change by antialiased bilinear interpolation; grey becomes colour by repetition, colour grey by the weights
-    of ITU-R 601.
-    """
-    height, width, channels = shape
-    moved = images.permute(0, 3, 1, 2)
-    if channels != images.shape[3]:
-        moved = functional.rgb_to_grayscale(moved) if channels == 1 else moved.expand(-1, channels, -1, -1)
-    resized: Tensor = functional.resize(moved, [height, width], antialias=True)
-    return resized.permute(0, 2, 3, 1).contiguous()
+    return getattr(datasets, name)
 
 
 def _fetch(name: str, root: Path, files: dict[str, str], dataset: type, url: str, download: bool) -> None:

@@ -1,4 +1,4 @@
-"""Images of one's own in a table of paths and labels."""
+"""Your own images in a table of paths and labels."""
 
 import csv
 import re
@@ -10,6 +10,7 @@ import torch
 
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.folders import check_inside
+from noisy_lightning.data.sets.own_labels import number_or_name
 from noisy_lightning.errors import InputError
 
 _SPLITS = ("train", "val", "test")
@@ -33,7 +34,7 @@ class Row(NamedTuple):
 
 @final
 class ImageTable(FileDataModule):
-    """Images of one's own, listed in a CSV file whose first line names the columns.
+    """Your own images, listed in a CSV file whose first line names the columns.
 
     - `path`: of an image, relative to `root`.
     - `label`: its given label, a name or a number.
@@ -41,9 +42,9 @@ class ImageTable(FileDataModule):
     - `split`, if there is one: `train` (or empty), `val` or `test`. What is `val` is never trained on.
     - `trusted`, if there is one: 1 or true where the given label is known to be right; 0, false or empty elsewhere.
 
-    Other columns are read over. Classes are the labels that occur in training, whole numbers in their order before
-    names in theirs. An index counts the lines of train and val, as they stand. In the test set `label` passes for true
-    where `true_label` is empty.
+    Other columns are ignored. Classes are the labels that occur in training, whole numbers in their order before names
+    in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts as true where
+    `true_label` is empty.
 
     Args:
         csv: The file: comma-separated, UTF-8.
@@ -66,7 +67,7 @@ class ImageTable(FileDataModule):
         if not train:
             raise InputError(f"data.csv: {self.csv} lists no image to train on")
         found = {row.label for row in train} | {row.true_label for row in train if row.true_label}
-        classes = self.classes or sorted(found, key=_number_or_name)
+        classes = self.classes or sorted(found, key=number_or_name)
         by_name = {name: label for label, name in enumerate(classes)}
         return Listings(classes, self._training(train, by_name), self._test_listing(test, by_name) if test else None)
 
@@ -94,7 +95,7 @@ class ImageTable(FileDataModule):
         return Listing(self.root, [row.path for row in rows], labels, labels)
 
     def _check_paths(self, rows: Sequence[Row]) -> None:
-        """Refuse what leads out of the root, is listed twice or isn't there."""
+        """Refuse a path that leads out of the root, is listed twice or is missing."""
         real_root = self.root.resolve()
         checked: set[Path] = set()
         lines: dict[str, str] = {}
@@ -158,12 +159,6 @@ def _name(cell: str) -> str:
     """Return a label as text, empty where there is none."""
     # Beside empty cells, pandas writes the label 3 as 3.0.
     return "" if cell.lower() in _MISSING else re.sub(r"^(\d+)\.0+$", r"\1", cell)
-
-
-def _number_or_name(label: str) -> tuple[bool, int, str]:
-    """Return what labels are ordered by."""
-    number = label.isdecimal()
-    return not number, int(label) if number else 0, label
 
 
 def _label(where: str, name: str, classes: Mapping[str, int]) -> int:

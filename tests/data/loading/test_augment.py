@@ -12,7 +12,7 @@ def _images(count: int, channels: int = 3) -> torch.Tensor:
 
 
 def _reference(image: np.ndarray, a: Augmentation, offset: int) -> np.ndarray:
-    """Pad, mirror, crop and normalise one image (H, W, C) in loops; return (C, H, W)."""
+    """Pad, mirror, crop and normalize one image (H, W, C) in loops; return (C, H, W)."""
     mirrored, inside = divmod(offset, a.rows * a.columns)
     top, left = divmod(inside, a.columns)
     height, width, channels = image.shape
@@ -31,7 +31,7 @@ def _reference(image: np.ndarray, a: Augmentation, offset: int) -> np.ndarray:
 @pytest.mark.parametrize("padding", [0, 2])
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_each_sample_is_cropped_mirrored_and_normalised_on_its_own(padding: int, flip: bool, channels: int) -> None:
+def test_each_sample_is_cropped_mirrored_and_normalized_on_its_own(padding: int, flip: bool, channels: int) -> None:
     images = _images(40, channels)
     a = Augmentation(6, 5, MEAN[:channels], STD[:channels], padding, flip)
     offsets = a.random_offsets(40, seeded_generator("test", 2))
@@ -43,10 +43,10 @@ def test_each_sample_is_cropped_mirrored_and_normalised_on_its_own(padding: int,
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_centred_window_is_the_image_itself() -> None:
+def test_a_centerd_window_is_the_image_itself() -> None:
     images = _images(10)
     a = Augmentation(6, 5, MEAN, STD, padding=2, flip=True)
-    batch = WindowStore(images, a).read(torch.arange(10), a.centre_offsets(10))
+    batch = WindowStore(images, a).read(torch.arange(10), a.center_offsets(10))
     plain = (images.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(
         1, 3, 1, 1
     )
@@ -77,7 +77,7 @@ def test_a_larger_image_is_cropped_from_its_own_pixels() -> None:
     images = torch.randint(1, 256, (5, 8, 9, 3), dtype=torch.uint8, generator=seeded_generator("test", 3))
     augmentation = Augmentation(4, 5, (0.0,) * 3, (1 / 255,) * 3, padding=2, flip=True)
     store = WindowStore(images, augmentation)
-    plain = store.read(torch.arange(5), augmentation.centre_offsets(5))
+    plain = store.read(torch.arange(5), augmentation.center_offsets(5))
     assert plain.equal(images[:, 2:6, 2:7].permute(0, 3, 1, 2).float())
     slot = torch.arange(5).repeat(40)
     offsets = torch.cat([augmentation.random_offsets(5, seeded_generator("draw", draw)) for draw in range(40)])

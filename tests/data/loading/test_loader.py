@@ -2,16 +2,16 @@ import pytest
 import torch
 
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
-from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabelledImages, Schedule
+from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
 from noisy_lightning.errors import InputError
 from noisy_lightning.types import Batch
 
 AUGMENTATION = Augmentation(4, 4, (0.5,), (0.5,), padding=1, flip=True)
 
 
-def _data(count: int = 60) -> LabelledImages:
+def _data(count: int = 60) -> LabeledImages:
     labels = torch.arange(count) % 7
-    return LabelledImages(
+    return LabeledImages(
         torch.randint(0, 256, (count, 4, 4, 1), dtype=torch.uint8, generator=seeded_generator("test", 0)),
         labels,
         labels.flip(0),
@@ -106,7 +106,7 @@ def test_order_and_augmentation_follow_seed_and_epoch() -> None:
     assert not _equal(first, list(_loader(seed=1)))
 
 
-def test_augmentation_does_not_hang_on_the_split() -> None:
+def test_augmentation_does_not_depend_on_the_split() -> None:
     # Whichever samples are served: what is drawn for a sample is drawn for its position in the whole data set.
     halves = [next(iter(_loader(torch.arange(start, 60, 2), 30))) for start in (0, 1)]
     offsets = [AUGMENTATION.random_offsets(60, _after_order(30))[batch.index] for batch in halves]
@@ -126,7 +126,7 @@ def test_without_shuffling_images_are_plain_and_in_order() -> None:
     assert torch.cat([batch.index for batch in loader]).equal(torch.arange(60))
     loader.set_epoch(5)
     plain = WindowStore(torch.as_tensor(_data().images), AUGMENTATION).read(
-        torch.arange(60), AUGMENTATION.centre_offsets(60)
+        torch.arange(60), AUGMENTATION.center_offsets(60)
     )
     assert torch.cat([batch.image for batch in loader]).equal(plain)
     assert not hasattr(loader, "sampler")  # Lightning would warn when it is asked to overfit
@@ -153,9 +153,9 @@ def test_every_view_is_of_the_sample_that_it_stands_for() -> None:
 
 
 def test_every_view_has_its_channel_last_in_memory() -> None:
-    colour = LabelledImages(torch.zeros(6, 4, 4, 3, dtype=torch.uint8), torch.zeros(6), torch.zeros(6))
+    color = LabeledImages(torch.zeros(6, 4, 4, 3, dtype=torch.uint8), torch.zeros(6), torch.zeros(6))
     augmentation = Augmentation(4, 4, (0.5,) * 3, (0.5,) * 3, padding=1)
-    (batch,) = BatchLoader(Batches(colour, augmentation, Schedule(torch.arange(6), 6, True), None, views=2))
+    (batch,) = BatchLoader(Batches(color, augmentation, Schedule(torch.arange(6), 6, True), None, views=2))
     assert batch.image.shape == (2, 6, 3, 4, 4)
     assert all(view.is_contiguous(memory_format=torch.channels_last) for view in batch.image)
 

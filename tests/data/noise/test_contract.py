@@ -96,7 +96,7 @@ def test_named_flips_have_their_matrix(flips: str, chained: bool, rate: float, s
 @pytest.mark.parametrize("rate", [0.01, 0.2, 0.45, 0.8])
 @pytest.mark.parametrize("num_classes", [2, 10, 37])
 def test_part_dependent_noise_has_its_rate_in_each_class(num_classes: int, rate: float, seed: int) -> None:
-    """How often an image is mislabelled does not depend on its class; as what, depends on the image alone."""
+    """How often an image is mislabeled does not depend on its class; as what, depends on the image alone."""
     labels = unbalanced(num_classes)
     images = torch.randint(256, (len(labels), 1, 3, 3), dtype=torch.uint8, generator=seeded(4))
     given = PartDependent(rate).corrupt(labels, images, num_classes, seeded(seed))

@@ -22,7 +22,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def pictures(count: int, size: int = 6) -> Tensor:
-    """Return pictures with some structure: a coloured gradient of its own each, and a little noise."""
+    """Return pictures with some structure: a colored gradient of its own each, and a little noise."""
     slope = torch.rand(count, 3, 1, 1, generator=seeded(0)) * torch.linspace(0, 200, size)
     return (slope + 40 * torch.rand(count, 3, size, size, generator=seeded(1))).to(torch.uint8)
 
@@ -118,7 +118,7 @@ def test_the_images_are_needed_and_left_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.0001, 0.1, 0.29, 0.4, 1.0])
-def test_the_hardest_images_are_mislabelled_as_in_the_loop(rate: float, tmp_path: Path) -> None:
+def test_the_hardest_images_are_mislabeled_as_in_the_loop(rate: float, tmp_path: Path) -> None:
     # Rounded scores have many ties.
     scores = class_probabilities(LABELS, 5).mul(50).round() / 50
     given = InstanceDependent(rate, saved(tmp_path, scores)).corrupt(LABELS, None, 5, seeded(0))

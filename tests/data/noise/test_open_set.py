@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.data import CIFAR10, CIFAR100, MNIST, Digits, LabelFile, NoNoise, OpenSet, Symmetric
+from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.labels import label_hash
 from noisy_lightning.data.manifest import read_manifest, write_manifest
 from noisy_lightning.data.noise.foreign import take_images
 from noisy_lightning.data.sets.cifar100_classes import CIFAR10_ALIKE, CLASS_NAMES
-from noisy_lightning.data.sets.sources import Source, reshaped
+from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import EpochRecord, measure
 from noisy_lightning.runs.records import load, write_epoch

@@ -95,7 +95,7 @@ def test_noise_from_a_training(tmp_path: Path) -> None:
 
 
 def test_images_out_of_memory_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="scores: a training needs all images"):
+    with pytest.raises(InputError, match="scores: training needs all images"):
         InstanceDependent(0.3, TrainedScores(tmp_path)).corrupt(LABELS, None, 10, torch.Generator())
 
 

@@ -103,7 +103,7 @@ def test_images_may_lie_in_the_root_itself(published: Path) -> None:
 def test_a_line_without_a_label_is_left_out(joined: Path) -> None:
     path = joined / "annotations/noisy_train.txt"
     path.write_text(path.read_text().replace("images/0/5.jpg 5\n", "\nimages/0/5.jpg\n  \n"))
-    with pytest.warns(UserWarning, match=r"1 lines are no path with a label and left out: images/0/5\.jpg"):
+    with pytest.warns(UserWarning, match=r"1 lines are not a path with a label and are left out: images/0/5\.jpg"):
         data = loaded(joined, validation="none")
     assert data.num_samples == 27
     assert 5 in data.labels, "of another image"

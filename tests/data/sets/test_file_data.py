@@ -12,19 +12,19 @@ from PIL import Image
 from noisy_lightning.data import ImageFolder, ImageTable, Symmetric
 from noisy_lightning.errors import InputError
 
-GREY = (0, 40, 80, 120, 160, 200)
+GRAY = (0, 40, 80, 120, 160, 200)
 
 
-def picture(path: Path, grey: int = 0) -> None:
+def picture(path: Path, gray: int = 0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", (9, 7), grey).save(path)
+    Image.new("L", (9, 7), gray).save(path)
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., ImageTable]:
-    """Return what writes a table beside six pictures, each of its own grey, and opens it."""
-    for number, grey in enumerate(GREY):
-        picture(tmp_path / f"pictures/{number}.png", grey)
+    """Return what writes a table beside six pictures, each of its own gray, and opens it."""
+    for number, gray in enumerate(GRAY):
+        picture(tmp_path / f"pictures/{number}.png", gray)
 
     def write(text: str, **arguments: Any) -> ImageTable:
         (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
@@ -46,7 +46,7 @@ def test_labels_and_pictures_stay_together(table: Callable[..., ImageTable]) -> 
     data.setup("fit")
     assert list(data.class_names) == ["cat", "dog"]
     assert data.labels.tolist() == [0, 1, 0, 1, 0, 1]
-    assert data.train_images(torch.arange(6))[:, 0, 2, 2].tolist() == list(GREY)
+    assert data.train_images(torch.arange(6))[:, 0, 2, 2].tolist() == list(GRAY)
     assert data.true_labels.tolist() == [-1] * 6
     assert not data.is_clean.any()
     assert data.noise_summary().realised_rate is None
@@ -86,7 +86,7 @@ def test_true_labels_splits_and_trust_are_understood(table: Callable[..., ImageT
     assert (trusted.train_indices.tolist(), trusted.val_indices.tolist()) == ([1, 2], [0])
 
 
-def test_the_byte_order_mark_of_spreadsheets_is_read_over(table: Callable[..., ImageTable]) -> None:
+def test_the_byte_order_mark_of_spreadsheets_is_ignored(table: Callable[..., ImageTable]) -> None:
     assert table("\ufeff" + GOOD).num_samples == 6
 
 
@@ -162,10 +162,10 @@ def test_a_folder_is_a_class(folder: Path) -> None:
     assert data.labels.tolist() == [0] * 4 + [1] * 4
 
 
-def test_train_val_and_test_are_told_apart(tmp_path: Path) -> None:
-    for part, grey in {"train": 10, "val": 20, "test": 30}.items():
+def test_train_val_and_test_are_found(tmp_path: Path) -> None:
+    for part, gray in {"train": 10, "val": 20, "test": 30}.items():
         for name in ("a", "b"):
-            picture(tmp_path / part / name / "0.png", grey)
+            picture(tmp_path / part / name / "0.png", gray)
     data = opened(tmp_path)
     data.setup()
     assert data.train_images(data.train_indices)[:, 0, 0, 0].tolist() == [10, 10]
@@ -279,9 +279,9 @@ def test_decoded_pictures_are_kept_until_a_file_changes(folder: Path, tmp_path: 
 def test_a_folder_does_not_take_the_decoded_pictures_of_another(tmp_path: Path) -> None:
     """Archives often give all files one time, and formats without compression one size."""
     shown = []
-    for root, grey in ((tmp_path / "one", 10), (tmp_path / "two", 90)):
+    for root, gray in ((tmp_path / "one", 10), (tmp_path / "two", 90)):
         for name in ("a", "b"):
-            picture(root / name / "0.pgm", grey)
+            picture(root / name / "0.pgm", gray)
             os.utime(root / name / "0.pgm", (0, 0))
         data = opened(root, cache=tmp_path / "cache", validation="none")
         data.setup("fit")

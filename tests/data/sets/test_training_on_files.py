@@ -1,7 +1,8 @@
-"""Images of one's own through the command line: real digits as PNG files, some of them under wrong labels."""
+"""A user's own images through the command line: real digits as PNG files, some of them under wrong labels."""
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from noisy_lightning.data.sets import image_files
 from noisy_lightning.runs.records import load
 
 Run = Callable[..., int]
-TRAIN, TEST, WRONG_EVERY = 200, 40, 4  # images; of four in training one is labelled as the next digit
+TRAIN, TEST, WRONG_EVERY = 200, 40, 4  # images; of four in training one is labeled as the next digit
 RESULT = Path("runs/mine/0/result.json")
 
 
@@ -185,7 +186,7 @@ def test_an_empty_folder_of_a_class_is_named(folder: str, run: Run, capsys: pyte
 def test_doctor_reports_a_class_without_images(table: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     write_config("ImageTable", csv="images/labels.csv", classes=[*map(str, range(10)), "none"])
     assert run("doctor", "--config", table) == 1
-    assert "no image to train on is labelled none: " in capsys.readouterr().out
+    assert re.search("no image to train on is labell?ed none: ", capsys.readouterr().out)
 
 
 def test_true_labels_are_monitored_as_an_oracle_only(table: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

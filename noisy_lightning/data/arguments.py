@@ -1,0 +1,72 @@
+"""Checks of what a data set is given; an error names the key of the configuration."""
+
+from collections.abc import Iterable, Sequence
+
+from noisy_lightning.errors import InputError
+
+
+def at_least(minimum: int, key: str, value: int) -> int:
+    """Return a whole number that must not be smaller than another one.
+
+    Raises:
+        InputError: It is.
+    """
+    if value < minimum:
+        raise InputError(f"data.{key} must be at least {minimum}, got {value}")
+    return value
+
+
+def check_choice(key: str, value: object, choices: Sequence[str]) -> None:
+    """Check that a value is one of those that there are.
+
+    Raises:
+        InputError: It is not.
+    """
+    if value not in choices:
+        raise InputError(f"data.{key} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_statistics(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> None:
+    """Check that a mean and a standard deviation have a number per channel.
+
+    Raises:
+        InputError: They have not, or a deviation is not above 0.
+    """
+    for key, values in {"mean": mean, "std": std}.items():
+        if values is not None and (len(values) != channels or (key == "std" and min(values) <= 0)):
+            raise InputError(f"data.{key} needs {channels} numbers{' > 0' * (key == 'std')}, got {values}")
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Check that test sets have names of which names of metrics can be made.
+
+    Raises:
+        InputError: One of them has not.
+    """
+    for name in names:
+        if not name.isidentifier():
+            raise InputError(f"data.test_sets: a name is made of letters, digits and _, got {name!r}")
+
+
+def check_image_options(channels: int, cache_gib: float) -> None:
+    """Check how images are brought to one shape and how many of them are kept.
+
+    Raises:
+        InputError: There are not 1 or 3 channels, or there is less than no memory for them.
+    """
+    if channels not in (1, 3):
+        raise InputError(f"data.channels must be 1 or 3, got {channels}")
+    if not cache_gib >= 0:
+        raise InputError(f"data.cache_gib must be at least 0, got {cache_gib}")
+
+
+def height_and_width(image_size: int | Sequence[int]) -> tuple[int, int]:
+    """Return the height and the width that an image size says.
+
+    Raises:
+        InputError: It is not one number or two, each at least 1.
+    """
+    size = [image_size, image_size] if isinstance(image_size, int) else list(image_size)
+    if len(size) != 2 or min(size) < 1:
+        raise InputError(f"data.image_size must be a number or [height, width], each at least 1, got {image_size}")
+    return size[0], size[1]

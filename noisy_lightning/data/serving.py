@@ -1,0 +1,143 @@
+"""What Lightning asks of a data set once it is drawn and split: batches of each part, on the training device."""
+
+import os
+from abc import ABC
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from noisy_lightning.data.labels import check_label_hash
+from noisy_lightning.data.loading.augment import Augmentation, WindowStore, placed
+from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
+from noisy_lightning.data.loading.network_input import describe_inputs
+from noisy_lightning.data.noise.redraw import EpochLabels
+from noisy_lightning.data.sets.sources import Source
+from noisy_lightning.types import Batch
+
+
+class ServingDataModule(L.LightningDataModule, ABC):
+    """Serves the parts of a data set in batches; a subclass has `setup` load, draw and split it."""
+
+    class_names: Sequence[str]
+    """K names, by label."""
+    augmentation: Augmentation
+    source: Source
+    """The training set."""
+    labels: Tensor
+    """(N,) int64 given labels."""
+    true_labels: Tensor
+    """(N,) int64 true labels; -1 where nobody knows them, -2 where the image is of none of the classes."""
+    train_indices: Tensor
+    """(n,) int64, ascending."""
+    val_indices: Tensor
+    """(m,) int64, ascending."""
+    batch_size: int
+    eval_batch_size: int
+    workers: int
+    balanced: bool
+    views: int = 1
+    """How many times, each augmented anew, the training loader serves an image of a batch; the method says it."""
+    noise_hash: str
+    """SHA-256 of the given labels, and of which images are foreign if any is."""
+    _redrawn: EpochLabels | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tests: dict[str, Source] = {}
+        self._stores: dict[str, WindowStore] = {}
+
+    def epoch_labels(self, epoch: int) -> Tensor:
+        """Return the given labels (N,) that an epoch, counted from 0, trains on; `labels` unless they are redrawn."""
+        return self.labels if self._redrawn is None or self._overfits else self._redrawn(epoch)
+
+    def train_dataloader(self) -> BatchLoader:
+        """Serve the training part, shuffled and augmented."""
+        shuffle = not self._overfits
+        classes = self.labels[self.train_indices] if self.balanced and shuffle else None
+        epoch_labels = self._redrawn if shuffle else None
+        return self._loader("train", self.train_indices, self.batch_size, shuffle, self.views, classes, epoch_labels)
+
+    def training_part(self, epoch: int, augmented: bool, index: Tensor | None = None) -> BatchLoader:
+        """Serve the training part, or samples (n,) of it, in one view, as `epoch` would be augmented or as it is."""
+        samples = self.train_indices if index is None else index
+        loader = self._loader("train", samples, self.batch_size, shuffle=augmented)
+        loader.set_epoch(epoch)
+        return loader
+
+    def val_dataloader(self) -> list[BatchLoader]:
+        """Serve the validation part with its given labels; nothing where there is none."""
+        if not len(self.val_indices):
+            return []
+        return [self._loader("train", self.val_indices, self.eval_batch_size)]
+
+    def test_dataloader(self) -> list[BatchLoader]:
+        """Serve the test images with their true labels: this data set's, then those of `test_sets`."""
+        assert self._tests, "setup('test') comes first"
+        return [self._loader(name, source.usable(), self.eval_batch_size) for name, source in self._tests.items()]
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Serve the whole training set in its original order, as it is, to see what a network makes of it."""
+        return self._loader("train", self.source.usable(), self.eval_batch_size)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Return the batch on the device, where the in-memory loader has made it."""
+        if batch.image.device == device:
+            return batch
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved
+
+    def teardown(self, stage: str) -> None:
+        """Free the images that were made ready."""
+        self._stores.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what identifies the labels, and what a network needs to be used, for the checkpoint.
+
+        `inputs` holds plain data: `class_names` of the K logits, and the arguments of `to_input` by which an image
+        becomes what the network takes.
+        """
+        inputs = describe_inputs(self.class_names, self.augmentation, self.source.images.shape)
+        return {"noise_hash": self.noise_hash, "inputs": inputs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuse a checkpoint that was trained on other labels.
+
+        Raises:
+            InputError: The hashes of the given labels differ.
+        """
+        check_label_hash(state_dict["noise_hash"], self.noise_hash)
+
+    @property
+    def _overfits(self) -> bool:
+        """Whether the trainer shows the same few batches again and again, to see if a network can learn at all."""
+        return getattr(self.trainer, "overfit_batches", 0) > 0
+
+    def _loader(
+        self,
+        part: str,
+        index: Tensor,
+        batch_size: int,
+        shuffle: bool = False,
+        views: int = 1,
+        classes: Tensor | None = None,
+        epoch_labels: EpochLabels | None = None,
+    ) -> BatchLoader:
+        if part == "train":
+            data = LabeledImages(self.source.images, self.labels, self.true_labels, epoch_labels)
+        else:
+            source = self._tests[part]
+            data = LabeledImages(source.images, source.labels, source.labels)
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        training_seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size, classes)
+        store = self._store(part, data.images) if isinstance(data.images, Tensor) and not self.workers else None
+        return BatchLoader(Batches(data, self.augmentation, schedule, store, views), self.workers)
+
+    def _store(self, part: str, images: Tensor) -> WindowStore:
+        if part not in self._stores:
+            device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+            self._stores[part] = placed(images, self.augmentation, device)
+        return self._stores[part]

@@ -1,0 +1,100 @@
+"""One image of any kind and size as pixels of one shape."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from noisy_lightning.data.loading.decoding import decode, size_of, to_pixels
+from noisy_lightning.errors import InputError
+
+RANDOM = np.random.default_rng(0)
+
+
+def test_a_picture_that_has_been_read_is_used_as_it_is(tmp_path: Path) -> None:
+    """A JPEG file may be read at a reduced size; one in memory, or what was drawn on it, may not."""
+    picture = Image.fromarray(RANDOM.integers(0, 256, (300, 500, 3), dtype=np.uint8))
+    picture.save(tmp_path / "large.jpg", quality=95)
+    with Image.open(tmp_path / "large.jpg") as opened:
+        opened.paste("red", (0, 0, 500, 300))
+        assert (to_pixels(opened, (4, 4, 3))[..., 1:] < 10).all()
+    buffer = io.BytesIO((tmp_path / "large.jpg").read_bytes())
+    difference = to_pixels(Image.open(buffer), (16, 16, 3)).astype(int) - decode(tmp_path / "large.jpg", (16, 16, 3))
+    assert np.abs(difference).max() < 40
+    assert np.abs(difference).mean() < 4
+
+
+def test_where_both_ends_could_be_channels_the_library_decides() -> None:
+    values = RANDOM.integers(0, 256, (3, 5, 3), dtype=np.uint8)
+    assert (to_pixels(values, (3, 5, 3)) == values).all()
+    assert (to_pixels(torch.from_numpy(values), (5, 3, 3)) == values.transpose(1, 2, 0)).all()
+
+
+def test_gray_and_color_change_into_each_other() -> None:
+    gray = RANDOM.integers(0, 256, (6, 7), dtype=np.uint8)
+    for shape in ((6, 7), (6, 7, 1), (1, 6, 7)):
+        assert (to_pixels(gray.reshape(shape), (6, 7, 3)) == gray[:, :, None]).all()
+    color = RANDOM.integers(0, 256, (6, 7, 3), dtype=np.uint8)
+    expected = color @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(to_pixels(color, (6, 7, 1))[:, :, 0] - expected).max() <= 1
+
+
+def test_another_size_is_scaled_by_the_shorter_side_and_cut_from_the_center() -> None:
+    stripes = np.repeat(np.array([0, 100, 200], dtype=np.uint8), 4)[None, :].repeat(4, 0)  # (4, 12)
+    assert (to_pixels(stripes, (4, 4, 1)) == 100).all()
+    assert (to_pixels(stripes, (8, 8, 1))[:, 2:6] == 100).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_floating_point_numbers_are_rounded_to_the_eight_bits_that_they_come_from(dtype: torch.dtype) -> None:
+    values = torch.arange(256, dtype=torch.uint8).view(1, 16, 16)
+    assert (to_pixels((values.double() / 255).to(dtype), (16, 16, 1))[:, :, 0] == values[0].numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.zeros(3, 4, 4, dtype=torch.int64), "must be uint8, or floating-point in .* got int64: scale"),
+        (np.zeros((4, 4), bool), "got bool"),
+        (np.zeros((4, 4), np.uint16), "got uint16"),
+        (torch.full((3, 4, 4), 1.5), r"must be in \[0, 1\], got 1.5 to 1.5"),
+        (torch.full((3, 4, 4), -0.1), r"must be in \[0, 1\], got -0.1"),
+        (torch.full((3, 4, 4), torch.nan), r"must be in \[0, 1\], got nan"),
+        (torch.zeros(4, 4, 4), r"with 1 or 3 channels, got \(4, 4, 4\)"),
+        (torch.zeros(2, 3, 4, 4), r"with 1 or 3 channels, got \(2, 3, 4, 4\)"),
+        (np.zeros((0, 4, 3), np.uint8), r"got \(0, 4, 3\)"),
+        (np.zeros(4, np.uint8), r"got \(4,\)"),
+        ([[0, 1], [2, 3]], "must be a picture of Pillow, an array or a tensor, got list"),
+        (None, "got NoneType"),
+        (Image.new("F", (4, 4)), "a picture of mode F cannot be used: its pixels are floating-point"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_line(image: object, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        to_pixels(image, (4, 4, 3))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing\.png cannot be read: No such file"):
+        decode(tmp_path / "missing.png", (4, 4, 3))
+    (tmp_path / "text.png").write_text("text")
+    with pytest.raises(InputError, match=r"text\.png cannot be read: it is no image of a known kind"):
+        decode(tmp_path / "text.png", (4, 4, 3))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_of_a_picture_is_that_which_it_has_upright(orientation: int) -> None:
+    picture = Image.new("L", (7, 5))
+    picture.getexif()[0x0112] = orientation
+    height, width = size_of(picture)
+    assert (height, width) == ((5, 7) if orientation < 5 else (7, 5))
+    assert (to_pixels(picture, (height, width, 1)) == 0).all()
+
+
+def test_the_size_of_an_array_is_that_of_its_pixels() -> None:
+    for array in (np.zeros((5, 7), np.uint8), np.zeros((5, 7, 3), np.uint8), np.zeros((3, 5, 7), np.uint8)):
+        assert size_of(array) == size_of(torch.from_numpy(array).float()) == (5, 7)
