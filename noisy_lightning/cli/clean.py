@@ -10,11 +10,11 @@ from typing import Any
 import lightning as L
 import torch
 import yaml
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
+from noisy_lightning import compat
 from noisy_lightning.cli.data import built_data, data_parser, experiment_of
 from noisy_lightning.cli.folds import FoldRuns
-from noisy_lightning.cli.lightning import TRAINER_DEFAULTS, Parser, quieten
+from noisy_lightning.cli.lightning import TRAINER_DEFAULTS, Parser
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
@@ -115,13 +115,13 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
 
 def _parser() -> Parser:
     """Return a parser that takes a configuration of fit and a selector."""
-    quieten()
+    compat.silence()
     parser = Parser(
         prog="noisy-lightning clean",
         description="Find out which labels to trust by trainings that cross-check each other: writes selection.csv, on "
         "which fit can train (--data.selection), and suspects.html, to review the most suspicious labels.",
     )
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Path to a configuration file.")
+    parser.add_argument("-c", "--config", action=compat.config_file_action(), help="Path to a configuration file.")
     parser.add_argument("--seed_everything", type=bool | int, default=0, help="Seed of every training.")
     parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time; more than one write to log files.")
     parser.add_subclass_arguments(Selector, "selector", required=True)

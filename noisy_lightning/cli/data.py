@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
-from noisy_lightning.cli.lightning import Parser, quieten
+from noisy_lightning import compat
+from noisy_lightning.cli.lightning import Parser
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
@@ -26,10 +26,10 @@ def data_parser(command: str, description: str) -> Parser:
         command: Name of the command.
         description: What it does, for its help.
     """
-    quieten()
+    compat.silence()
     parser = Parser(prog=f"noisy-lightning {command}", description=description)
     parser.add_argument(
-        "-c", "--config", action=ActionConfigFile, help="Path to a configuration file, such as one for fit."
+        "-c", "--config", action=compat.config_file_action(), help="Path to a configuration file, such as one for fit."
     )
     parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
     parser.add_lightning_class_args(L.Trainer, "trainer")

@@ -1,12 +1,9 @@
 """LightningCLI as this package uses it: what links what, where a run is kept, which weights are loaded."""
 
-import logging
 import os
 import re
 import sys
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, final
 
@@ -23,7 +20,7 @@ from torch import optim
 from torch.utils.tensorboard import SummaryWriter
 
 # Imported for their classes: the command line finds by its short name what has been imported.
-from noisy_lightning import backbones, data, losses, methods, selectors
+from noisy_lightning import backbones, compat, data, losses, methods, selectors
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
@@ -52,11 +49,6 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 0,  # everything is logged once per epoch
     "enable_model_summary": False,
 }
-UNHELPFUL_WARNINGS = (
-    r"Be aware that when using `ckpt_path`, callbacks used",  # an evaluation needs no training callbacks
-    r"The `srun` command is available on your system but is not used",  # an array job needs none
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
-)
 # Tells the processes that a run starts on this machine which folder theirs is.
 RUN_VARIABLE = "NOISY_LIGHTNING_RUN"
 
@@ -70,7 +62,7 @@ def run_command(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    quieten()
+    compat.silence()
     command, *options = args
     run: RunFolder | None = None
     checkpoints: list[Path] = []
@@ -91,34 +83,14 @@ def run_command(args: Sequence[str]) -> None:
 
 def run_here(command: Sequence[str]) -> None:
     """Run a command line of ours in this process, as if the process had been started with it."""
-    # Where Lightning starts further processes for other devices, these repeat this command line: by `-m`, since a
-    # script would find the package's modules, such as selectors, in place of Python's.
-    sys.modules["__main__"].__spec__ = find_spec("noisy_lightning.__main__")
-    sys.argv = ["noisy-lightning", *command]
-    run_command(command)
-
-
-def quieten() -> None:
-    """Silence what libraries say that helps nobody."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning calls
-    for message in UNHELPFUL_WARNINGS:
-        warnings.filterwarnings("ignore", message)
+    with compat.ranks_started_by("noisy_lightning.__main__", ["noisy-lightning", *command]):
+        run_command(command)
 
 
 def _headline_checkpoints(run: RunFolder) -> list[Path]:
     """Return the checkpoint chosen on validation, where there is one, and the last."""
     best = run.checkpoints / "best.ckpt"
     return [*([best] if best.exists() else []), run.checkpoint("last")]
-
-
-def _started_by_others() -> tuple[int, int]:
-    """Return rank and number of the processes that torchrun or Slurm has started; (0, 1) where it has not."""
-    for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
-        if int(os.environ.get(size, "1")) > 1:
-            return int(os.environ.get(rank, "0")), int(os.environ[size])
-    return 0, 1
 
 
 class Parser(LightningArgumentParser):
@@ -133,10 +105,11 @@ class Parser(LightningArgumentParser):
             super().error(message, ex)
         names = [name for package in (backbones, data, losses, methods, selectors) for name in package.__all__]
         names += [name for package in (optim, optim.lr_scheduler) for name in vars(package) if name[0].isupper()]
-        options = [option for action in self._actions for option in action.option_strings if "help" not in option]
+        options = [option for option in compat.option_strings(self) if "help" not in option]
         raise InputError(explain(message, names, options)) from None
 
 
+@compat.keeps_its_configuration
 class NoisyCLI(LightningCLI):
     """Parses a command line, builds trainer, model and data, and runs the command.
 
@@ -194,12 +167,9 @@ class NoisyCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Spare an evaluation the pretrained weights that its checkpoint replaces."""
-        backbone = self._get(self.config, "model.backbone")
+        backbone = self.config[self.subcommand].model.backbone
         if self.subcommand in EVALUATIONS and backbone.class_path == f"{backbones.__name__}.Timm":
             backbone.init_args["pretrained"], backbone.init_args["checkpoint_path"] = False, None
-
-    def _parse_ckpt_path(self) -> None:
-        """Leave the configuration as it was given: Lightning would let a checkpoint's values overrule it."""
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer.
@@ -216,7 +186,7 @@ class NoisyCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the trainer, with everything that keeps a run where it trains."""
-        config = self._get(self.config_init, "trainer")
+        config = self.config_init[self.subcommand].trainer
         callbacks: list[Callback] = []
         if not self.datamodule.validates:
             kwargs["limit_val_batches"] = 0  # else Lightning warns of an empty loader
@@ -238,7 +208,7 @@ class NoisyCLI(LightningCLI):
         if config.enable_progress_bar is not False:
             callbacks.append(RunProgress())  # after the recorder, whose values it shows
         kwargs["plugins"] = plugins
-        return self._instantiate_trainer({**config, **kwargs}, callbacks)
+        return super().instantiate_trainer(**kwargs, callbacks=[*(config.callbacks or []), *callbacks])
 
     def _checkpoints(self, run: RunFolder) -> list[Callback]:
         last = LastCheckpoint(run.checkpoints, self.config_init.fit.run.checkpoint_every_n_steps)
@@ -268,7 +238,7 @@ class NoisyCLI(LightningCLI):
         if RUN_VARIABLE in os.environ:
             self.run_folder = RunFolder(Path(os.environ[RUN_VARIABLE]))
             return self.run_folder
-        rank, processes = _started_by_others()
+        rank, processes = compat.started_by_others()
         if processes > 1 and options.version is None:
             raise InputError("run.version: name the run where several processes start by themselves (torchrun, Slurm)")
         if rank > 0:
@@ -283,7 +253,7 @@ class NoisyCLI(LightningCLI):
 
     def _plain(self, config: Any) -> dict[str, Any]:
         """Return a parsed configuration of fit as plain data."""
-        plain: dict[str, Any] = yaml.safe_load(self._parser("fit").dump(config, skip_none=False))
+        plain: dict[str, Any] = yaml.safe_load(compat.subcommand_parser(self, "fit").dump(config, skip_none=False))
         return plain
 
     def fit(self, **arguments: Any) -> None:
@@ -304,7 +274,7 @@ class NoisyCLI(LightningCLI):
             if self.trainer.is_global_zero:
                 run.discard_unstarted()
             raise
-        except SystemExit:  # what Lightning makes of Ctrl-C
+        except compat.INTERRUPTION:
             print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
             raise SystemExit(130) from None
         finally:
@@ -352,7 +322,7 @@ class NoisyCLI(LightningCLI):
             self._draw(self.run_folder, measured.values())
         for metrics in measured.values():
             del metrics["step"]
-        result: dict[str, Any] = {"oracle": self._get(self.config, "oracle")}
+        result: dict[str, Any] = {"oracle": self.config[self.subcommand].oracle}
         if self.run_folder is not None:
             result = self.run_folder.read_result()
             result[command] = result.get(command, {}) | measured
@@ -381,7 +351,7 @@ class FitParser(NoisyCLI):
     """Parses command lines of fit and runs none of them."""
 
     def __init__(self) -> None:
-        quieten()
+        compat.silence()
         super().__init__([])
 
     def resolve(self, args: Sequence[str]) -> dict[str, Any]:
@@ -394,13 +364,10 @@ class FitParser(NoisyCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Leave the command line alone."""
-        self.config = Namespace(subcommand=None)  # type: ignore[no-untyped-call]
+        self.config = Namespace(subcommand=None, seed_everything=False)  # type: ignore[no-untyped-call]
 
     def before_instantiate_classes(self) -> None:
         """Prepare nothing."""
 
     def instantiate_classes(self) -> None:
         """Build nothing."""
-
-    def _set_seed(self) -> None:
-        """Leave the random numbers alone."""

@@ -1,6 +1,5 @@
 """Data sets with drawn label noise, a noisy validation split and clean test images."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from noisy_lightning import compat
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarise
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabelledImages, Schedule
@@ -433,8 +433,7 @@ class NoisyDataModule(L.LightningDataModule, ABC):
             source = self._tests[part]
             data = LabelledImages(source.images, source.labels, source.labels)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        training_seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-        schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size, classes)
+        schedule = Schedule(index, batch_size, shuffle, compat.training_seed(), rank, world_size, classes)
         if isinstance(data.images, Tensor) and not self.workers:
             store = self._store(part, data.images)
             return BatchLoader(Batches(data, self.augmentation, schedule, store, views))

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from noisy_lightning import compat
 from noisy_lightning.errors import InputError
 
 START = "forkserver"  # processes begin as copies of one that has imported everything and done nothing else
@@ -87,7 +88,7 @@ def run_jobs(
 
 def begin(job: Job) -> None:
     """Do a job in this process, which ends with exit code 2 at an InputError."""
-    os.environ.pop("SLURM_NTASKS", None)  # by which Lightning would take the process for one of a Slurm job's many
+    compat.leave_slurm()
     if job.log is not None:
         _write_to(job.log)
     try:
