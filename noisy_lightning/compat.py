@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    import lightning as L
     from torch import nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -83,6 +84,21 @@ def training_seed() -> int:
 EQUAL_ON_ALL_RANKS: Mapping[str, Any] = {"sync_dist": True, "rank_zero_only": True}
 """Arguments of `log` for values that are the same on all ranks. Together they mean "neither synchronize nor warn",
 which no manual says. A synchronized value would wait for the other ranks wherever one rank reads `callback_metrics`."""
+
+
+def log_evaluation_at(trainer: "L.Trainer", epoch: int) -> None:
+    """Have Lightning log what an evaluation measures with an epoch on the x axis of the loggers.
+
+    Lightning takes the axis from a metric called `step`, which it then returns with the others. Without the hook, what
+    a test measures would stand at step 0 of the curves.
+    """
+    connector = trainer._logger_connector
+
+    def log_once(metrics: Any) -> None:
+        del connector.log_eval_end_metrics  # so that the method of the class is back
+        connector.log_metrics(metrics, step=epoch)
+
+    connector.log_eval_end_metrics = log_once  # type: ignore[method-assign]
 
 
 def keeps_state_of(checkpoint: Mapping[str, Any], data: object) -> bool:

@@ -311,17 +311,16 @@ class NoisyCLI(LightningCLI):
 
     def _evaluate(self, command: str, arguments: dict[str, Any]) -> None:
         """Measure each of the chosen weights, print a table and add it to the run's result."""
-        measured = {}
+        measured, epochs = {}, []
         for path in self._weights(arguments.pop("ckpt_path")):
             measured[path.stem] = getattr(self.trainer, command)(
                 **{**arguments, "verbose": False}, ckpt_path=str(path)
             )[0]
+            epochs.append(self.model.loaded_epoch)
         if not self.trainer.is_global_zero:
             return
         if command == "test" and self.run_folder is not None:
-            self._draw(self.run_folder, measured.values())
-        for metrics in measured.values():
-            del metrics["step"]
+            self._draw(self.run_folder, zip(epochs, measured.values(), strict=True))
         result: dict[str, Any] = {"oracle": self.config[self.subcommand].oracle}
         if self.run_folder is not None:
             result = self.run_folder.read_result()
@@ -329,13 +328,12 @@ class NoisyCLI(LightningCLI):
             self.run_folder.write_result(result)
         print(evaluation_table(command, measured, result, self.run_folder.path if self.run_folder else None))
 
-    def _draw(self, run: RunFolder, measured: Iterable[Mapping[str, float]]) -> None:
+    def _draw(self, run: RunFolder, measured: Iterable[tuple[int, Mapping[str, float]]]) -> None:
         """Put what a test measured on the run's board, at the epochs that the weights come from."""
         with SummaryWriter(run.path) as board:
-            for metrics in measured:
+            for epoch, metrics in measured:
                 for name, value in metrics.items():
-                    if name != "step":
-                        board.add_scalar(name, value, int(metrics["step"]))
+                    board.add_scalar(name, value, epoch)
 
     def _weights(self, given: str | None) -> list[Path]:
         """Return the checkpoint files to evaluate; never the random weights that Lightning would take."""

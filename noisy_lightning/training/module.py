@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -117,7 +118,8 @@ class NoisyClassifier(L.LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self._bodies = [body for network in networks if (body := Body(network)).parameters]  # not an average of others
         self.last_step: Step | None = None
-        self._learning_rate, self._loaded_epoch = 0.0, 0
+        self._learning_rate = 0.0
+        self.loaded_epoch = 0  # that of the weights that a checkpoint brought
         self._validation: dict[str, ValidationMetrics] = {}
         self._tests: list[dict[str, TestMetrics]] = []
 
@@ -216,7 +218,7 @@ class NoisyClassifier(L.LightningModule):
             # Lightning has a data set compare its labels with those of its own class only.
             states = (state for state in checkpoint.values() if isinstance(state, dict) and "noise_hash" in state)
             data.load_state_dict(next(states, {"noise_hash": "unknown"}))
-        self._loaded_epoch = checkpoint["epoch"]
+        self.loaded_epoch = checkpoint["epoch"]
 
     def on_validation_epoch_start(self) -> None:
         """Begin to measure each network."""
@@ -248,7 +250,7 @@ class NoisyClassifier(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log what was measured."""
-        epoch = self._loaded_epoch if self.trainer.testing else None
+        epoch = self.loaded_epoch if self.trainer.testing else None
         for metrics in self._tests:
             self._log_metrics(metrics, epoch)
 
@@ -324,7 +326,18 @@ class NoisyClassifier(L.LightningModule):
         self._log(values, epoch)
 
     def _log(self, values: dict[str, Any], epoch: int | None = None) -> None:
-        """Log values that are the same on all ranks, with an epoch on the x axis: the current one by default."""
-        step = float(self.current_epoch if epoch is None else epoch)
-        # Lightning takes a metric named step for the axis.
-        self.log_dict({**values, "step": step}, **compat.EQUAL_ON_ALL_RANKS)
+        """Log values that are the same on all ranks, with an epoch on the x axis: the current one by default.
+
+        In a fit, the loggers get them from here: Lightning would want the epoch as a metric called `step`, which then
+        stood in the names of checkpoints in place of the step. Outside, it returns what it logs, and must log itself.
+        """
+        epoch = self.current_epoch if epoch is None else epoch
+        fits = self.trainer.state.fn == TrainerFn.FITTING
+        self.log_dict(values, logger=not fits, **compat.EQUAL_ON_ALL_RANKS)
+        if not fits:
+            compat.log_evaluation_at(self.trainer, epoch)
+        elif not self.trainer.sanity_checking:
+            numbers = {name: torch.as_tensor(value, dtype=torch.float32).item() for name, value in values.items()}
+            for logger in self.trainer.loggers:
+                logger.log_metrics(numbers, step=epoch)
+                logger.save()

@@ -84,7 +84,7 @@ class RunSummary(L.Callback):
 
     def _result(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         noise = _data(trainer).noise_summary()
-        last = {name: value.item() for name, value in trainer.callback_metrics.items() if name != "step"}
+        last = {name: value.item() for name, value in trainer.callback_metrics.items()}
         return {
             "run": str(self.run.path),
             "epochs": trainer.current_epoch,
