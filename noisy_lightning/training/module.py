@@ -333,7 +333,7 @@ class NoisyClassifier(L.LightningModule):
         """
         epoch = self.current_epoch if epoch is None else epoch
         fits = self.trainer.state.fn == TrainerFn.FITTING
-        self.log_dict(values, logger=not fits, **compat.EQUAL_ON_ALL_RANKS)
+        self.log_dict(values, logger=False if fits else None, **compat.EQUAL_ON_ALL_RANKS)
         if not fits:
             compat.log_evaluation_at(self.trainer, epoch)
         elif not self.trainer.sanity_checking:
