@@ -37,6 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 where `doctor` found a problem, or 2 where the input cannot work and standard error says
         why in one line.
     """
+    is_of_process = args is None
     args = list(sys.argv[1:] if args is None else args)
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")
@@ -64,9 +65,9 @@ def main(args: Sequence[str] | None = None) -> int:
 
             return 1 if run_doctor(args[1:]) else 0
         else:
-            from noisy_lightning.cli.lightning import run_command  # noqa: PLC0415
+            from noisy_lightning.cli.lightning import run_command, run_here  # noqa: PLC0415
 
-            run_command(args)
+            (run_command if is_of_process else run_here)(args)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

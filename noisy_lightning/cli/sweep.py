@@ -208,8 +208,8 @@ def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: argpars
 def _fate(code: int) -> str:
     """Return how a process ended that could not say so itself."""
     if code < 0:
-        reason = ", such as for want of memory" if -code == signal.SIGKILL else ""
-        return f"ended by {signal.Signals(-code).name}{reason}"
+        name = signal.Signals(-code).name
+        return f"ended by {name}{', such as for want of memory' * (name == 'SIGKILL')}"
     if code == GONE:
         return "ended by Slurm, such as for want of memory or time"
     return f"ended with exit code {code}"
