@@ -4,5 +4,5 @@ import sys
 
 from noisy_lightning.cli.main import main
 
-if __name__ == "__main__":  # not in the processes that train folds, which import it again
+if __name__ == "__main__":
     sys.exit(main())

@@ -15,7 +15,7 @@ NAME = PACKAGE.name
 
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"__init__", "errors", "types"}),
+    frozenset({"__init__", "compat", "errors", "types"}),
     frozenset({"backbones", "jobs", "losses", "transition_matrix", "runs"}),
     frozenset({"data", "methods"}),
     frozenset({"figures", "selectors"}),
@@ -88,6 +88,11 @@ def test_imports_point_one_way(path: Path) -> None:
     own = _part(path)
     wrong = {part for part in _own_parts(path) if part != own and LEVEL[part] >= LEVEL[own]}
     assert not wrong, f"{own} may not import {', '.join(sorted(wrong))}"
+
+
+def test_hooks_into_other_packages_serve_few() -> None:
+    users = {_part(path) for path in FILES if "compat" in _own_parts(path)}
+    assert users <= {"training", "jobs", "cli", "data"}
 
 
 def test_methods_know_nothing_of_data() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from noisy_lightning import compat
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.folds import FoldRuns
 from noisy_lightning.cli.help import own_parser
-from noisy_lightning.cli.keys import add_training, as_text, experiment_of, plain, quieten
+from noisy_lightning.cli.keys import add_training, as_text, experiment_of, plain
 from noisy_lightning.cli.parser import Parser, in_one_line
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
@@ -37,7 +38,7 @@ def run_clean(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work, or a training failed.
     """
-    quieten()
+    compat.silence()
     parser = _parser()
     config = parser.parse_args(args)
     settings = plain(parser, config)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from noisy_lightning import compat
 from noisy_lightning.cli.catalog import kind_of, names
 from noisy_lightning.cli.commands import BY_NAME, COMMANDS, Command
 from noisy_lightning.cli.help import FIT, own_parser
@@ -53,7 +54,7 @@ def _completion_asked_for() -> Iterator[None]:
 def _parser(command: Command) -> ArgumentParser:
     """Return a parser of what is completed after a command."""
     parser = own_parser(command)
-    taken = {option for action in parser._actions for option in action.option_strings}
+    taken = compat.option_strings(parser)
     if command.takes_keys and "--config" not in taken:
         parser.add_argument("--config", choices=[name for name in configurations() if "/" not in name])
     for option in dict.fromkeys(re.findall(r"--[\w.]+\w", FIT)) if command.takes_keys else ():

@@ -110,16 +110,16 @@ def _measure(command: str, cli: NoisyCLI, what: Evaluated) -> None:
     trainer = cli.new_trainer(logger=False)
     evaluate = {"validate": trainer.validate, "test": trainer.test}[command]
     measured: dict[str, dict[str, Any]] = {}
+    epochs: list[int] = []
     for path in _weights(command, cli, what):
         with what_lightning_refuses():
             of_loaders = evaluate(cli.model, datamodule=cli.datamodule, ckpt_path=str(path), verbose=False)
         measured[path.stem] = dict(of_loaders[0])  # what is logged after all of them is in each
+        epochs.append(cli.model.loaded_epoch)
     if not trainer.is_global_zero:
         return
     if command == "test" and what.run is not None:
-        _draw(what.run, measured.values())
-    for metrics in measured.values():
-        del metrics["step"]
+        _draw(what.run, zip(epochs, measured.values(), strict=True))
     result: dict[str, Any] = {"oracle": cli.config.oracle}
     if what.run is not None:
         result = what.run.read_result()
@@ -128,12 +128,11 @@ def _measure(command: str, cli: NoisyCLI, what: Evaluated) -> None:
     print(evaluation_table(command, measured, result, what.run.path if what.run else None))
 
 
-def _draw(run: RunFolder, measured: Iterable[Mapping[str, float]]) -> None:
+def _draw(run: RunFolder, measured: Iterable[tuple[int, Mapping[str, float]]]) -> None:
     """Put what a test measured on the run's board, at the epochs that the weights come from."""
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # slow to import
 
     with SummaryWriter(run.path) as board:
-        for metrics in measured:
+        for epoch, metrics in measured:
             for name, value in metrics.items():
-                if name != "step":
-                    board.add_scalar(name, value, int(metrics["step"]))
+                board.add_scalar(name, value, epoch)

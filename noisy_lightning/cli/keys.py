@@ -1,8 +1,5 @@
 """The keys of `fit`, said once for every command that takes a configuration."""
 
-import logging
-import os
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,10 +7,9 @@ from typing import Any
 
 import lightning as L
 import yaml
-from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # documented, but not in its __all__
 
 # Imported for their classes: a short name is looked for among what has been imported.
-from noisy_lightning import backbones, data, losses, methods  # noqa: F401
+from noisy_lightning import backbones, compat, data, losses, methods  # noqa: F401
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.parser import Parser, in_one_line
@@ -28,13 +24,9 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 0,  # everything is logged once per epoch
     "enable_model_summary": False,
 }
-_UNHELPFUL_WARNINGS = (
-    r"Be aware that when using `ckpt_path`, callbacks used",  # an evaluation needs no training callbacks
-    r"The `srun` command is available on your system but is not used",  # an array job needs none
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
-)
 _LINKED = ("num_classes", "in_channels", "num_samples")
 _HELP = {
+    "config": "Configuration: a file, or the name of one of ours.",
     "seed_everything": "Seed of weights, order and augmentation.",
     "monitor": "What the best epoch is chosen by: the highest accuracy or the lowest loss of validation.",
     "oracle": "Whether monitor, callbacks and lr_scheduler may look at what needs true labels, such as val/acc_true; "
@@ -44,11 +36,12 @@ _HELP = {
     "ckpt_path": "Checkpoint to start from, or to evaluate: best, last or a file.",
     "weights_only": "Not used: checkpoints are always loaded as plain data.",
 }
+_OTHERS = ("seed_everything", "monitor", "oracle", "test_every_epoch", "ckpt_path", "weights_only")
 
 
 def add_training(parser: Parser) -> None:
     """Add all keys of a training, each with its type."""
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration: a file, or the name of ours.")
+    parser.add_argument("-c", "--config", action=compat.config_file_action(), help=_HELP["config"])
     parser.add_argument("--seed_everything", type=bool | int, default=0, help=_HELP["seed_everything"])
     parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
     parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
@@ -67,11 +60,11 @@ def add_training(parser: Parser) -> None:
 
 def add_data(parser: Parser) -> None:
     """Add the keys of a training for a command that needs no model: what it does not look at is taken as it is."""
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="Configuration: a file, or the name of ours.")
+    parser.add_argument("-c", "--config", action=compat.config_file_action(), help=_HELP["config"])
     parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
     parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
     parser.add_class_arguments(RunOptions, "run")
-    for key in ("jobs", "selector", "model", "recorder", *_HELP):
+    for key in ("jobs", "selector", "model", "recorder", *_OTHERS):
         parser.add_argument(f"--{key}", type=Any, help="As for fit.")
 
 
@@ -89,19 +82,10 @@ def data_parser(name: str) -> Parser:
     Args:
         name: Of the command.
     """
-    quieten()
+    compat.silence()
     parser = own_parser(BY_NAME[name])
     add_data(parser)
     return parser
-
-
-def quieten() -> None:
-    """Silence what libraries say that helps nobody."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning calls
-    for message in _UNHELPFUL_WARNINGS:
-        warnings.filterwarnings("ignore", message)
 
 
 def plain(parser: Parser, config: Any) -> dict[str, Any]:
@@ -116,7 +100,7 @@ def resolved(args: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: An option is unknown, or a value has the wrong type.
     """
-    quieten()
+    compat.silence()
     parser = training_parser()
     return plain(parser, parser.parse_args(args))
 

@@ -4,7 +4,6 @@ import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 
 from noisy_lightning import __version__
 from noisy_lightning.errors import InputError
@@ -31,9 +30,8 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 where `doctor` found a problem or a run of `sweep` failed, or 2 where the input cannot work
         and standard error says why in one line.
     """
-    args = list(sys.argv[1:] if args is None else args)
     try:
-        return dispatch(args)
+        return dispatch(sys.argv[1:]) if args is None else run_here(list(args))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -71,13 +69,12 @@ def dispatch(args: Sequence[str]) -> int:
     return 1 if problems else 0
 
 
-def run_here(args: Sequence[str]) -> None:
+def run_here(args: Sequence[str]) -> int:
     """Run a command line of ours in this process, as if the process had been started with it."""
-    # Where Lightning starts further processes for other devices, these repeat this command line: by `-m`, since a
-    # script would find the package's modules, such as selectors, in place of Python's.
-    sys.modules["__main__"].__spec__ = find_spec("noisy_lightning.__main__")
-    sys.argv = ["noisy-lightning", *args]
-    dispatch(args)
+    from noisy_lightning import compat  # noqa: PLC0415
+
+    with compat.ranks_started_by("noisy_lightning.__main__", ["noisy-lightning", *args]):
+        return dispatch(args)
 
 
 def _usage() -> str:

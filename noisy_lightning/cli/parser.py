@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
+from noisy_lightning import compat
 from noisy_lightning.cli.catalog import KINDS, entries, kind_of, long_name
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.errors import InputError
@@ -50,7 +51,7 @@ class Parser(ArgumentParser):
         """Raise an InputError; parsers within this one keep raising their own, which names their place."""
         if not self.exit_on_error:
             super().error(message, ex)
-        options = [option for action in self._actions for option in action.option_strings if "help" not in option]
+        options = [option for option in compat.option_strings(self) if "help" not in option]
         text = explain(message, options)
         raise InputError(f"{self._command}: {text}" if text.startswith("needs ") else text) from None
 

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from noisy_lightning import compat
 from noisy_lightning.cli.clean import SELECTION_FILE, resolve_clean, run_clean
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
@@ -105,7 +106,7 @@ def _select(folder: SweepFolder, name: str, options: Sequence[str]) -> None:
 def _parsed(args: Sequence[str]) -> tuple[Any, list[str]]:
     """Return what a command line says to the sweep itself, and what is for each of its runs."""
     parser = own_parser(BY_NAME["sweep"])
-    own_options = {option for action in parser._actions for option in action.option_strings}
+    own_options = compat.option_strings(parser)
     parts: dict[bool, list[str]] = {True: [], False: []}
     is_own = True  # what no option comes before is for the parser to refuse
     for word in args:
@@ -181,8 +182,8 @@ def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: Any) ->
 def _fate(code: int) -> str:
     """Return how a process ended that could not say so itself."""
     if code < 0:
-        reason = ", such as for want of memory" if -code == signal.SIGKILL else ""
-        return f"ended by {signal.Signals(-code).name}{reason}"
+        name = signal.Signals(-code).name
+        return f"ended by {name}{', such as for want of memory' * (name == 'SIGKILL')}"
     if code == GONE:
         return "ended by Slurm, such as for want of memory or time"
     return f"ended with exit code {code}"

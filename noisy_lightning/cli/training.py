@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from noisy_lightning import backbones
-from noisy_lightning.cli.keys import as_text, experiment_of, plain, quieten, training_parser
+from noisy_lightning import backbones, compat
+from noisy_lightning.cli.keys import as_text, experiment_of, plain, training_parser
 from noisy_lightning.cli.parser import in_one_line
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
@@ -51,7 +51,7 @@ class NoisyCLI(LightningCLI):
     """
 
     def __init__(self, args: Sequence[str], weights_follow: bool = False) -> None:
-        quieten()
+        compat.silence()
         self._weights_follow = weights_follow
         super().__init__(
             NoisyClassifier,
@@ -126,7 +126,7 @@ def run_fit(args: Sequence[str]) -> None:
     run = _claimed(cli)
     try:
         _train(cli, run)
-    except SystemExit:  # what Lightning makes of Ctrl-C
+    except compat.INTERRUPTION:
         print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
         raise SystemExit(130) from None
     finally:
@@ -183,7 +183,7 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
     folder = options.root / experiment_of(cli.config)
     if RUN_VARIABLE in os.environ:
         return RunFolder(Path(os.environ[RUN_VARIABLE]))
-    rank, processes = _started_by_others()
+    rank, processes = compat.started_by_others()
     if processes > 1 and options.version is None:
         raise InputError("run.version: name the run where several processes start by themselves (torchrun, Slurm)")
     if rank > 0:
@@ -194,14 +194,6 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
     if not run.config.exists():
         run.config.write_text(as_text({**config, "ckpt_path": None}))
     return run
-
-
-def _started_by_others() -> tuple[int, int]:
-    """Return rank and number of the processes that torchrun or Slurm has started; (0, 1) where it has not."""
-    for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
-        if int(os.environ.get(size, "1")) > 1:
-            return int(os.environ.get(rank, "0")), int(os.environ[size])
-    return 0, 1
 
 
 def _check_monitored(config: Any, callbacks: Sequence[Callback]) -> None:

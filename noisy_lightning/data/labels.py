@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from noisy_lightning import compat
 from noisy_lightning.data.noise.class_conditional import LabelNoise
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
@@ -165,9 +166,7 @@ def _plain(value: object) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, partial):
-        # The command line makes one of a class with arguments, and hands the class on to a function of its own.
-        made = next((argument for argument in value.args if isinstance(argument, type)), value.func)
-        return {"class_path": made.__name__, "init_args": value.keywords}
+        return {"class_path": compat.class_of(value).__name__, "init_args": value.keywords}
     return getattr(value, "__name__", type(value).__name__)
 
 

@@ -1,6 +1,5 @@
 """What Lightning asks of a data set once it is drawn and split: batches of each part, on the training device."""
 
-import os
 from abc import ABC
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from noisy_lightning import compat
 from noisy_lightning.data.labels import check_label_hash
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, placed
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
@@ -131,7 +131,7 @@ class ServingDataModule(L.LightningDataModule, ABC):
             source = self._tests[part]
             data = LabeledImages(source.images, source.labels, source.labels)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        training_seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        training_seed = compat.training_seed()
         schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size, classes)
         store = self._store(part, data.images) if isinstance(data.images, Tensor) and not self.workers else None
         return BatchLoader(Batches(data, self.augmentation, schedule, store, views), self.workers)

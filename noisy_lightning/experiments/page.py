@@ -1,16 +1,17 @@
 """A report as files: one page that needs nothing else, tables for papers, the pictures."""
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
+from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from noisy_lightning.experiments.ledger import write_ledger
 from noisy_lightning.experiments.report import Report
-from noisy_lightning.experiments.tables import Table
 from noisy_lightning.experiments.written_tables import (
     COMPARED,
     as_csv,
@@ -22,21 +23,14 @@ from noisy_lightning.experiments.written_tables import (
 from noisy_lightning.runs.files import replacing
 
 _DPI = 130
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; max-width: 82rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 0.6rem 0 1.4rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
-th, td { padding: 0.25rem 0.5rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th { border-bottom: 2px solid #888; vertical-align: bottom; white-space: normal; }
-th:first-child, td:first-child, td.text, th.text { text-align: left; }
-td.long { white-space: normal; min-width: 16rem; }
-img { max-width: 100%; height: auto; display: block; margin: 0.8rem 0; }
-details { border-top: 1px solid #ccc; padding: 0.5rem 0; } summary { cursor: pointer; font-weight: 600; }
-@media print { details { break-inside: avoid; } .wide { overflow: visible; } }
-"""
+
+
+class _Picture(NamedTuple):
+    """A picture as the page holds it."""
+
+    title: str
+    data: str
+    """In base64."""
 
 
 def tables_as_markdown(report: Report) -> str:
@@ -87,17 +81,17 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
         "tables.tex": "\n\n".join(map(as_latex, report.tables)) + "\n",
         "tables.csv": as_csv(report.tables),
     }
-    body = _tables(report)
+    overall: list[_Picture] = []
+    by_setting: dict[str, list[_Picture]] = {}
     paths = []
     if pictures:
         shown = dict(report.overall_figures())
         paths += _save(folder / "figures", "", shown)
-        body += "".join(map(_image, shown.values()))
+        overall += map(_picture, shown.values())
         for setting, figures in report.settings():
             paths += _save(folder / "figures", f"{_as_name(setting)}_", figures)
-            images = "".join(map(_image, figures.values()))
-            body += f"<details><summary>{html.escape(setting)}</summary>{images}</details>\n"
-    texts = {"report.html": _page(title, body), **texts}
+            by_setting[setting] = list(map(_picture, figures.values()))
+    texts = {"report.html": _page(title, report, overall, by_setting), **texts}
     for name, text in texts.items():
         with replacing(folder / name) as staged:
             staged.write_text(text, encoding="utf-8")
@@ -107,58 +101,26 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
     return [*(folder / name for name in texts), *ledgers, *paths]
 
 
-def _page(title: str, body: str) -> str:
-    title = html.escape(title)
-    head = f'<meta charset="utf-8"><title>{title}</title><meta name="viewport" content="width=device-width">'
-    body = f"<body><h1>{title}</h1>\n{body}</body>"
-    return f'<!doctype html>\n<html lang="en"><head>{head}<style>{_STYLE}</style></head>\n{body}</html>\n'
+def _page(title: str, report: Report, overall: Sequence[_Picture], by_setting: Mapping[str, Sequence[_Picture]]) -> str:
+    """Return the page, in which no text from outside can be anything but text."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    return template.render(
+        title=title,
+        report=report,
+        compared=[COMPARED, *compared(report.comparisons)],
+        selections=selection_lines(report),
+        overall=overall,
+        by_setting=by_setting,
+    )
 
 
-def _tables(report: Report) -> str:
-    parts = [f"<p>{html.escape(note)}</p>\n" for note in report.notes()]
-    parts += map(_table, report.tables)
-    if report.tables:
-        parts.append(
-            "<p>Bold: the best on the same data, and what the standard deviations do not tell from it. A single run "
-            "has no standard deviation: a difference of a point or two may be chance.</p>\n"
-        )
-    if report.comparisons:
-        parts.append("<h2>Beside published numbers</h2>\n")
-        parts.append(_lines([list(COMPARED), *compared(report.comparisons)], texts=(0, 1, 5, 6, 7), long=(7,)))
-    if report.selections:
-        parts += ["<h2>Selections</h2>\n", _lines(selection_lines(report), texts=(0, 1))]
-    return "".join(parts)
-
-
-def _table(table: Table) -> str:
-    rows = []
-    for name, cells in table.rows.items():
-        found = (cells.get(column) for column in table.columns)
-        texts = ("–" if one is None else f"<b>{one.text}</b>" if one.best else one.text for one in found)
-        rows.append(f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{text}</td>' for text in texts)}</tr>\n")
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in (table.corner, *table.columns))
-    caption = f"<caption>{html.escape(table.caption)}</caption>"
-    return f'<div class="wide"><table>{caption}<tr>{head}</tr>\n{"".join(rows)}</table></div>\n'
-
-
-def _lines(lines: Sequence[Sequence[str]], texts: Sequence[int], long: Sequence[int] = ()) -> str:
-    """Return a table; columns `texts` are not numbers, and `long` ones may be broken."""
-    rows = []
-    for number, line in enumerate(lines):
-        tag = "td" if number else "th"
-        cells = (
-            f'<{tag} class="{"text" * (column in texts)} {"long" * (column in long)}">{html.escape(text)}</{tag}>'
-            for column, text in enumerate(line)
-        )
-        rows.append(f"<tr>{''.join(cells)}</tr>\n")
-    return f'<div class="wide"><table>{"".join(rows)}</table></div>\n'
-
-
-def _image(figure: Figure) -> str:
+def _picture(figure: Figure) -> _Picture:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
-    picture = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img src="data:image/png;base64,{picture}" alt="{html.escape(figure.get_suptitle())}">\n'
+    return _Picture(figure.get_suptitle(), base64.b64encode(buffer.getvalue()).decode())
 
 
 def _save(folder: Path, prefix: str, figures: Mapping[str, Figure]) -> list[Path]:

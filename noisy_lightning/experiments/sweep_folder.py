@@ -1,6 +1,5 @@
 """The folder of a sweep: which runs it has, what there is of each, and their ledger."""
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, row_of, write_ledger
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.locks import Lock
 
 MANIFEST_FILE = "sweep.json"
 _PARTS = ("logs", "errors", ".locks")
@@ -71,13 +71,11 @@ class SweepFolder:
             name: Of the run, of a selection or of a file.
             wait: Whether to wait until it is.
         """
-        with (self.path / ".locks" / name).open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+        lock = Lock(self.path / ".locks" / name)
+        try:
+            yield lock.acquire(wait)
+        finally:
+            lock.release()
 
     def done(self, name: str) -> bool:
         """Return whether a run has been trained and tested, as far as there is something to test."""

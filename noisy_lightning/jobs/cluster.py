@@ -1,7 +1,6 @@
 """Jobs by submitit: processes of this machine, or jobs of Slurm."""
 
 import math
-import os
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -11,13 +10,13 @@ from typing import Any
 
 import yaml
 
+from noisy_lightning import compat
 from noisy_lightning.errors import InputError
 from noisy_lightning.jobs.processes import FAILED, Job, begin
 
 GONE = 143  # exit code of a job that Slurm has ended: a shell's of a process that SIGTERM ends
 # submitit would end every job after five minutes, here after two.
 _DEFAULTS = {"name": "noisy-lightning", "timeout_min": 24 * 60}
-_SUBMITTED = "_submitted.pkl"  # how submitit's file of a job is called, after its number
 _TICK, _ASK = 1.0, 15.0  # seconds between looks at files and at Slurm's queue
 
 
@@ -92,7 +91,7 @@ class Cluster:
             tick()
             gone = queue.without(one.job_id for one in running)
             for one in list(running):
-                if one.paths.result_pickle.exists():
+                if compat.has_result(one):
                     yield running.pop(one), _code(one)
                 elif one.job_id in gone:
                     yield running.pop(one), GONE
@@ -103,11 +102,10 @@ class Cluster:
 
         queued, named = _queued() or set(), {job.name: job for job in jobs}
         found: dict[Any, Job] = {}
-        for file in self.folder.glob(f"*{_SUBMITTED}"):
-            number = file.name.removesuffix(_SUBMITTED)
+        for number in compat.submitted_jobs(self.folder):
             if number in queued:
                 submitted: Any = SlurmJob(self.folder, number)
-                name = submitted.submission().function.job.name
+                name = compat.function_of(submitted).job.name
                 if name in named:
                     found[submitted] = named.pop(name)
         return found
@@ -152,7 +150,7 @@ class _Queue:
 
 def _queued() -> set[str] | None:
     """Return the numbers of this user's jobs, array tasks as 12_3; None if Slurm does not answer."""
-    command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={os.getuid()}"]
+    command = ["squeue", "--noheader", "--array", "--format=%i", "--me"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return set(answer.stdout.split()) if answer.returncode == 0 else None
 

@@ -13,11 +13,14 @@ from typing import Any
 
 import torch
 
+from noisy_lightning import compat
 from noisy_lightning.errors import InputError
 
-START = "forkserver"  # processes begin as copies of one that has imported everything and done nothing else
-# By its name: what runs in these processes stands above this.
-_PRELOADED = ["noisy_lightning.cli.evaluation", "noisy_lightning.training.callbacks.sample_board", "sklearn.metrics"]
+# A forkserver is a process that has imported everything and done nothing else: further ones begin as its copies. Where
+# there is none, as on Windows, each process imports everything again.
+START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+# By name, since what runs in these processes stands above this; and what a run would import only when it needs it.
+PRELOADED = ["noisy_lightning.cli.evaluation", "noisy_lightning.training.callbacks.sample_board", "sklearn.metrics"]
 FAILED, INTERRUPTED = 2, 130  # exit codes
 _TICK = 0.5  # seconds
 
@@ -34,7 +37,7 @@ class Job:
     """
 
     name: str
-    work: Callable[..., None]
+    work: Callable[..., object]
     arguments: tuple[Any, ...]
     log: Path | None = None
 
@@ -49,7 +52,8 @@ def run_jobs(
     """Do jobs, each in a process of its own, and yield each with its exit code once it has ended.
 
     An InputError ends a process with one line and exit code 2, a signal with its negative number. Jobs that run side by
-    side share the processor's threads. When the caller stops iterating, or dies, the processes end too.
+    side share the processor's threads. When the caller stops iterating, or dies, the processes end too. None of them
+    runs the script of this process again, so that it needs no guard.
 
     Args:
         jobs: In the order in which they begin.
@@ -59,7 +63,8 @@ def run_jobs(
         tick: Called about twice a second.
     """
     context: Any = multiprocessing.get_context(START)
-    context.set_forkserver_preload(_PRELOADED)
+    if START == "forkserver":
+        context.set_forkserver_preload(PRELOADED)
     threads = max(1, torch.get_num_threads() // at_a_time)
     waiting, slots = list(jobs), list(range(at_a_time))
     running: dict[BaseProcess, tuple[Job, int]] = {}
@@ -70,7 +75,8 @@ def run_jobs(
                 started(job)
                 environment = {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if devices else {}
                 process: BaseProcess = context.Process(target=_begin, args=(job, threads, environment))
-                process.start()
+                with compat.hidden_main():
+                    process.start()
                 running[process] = job, slot
             wait([process.sentinel for process in running], timeout=_TICK)
             tick()
@@ -87,7 +93,7 @@ def run_jobs(
 
 def begin(job: Job) -> None:
     """Do a job in this process, which ends with exit code 2 at an InputError."""
-    os.environ.pop("SLURM_NTASKS", None)  # by which Lightning would take the process for one of a Slurm job's many
+    compat.leave_slurm()
     if job.log is not None:
         _write_to(job.log)
     try:

@@ -1,7 +1,6 @@
 """What a result was made with: hardware, versions of libraries, the commit of this code."""
 
 import platform
-import resource
 import subprocess
 import sys
 from importlib.metadata import version
@@ -39,10 +38,17 @@ def device_name(device: torch.device) -> str:
     return next(models, platform.processor() or platform.machine())
 
 
-def peak_memory(device: torch.device) -> int:
-    """Return the most memory that this process has used so far, in MiB: of the GPU, or else of the machine."""
+def peak_memory(device: torch.device) -> int | None:
+    """Return the most memory that this process has used so far, in MiB: of the GPU, or else of the machine.
+
+    None where the system does not tell, such as Windows.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) // _MIB
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // _MIB if sys.platform == "darwin" else peak // 1024  # bytes there, KiB on Linux
 

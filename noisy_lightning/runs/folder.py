@@ -1,19 +1,20 @@
 """The folder of a run: where its files lie, which one a command continues, and what came out of it."""
 
-import fcntl
 import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.identity import deciding
+from noisy_lightning.runs.locks import Lock
 
 FOLDS = "folds"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class RunFolder:
     """The files of one run."""
 
     path: Path
-    _lock: IO[str] | None = field(default=None, repr=False)
+    _lock: Lock | None = field(default=None, repr=False)
 
     @property
     def config(self) -> Path:
@@ -89,6 +90,18 @@ class RunFolder:
             raise InputError(f"no checkpoint {name} at {path}; {self.path} has: {found}")
         return path
 
+    def read_config(self) -> dict[str, Any]:
+        """Return the resolved configuration.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        try:
+            content: dict[str, Any] = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"{self.config} is damaged: {' '.join(str(error).split())}") from error
+        return content
+
     def read_result(self) -> dict[str, Any]:
         """Return the result, empty for an unfinished run.
 
@@ -110,33 +123,30 @@ class RunFolder:
 
     def lock(self) -> bool:
         """Claim the folder for as long as this process lives; return whether it was free."""
-        file = (self.path / ".lock").open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+        lock = Lock(self.path / _LOCK)
+        if not lock.acquire():
             return False
-        self._lock = file
+        self._lock = lock
         return True
 
     def unlock(self) -> None:
         """Give the folder up."""
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
             self._lock = None
 
     def discard_unstarted(self) -> None:
         """Remove the folder if training never began in it, which its noise files would show."""
         if (self.path / "noise.json").exists():
             return
-        for file in [self.config, self.path / ".lock", *self.path.glob("events.out.tfevents.*")]:
+        for file in [self.config, *self.path.glob(f"{_LOCK}*"), *self.path.glob("events.out.tfevents.*")]:
             file.unlink(missing_ok=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
     def same_configuration(self, config: dict[str, Any]) -> bool:
         """Return whether the run was started with this configuration, its place aside."""
-        return self.config.exists() and deciding(yaml.safe_load(self.config.read_text())) == deciding(config)
+        return self.config.exists() and deciding(self.read_config()) == deciding(config)
 
 
 def existing_run(path: Path) -> RunFolder:
@@ -198,7 +208,7 @@ def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFol
     if run.config.exists() and not resume:
         raise InputError(f"run.version: {run.path} is unfinished and run.resume is false; {another}")
     run.path.mkdir(parents=True, exist_ok=True)
-    if not run.config.exists() and any(file.name != ".lock" for file in run.path.iterdir()):
+    if not run.config.exists() and any(not file.name.startswith(_LOCK) for file in run.path.iterdir()):
         raise InputError(f"run.version: {run.path} holds files but no run; {another}")
     if not run.lock():
         raise InputError(f"run.version: another process is training in {run.path}; {another}")

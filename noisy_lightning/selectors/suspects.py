@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -75,8 +76,9 @@ def write_suspects(page: Path, suspects: Suspects, pictures: _Pictures, embedded
     beside: list[Path] = []
     sheets: list[dict[str, Any]] = []
     room = embedded
-    before, after = _template().split("<!-- sheets and data -->")
-    with replacing(page) as staged, staged.open("w", encoding="utf-8", newline="\n") as file:
+    before, after = _frame(suspects.title).split("<!-- sheets and data -->")
+    # A title may hold the name of a file, which need not be text.
+    with replacing(page) as staged, staged.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
         file.write(before)
         for number, (size, sheet) in enumerate(_sheets(pictured, pictures)):
             sheets.append({"size": size, "file": None})
@@ -95,8 +97,11 @@ def write_suspects(page: Path, suspects: Suspects, pictures: _Pictures, embedded
     return [page, *beside]
 
 
-def _template() -> str:
-    return (files("noisy_lightning.selectors") / "suspects.html").read_text(encoding="utf-8")
+def _frame(title: str) -> str:
+    """Return the page without its sheets and data; the title is text, whatever it holds."""
+    template = files(__package__).joinpath("suspects.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(template).render(title=title)
 
 
 def _data(suspects: Suspects, order: NDArray[np.int64]) -> dict[str, Any]:
@@ -105,7 +110,6 @@ def _data(suspects: Suspects, order: NDArray[np.int64]) -> dict[str, Any]:
     key = hashlib.sha256(suspects.title.encode(errors="replace") + suspects.given.astype("<i8").tobytes()).hexdigest()
     scores = np.clip(suspects.score.astype(np.float64), -_LARGEST, _LARGEST).tolist()
     return {
-        "title": suspects.title,
         "key": key[:16],
         "classes": list(suspects.class_names),
         "order": order.tolist(),

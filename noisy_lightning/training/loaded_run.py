@@ -91,7 +91,9 @@ def _inputs(run: RunFolder, checkpoint: dict[str, Any]) -> dict[str, Any]:
             return dict(state["inputs"])
     result, config = run.read_result(), run.read_config()
     if "class_names" not in result:
-        raise InputError(f"{run.path} is of an older version and has not finished: the same command of fit ends it first")
+        raise InputError(
+            f"{run.path} is of an older version and has not finished: the same command of fit ends it first"
+        )
     return {
         **{name: result[name] for name in ("class_names", "mean", "std")},
         **older_shape(config["data"], len(result["mean"])),

@@ -1,6 +1,5 @@
 """The LightningModule of all methods that train within one fit."""
 
-import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +9,13 @@ import lightning as L
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from noisy_lightning import compat
 from noisy_lightning.backbones import ResNet18
 from noisy_lightning.backbones.classifier import Body
 from noisy_lightning.data import NoisyDataModule
@@ -28,6 +28,8 @@ from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.training.metrics import TestMetrics, ValidationMetrics
 from noisy_lightning.types import Batch, Step
 
+_SET_IN_EVERY_STEP = (compat.RUNNING_HOOK, "last_step")
+
 
 @contextmanager
 def _naming(key: str) -> Iterator[None]:
@@ -36,16 +38,6 @@ def _naming(key: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise InputError(str(error) if str(error).startswith("model.") else f"{key}: {error}") from error
-
-
-def _fuse(optimizer: Optimizer) -> None:
-    """Choose the fused implementation of an optimizer that was not told which to take."""
-    if not isinstance(optimizer, SGD | Adam):  # AdamW is an Adam; Adagrad is not fused everywhere
-        return
-    for group in optimizer.param_groups:
-        # Not by the constructor, after which Lightning would refuse to clip gradients.
-        if group["fused"] is group["foreach"] is None and not group["differentiable"]:
-            group["fused"] = True
 
 
 @final
@@ -122,19 +114,19 @@ class NoisyClassifier(L.LightningModule):
         with _naming("model.method"):
             self.method = method(Problem(make_backbone, self.loss, num_classes, num_samples))
         # All ranks write the same to what is remembered of samples: it need not be sent in every step.
-        self._ddp_params_and_buffers_to_ignore = [
-            f"{name}.values" for name, part in self.named_modules() if isinstance(part, SampleMemory)
-        ]
+        memories = (name for name, part in self.named_modules() if isinstance(part, SampleMemory))
+        compat.leave_out_of_ddp(self, (f"{name}.values" for name in memories))
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self._bodies = [body for network in networks if (body := Body(network)).parameters]  # not an average of others
         self.last_step: Step | None = None
-        self._learning_rate, self._loaded_epoch = 0.0, 0
+        self._learning_rate = 0.0
+        self.loaded_epoch = 0  # that of the weights that a checkpoint brought
         self._validation: dict[str, ValidationMetrics] = {}
         self._tests: list[dict[str, TestMetrics]] = []
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; past torch's search for parameters where Lightning does so 46 times a step."""
-        if name in ("_current_fx_name", "last_step"):
+        """Set an attribute; past torch's search for parameters where that happens in every step."""
+        if name in _SET_IN_EVERY_STEP:
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
@@ -150,14 +142,12 @@ class NoisyClassifier(L.LightningModule):
         """Return logits (B, K) for images (B, C, H, W)."""
         return self._logits(self.method, image)
 
+    @compat.with_ready_signature
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Let the method take a step; its per-sample losses stay in `last_step` for whoever records them."""
         image = batch.image if self.channels_last else batch.image.contiguous()
         self.last_step = self.method.step(image, batch.label, batch.index)
         return self.last_step.loss
-
-    # Lightning looks for batch_idx among the parameters in every step: a tenth of the work where they lie ready.
-    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Add the gradient of the L1 penalty."""
@@ -208,14 +198,14 @@ class NoisyClassifier(L.LightningModule):
         for group in optimizer.param_groups[1:]:
             group["lr"] *= self.body_lr
         if self.device.type in ("cpu", "cuda"):
-            _fuse(optimizer)
+            compat.fuse(optimizer)
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
         if isinstance(scheduler, ReduceLROnPlateau):
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
         if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max == 0:
-            scheduler.T_max = self.trainer.max_epochs or 0
+            compat.span(scheduler, self.trainer.max_epochs or 0)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -225,11 +215,11 @@ class NoisyClassifier(L.LightningModule):
             InputError: They were trained on other labels, those of another class of data sets.
         """
         data = self._data()
-        if type(data).__qualname__ not in checkpoint:
+        if not compat.keeps_state_of(checkpoint, data):
             # Lightning has a data set compare its labels with those of its own class only.
             states = (state for state in checkpoint.values() if isinstance(state, dict) and "noise_hash" in state)
             data.load_state_dict(next(states, {"noise_hash": "unknown"}))
-        self._loaded_epoch = checkpoint["epoch"]
+        self.loaded_epoch = checkpoint["epoch"]
 
     def on_validation_epoch_start(self) -> None:
         """Begin to measure each network."""
@@ -261,7 +251,7 @@ class NoisyClassifier(L.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log what was measured."""
-        epoch = self._loaded_epoch if self.trainer.testing else None
+        epoch = self.loaded_epoch if self.trainer.testing else None
         for metrics in self._tests:
             self._log_metrics(metrics, epoch)
 
@@ -277,9 +267,7 @@ class NoisyClassifier(L.LightningModule):
 
     def _check_strategy(self) -> None:
         """Refuse to freeze where DistributedDataParallel would wait for gradients that never come."""
-        strategy = self.trainer.strategy
-        waits = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
-        if self.frozen_epochs and waits:
+        if self.frozen_epochs and compat.waits_for_all_gradients(self.trainer.strategy):
             raise InputError("model.frozen_epochs needs --trainer.strategy ddp_find_unused_parameters_true here")
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
@@ -336,8 +324,18 @@ class NoisyClassifier(L.LightningModule):
         self._log(values, epoch)
 
     def _log(self, values: dict[str, Any], epoch: int | None = None) -> None:
-        """Log values that are the same on all ranks, with an epoch on the x axis: the current one by default."""
-        step = float(self.current_epoch if epoch is None else epoch)
-        # Lightning takes a metric named step for the axis. The two switches together mean: neither synchronise nor
-        # warn. A synchronised metric would wait for the other ranks wherever one reads trainer.callback_metrics.
-        self.log_dict({**values, "step": step}, sync_dist=True, rank_zero_only=True)
+        """Log values that are the same on all ranks, with an epoch on the x axis: the current one by default.
+
+        In a fit, the loggers get them from here: Lightning would want the epoch as a metric called `step`, which then
+        stood in the names of checkpoints in place of the step. Outside, it returns what it logs, and must log itself.
+        """
+        epoch = self.current_epoch if epoch is None else epoch
+        fits = self.trainer.state.fn == TrainerFn.FITTING
+        self.log_dict(values, logger=False if fits else None, **compat.EQUAL_ON_ALL_RANKS)
+        if not fits:
+            compat.log_evaluation_at(self.trainer, epoch)
+        elif not self.trainer.sanity_checking:
+            numbers = {name: torch.as_tensor(value, dtype=torch.float32).item() for name, value in values.items()}
+            for logger in self.trainer.loggers:
+                logger.log_metrics(numbers, step=epoch)
+                logger.save()

@@ -39,7 +39,9 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
     missing = {name: value[_OBJECT] for name, value in specification.items() if _is_object(value) and name not in given}
     if missing:
         named = ", ".join(f"{name}={kind.rpartition('.')[2]}(...)" for name, kind in missing.items())
-        raise InputError(f"{', '.join(missing)} was given as an object, which no checkpoint holds: give it again, {named}")
+        raise InputError(
+            f"{', '.join(missing)} was given as an object, which no checkpoint holds: give it again, {named}"
+        )
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(model, "model", fail_untyped=False, instantiate=False, skip=set(given))
     own = {name: copy.deepcopy(value) for name, value in specification.items() if name not in given}
@@ -47,7 +49,9 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
         built = parser.instantiate_classes(parser.parse_object({"model": own}))
     except (ArgumentError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"the model cannot be made again of what was kept: {reason}; give the argument again") from error
+        raise InputError(
+            f"the model cannot be made again of what was kept: {reason}; give the argument again"
+        ) from error
     return {**vars(built.model), **given}
 
 

@@ -96,3 +96,36 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
         time.sleep(0.1)
     else:
         pytest.fail("it goes on")
+
+
+# Without a guard; multiprocessing is told what Python says on Windows, where a test asks for that.
+UNGUARDED = """
+import multiprocessing, sys
+from pathlib import Path
+
+if sys.argv[1] == "spawn":
+    multiprocessing.get_all_start_methods = lambda: ["spawn"]
+from noisy_lightning.jobs import processes
+
+print("the script runs", flush=True)
+processes.PRELOADED = []
+assert processes.START == sys.argv[1]
+job = processes.Job("says", print, ("a job runs",), Path("log"))
+print([code for _, code in processes.run_jobs([job])])
+"""
+
+
+@pytest.mark.parametrize("start", ["forkserver", "spawn"])
+def test_a_job_does_not_run_the_script_again_that_starts_it(start: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, "script.py", start],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout == "the script runs\n[0]\n", done.stderr
+    assert (tmp_path / "log").read_text() == "a job runs\n"

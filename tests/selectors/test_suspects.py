@@ -31,7 +31,7 @@ pytestmark = pytest.mark.xdist_group("browser")
 NASTY = [
     "</script><script>document.title = 'broken'</script>",
     "<!-- <script> <img src=x onerror=\"document.title = 'broken'\">",
-    "&lt;b&gt; 'single' \"double\" \\",
+    "&lt;b&gt; 'single' \"double\" \\ {{ 7 * 7 }} {% for %} {# #}",
     "two\nlines, \u2028 and π\r\n",
 ]
 
@@ -60,11 +60,12 @@ def plain_pictures(indices: np.ndarray, channels: int = 3, height: int = 32, wid
 
 
 class Scripts(HTMLParser):
-    """Collects what stands in script elements, by id, as a browser takes them apart."""
+    """Collects what stands in scripts, by id, and in titles, as a browser takes them apart."""
 
     def __init__(self, page: Path) -> None:
         super().__init__()
         self.texts: dict[str, str] = {}
+        self.titles: list[str] = []
         self._current: str | None = None
         self.feed(page.read_text(encoding="utf-8"))
 
@@ -73,13 +74,18 @@ class Scripts(HTMLParser):
             self._current = dict(attrs).get("id") or "program"
             assert self._current not in self.texts
             self.texts[self._current] = ""
+        elif tag in ("title", "h1"):
+            self._current = tag
+            self.titles.append("")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "script":
+        if tag in ("script", "title", "h1"):
             self._current = None
 
     def handle_data(self, data: str) -> None:
-        if self._current:
+        if self._current in ("title", "h1"):
+            self.titles[-1] += data
+        elif self._current:
             self.texts[self._current] += data
 
     @property
@@ -174,13 +180,14 @@ def test_without_any_score_there_is_a_page_all_the_same(tmp_path, count):
     assert Scripts(tmp_path / "page.html").data["order"] == list(range(count))
 
 
-def test_no_text_breaks_out_of_the_data(tmp_path):
+@pytest.mark.parametrize("title", NASTY)
+def test_no_text_breaks_out_of_its_place(title, tmp_path):
     undecodable = "\udcff"  # as a file name that is no UTF-8
-    suspects = replace(make_suspects(4, paths=NASTY), title=NASTY[0] + undecodable, class_names=NASTY)
+    suspects = replace(make_suspects(4, paths=NASTY), title=title + undecodable, class_names=NASTY)
     write_suspects(tmp_path / "page.html", suspects, plain_pictures)
     scripts = Scripts(tmp_path / "page.html")
     assert set(scripts.texts) == {"sheet-0", "data", "program"}
-    assert scripts.data["title"] == NASTY[0] + undecodable
+    assert scripts.titles == [title.replace("\r\n", "\n") + "?"] * 2
     assert scripts.data["classes"] == scripts.data["paths"] == NASTY
 
 

@@ -1,4 +1,5 @@
 import copy
+import csv
 import math
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +9,8 @@ from typing import Any, final
 import lightning as L
 import pytest
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -509,7 +511,40 @@ def test_each_test_set_is_measured_by_itself(tmp_path: Path) -> None:
             assert measured[key] == measured[key.replace("test/", "test_first/")] == pytest.approx(value)
     assert measured["test_mirrored/acc"] == pytest.approx((logits.argmax(1) == source.labels).double().mean().item())
     assert measured["test_mirrored/acc"] != measured["test/acc"]
-    assert len(measured) == 3 * 12 + 1  # loss, acc, ten classes for each; and the step
+    assert len(measured) == 3 * 12  # loss, acc and ten classes for each
+
+
+def test_epochs_are_the_x_axis_and_no_metric(tmp_path: Path) -> None:
+    data, model, logged = _data(), _model(), Logged()
+    fits, tests = (CSVLogger(tmp_path, name, version="") for name in ("fit", "test"))
+    _trainer(tmp_path, logged, logger=fits).fit(model, data)
+    trainer = _trainer(tmp_path, logger=tests)
+    model.loaded_epoch = 7
+    (tested,) = trainer.test(model, data, verbose=False)
+    assert {"lr", "val/acc", "val/loss"} <= logged.epochs[0].keys()
+    assert tested.keys() == trainer.callback_metrics.keys() >= {"test/acc", "test/loss"}
+    for names in (logged.epochs[0], tested, trainer.logged_metrics):
+        assert not {"step", "epoch"} & names.keys()
+    rates = [(row["step"], float(row["lr"])) for row in _rows(fits) if row["lr"]]
+    assert rates == [("0", pytest.approx(0.1)), ("1", pytest.approx(0.1))]
+    assert [(row["step"], float(row["val/acc"])) for row in _rows(fits) if row["val/acc"]] == [
+        (str(epoch), pytest.approx(values["val/acc"])) for epoch, values in enumerate(logged.epochs)
+    ]
+    assert [(row["step"], float(row["test/acc"])) for row in _rows(tests)] == [("7", tested["test/acc"])]
+
+
+def _rows(logger: CSVLogger) -> list[dict[str, str]]:
+    with (Path(logger.log_dir) / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_checkpoints_of_lightning_are_named_by_epoch_and_step(tmp_path: Path) -> None:
+    checkpoint = ModelCheckpoint(tmp_path / "them", "{epoch}-{step}", every_n_epochs=1, save_top_k=-1)
+    _fit(tmp_path, _model(), _data(), checkpoint)  # five batches an epoch
+    assert sorted(file.name for file in (tmp_path / "them").iterdir()) == [
+        "epoch=0-step=5.ckpt",
+        "epoch=1-step=10.ckpt",
+    ]
 
 
 @final

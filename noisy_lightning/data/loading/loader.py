@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from noisy_lightning import compat
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
 from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
@@ -193,8 +194,7 @@ class BatchLoader:
                 generator=torch.Generator(),  # else each epoch would draw from the global one
             )
         if batches.schedule.shuffle:
-            # Lightning announces each epoch to an attribute of this name.
-            self.sampler = self
+            compat.announce_epochs(self)
 
     def __len__(self) -> int:
         return len(self.batches.schedule)
@@ -207,8 +207,7 @@ class BatchLoader:
                 self._next += 1
                 yield batch
         except InputError as error:
-            # That of a worker is preceded by a traceback, as text.
-            raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
+            raise InputError(compat.error_of_worker(error)) from error
 
     def remaining(self) -> Iterator[tuple[int, int]]:
         """Yield epoch and number of the batches that are still to come."""

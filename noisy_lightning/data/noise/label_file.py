@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noisy_lightning import compat
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.noise.alignment import check_length, check_true_labels
 from noisy_lightning.data.noise.class_conditional import LabelNoise
@@ -35,7 +36,7 @@ _TRUE = ("label", "true_label", "clean_label")
 _UNNAMED = ""
 _FOREIGN = "foreign_index"
 # What an array of numbers in a pickle is rebuilt with; files from before numpy 2 call the first one by its old place.
-_RECONSTRUCT = np._core.multiarray._reconstruct  # type: ignore[attr-defined]
+_RECONSTRUCT = compat.numpy_reconstruct()
 _SAFE: list[Any] = [
     (_RECONSTRUCT, "numpy.core.multiarray._reconstruct"),
     (_RECONSTRUCT, "numpy._core.multiarray._reconstruct"),

@@ -8,11 +8,12 @@ from typing import Any, final
 import lightning as L
 import numpy as np
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed
 
+from noisy_lightning import compat
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
@@ -71,7 +72,7 @@ class LastCheckpoint(Checkpoint):
         self.path = folder / "last.ckpt"
         self.every_n_steps = every_n_steps
         if not every_n_steps:
-            self.on_train_batch_end = None  # type: ignore[method-assign,assignment]  # spares each step the call
+            compat.skip_hook(self, "on_train_batch_end")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -45,7 +45,7 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
         values = {
             name: repr(value.item())
             for name, value in trainer.callback_metrics.items()
-            if name != "step" and (self._validated or not name.startswith(("val/", "val_")))
+            if self._validated or not name.startswith(("val/", "val_"))
         }
         self._validated = False
         self.rows.append({"epoch": trainer.current_epoch, **values})

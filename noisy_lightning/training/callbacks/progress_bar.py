@@ -8,6 +8,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
+from noisy_lightning import compat
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 
 
@@ -47,7 +48,7 @@ class RunProgress(ProgressBar):
             layout = "{desc}  {percentage:3.0f} % |{bar:10}| {remaining} left"
             self._bar = tqdm(total=max(total, 1), initial=done, mininterval=0, bar_format=layout)
         else:
-            self.on_train_batch_end = None  # type: ignore[method-assign,assignment]  # spares each step the call
+            compat.skip_hook(self, "on_train_batch_end")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

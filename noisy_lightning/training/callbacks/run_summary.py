@@ -50,7 +50,7 @@ class RunSummary(L.Callback):
         self._seconds += now - self._started
         self._started = now
         self._images += self._served(trainer)
-        self._peak_memory = max(self._peak_memory, peak_memory(trainer.strategy.root_device))
+        self._peak_memory = max(self._peak_memory, peak_memory(trainer.strategy.root_device) or 0)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the result; an interrupted run does not come here."""
@@ -84,7 +84,7 @@ class RunSummary(L.Callback):
 
     def _result(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         noise = _data(trainer).noise_summary()
-        last = {name: value.item() for name, value in trainer.callback_metrics.items() if name != "step"}
+        last = {name: value.item() for name, value in trainer.callback_metrics.items()}
         return {
             "run": str(self.run.path),
             "epochs": trainer.current_epoch,
@@ -102,7 +102,7 @@ class RunSummary(L.Callback):
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "seconds": round(self._seconds, 2),
             "images_per_second": round(self._images / self._seconds, 1) if self._seconds else None,
-            "peak_memory_mib": self._peak_memory,
+            "peak_memory_mib": self._peak_memory or None,  # where the system does not tell
             "hardware": {
                 "device": str(trainer.strategy.root_device),
                 "name": device_name(trainer.strategy.root_device),

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from noisy_lightning import compat
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN, EpochRecord, class_accuracy, measure
 from noisy_lightning.runs.records import FOLDER, drop_epochs, write_epoch
@@ -108,8 +109,7 @@ class SampleRecorder(L.Callback):
         if self._epoch is not None:
             table = self._gather()  # which enters what waits, and only then knows whether the method selects
             measures = self._close(trainer, self._epoch, table, self._selects)
-            # All ranks hold the same numbers. The two switches together mean: neither synchronise nor warn.
-            pl_module.log_dict(measures, logger=False, sync_dist=True, rank_zero_only=True)
+            pl_module.log_dict(measures, logger=False, **compat.EQUAL_ON_ALL_RANKS)
             self._table.zero_()
             self._epoch, self._selects = None, False
 

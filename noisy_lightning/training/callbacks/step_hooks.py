@@ -6,6 +6,8 @@ from typing import TypeVar, final
 import lightning as L
 from lightning.pytorch.profilers import PassThroughProfiler
 
+from noisy_lightning import compat
+
 CallbackClass = TypeVar("CallbackClass", bound=type[L.Callback])
 
 STEP_HOOKS = (
@@ -19,14 +21,10 @@ STEP_HOOKS = (
 
 
 def without_idle_step_hooks(callback: CallbackClass) -> CallbackClass:
-    """Take from a callback class the hooks of a step that it does not define itself.
-
-    Lightning calls a hook if it is callable, and spends about 10 µs on each of the empty ones that it inherits, several
-    per callback and step.
-    """
+    """Take from a callback class the hooks of a step that it does not define itself."""
     for hook in STEP_HOOKS:
         if hook not in vars(callback):
-            setattr(callback, hook, None)
+            compat.skip_hook(callback, hook)
     return callback
 
 

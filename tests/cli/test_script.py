@@ -1,0 +1,43 @@
+"""Commands that a script calls, without `if __name__ == "__main__"`: none of their processes runs the script again."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import SMALL
+from tests.processes import ROOT
+
+SHORT = (*SMALL, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1")
+SCRIPT = f"""
+print("the script runs", flush=True)
+
+from noisy_lightning.cli.main import main
+
+options = {SHORT!r}
+codes = [main(["fit", *options, "--run.experiment", "base"])]
+codes.append(main(["sweep", "--config", "grid.yaml"]))
+codes.append(main(["clean", *options, "--selector", "NoisyCrossValidation", "--run.experiment", "labels"]))
+print("codes", codes)
+"""
+
+
+def test_a_script_without_a_guard_runs_once_whatever_commands_it_calls(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "grid.yaml").write_text("config: runs/base/0/config.yaml\nseeds: [1]\n")
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert "codes [0, 0, 0]" in done.stdout, done.stderr
+    written = [done.stdout, done.stderr, *(path.read_text() for path in tmp_path.rglob("*.log"))]
+    assert sum(text.count("the script runs") for text in written) == 1
+    (row,) = json.loads((tmp_path / "runs/grid/sweep.json").read_text())["runs"]
+    assert "test" in json.loads((tmp_path / "runs/grid" / row["name"] / "result.json").read_text())
+    assert (tmp_path / "runs/labels/0/selection.csv").is_file()

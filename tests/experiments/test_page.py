@@ -1,0 +1,67 @@
+"""The page of a report: it shows all that there is, and no text from outside is anything but text."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from noisy_lightning.experiments.page import write_report
+from noisy_lightning.experiments.report import gather
+from tests.experiments.test_ledger import CONFIG, RESULT, make_run
+
+NASTY = (
+    "<script>alert(1)</script>",
+    "</td></table><img src=x onerror=alert(1)>",
+    "\"double\" 'single' &amp; &",
+    "{{ 7 * 7 }} {% raw %} {# #}",
+)
+TAGS = {
+    *("html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "div", "table", "caption", "tr", "th", "td"),
+    *("b", "img", "details", "summary"),
+}
+
+
+class Page(HTMLParser):
+    """What a browser makes of a page: its elements, with their attributes, and its texts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def _result(text: str, **changes: Any) -> dict[str, Any]:
+    """Return a result that has a text from outside wherever it can have one."""
+    noise = {**RESULT["noise"], "kind": text, "arguments": {"rate": text}}
+    return {**RESULT, "dataset": text, "class_names": [text, text], "git_commit": text, "noise": noise, **changes}
+
+
+def test_texts_from_outside_are_shown_as_they_are(tmp_path: Path) -> None:
+    for number, text in enumerate(NASTY):
+        config = {**CONFIG, "model": {**CONFIG["model"], "loss": {"class_path": f"a.{text}", "init_args": {"a": text}}}}
+        make_run(tmp_path / f"runs/{number}", _result(text), config)
+        selection = {"selected": 1, "samples": 2, "selector": {"kind": text}}
+        make_run(tmp_path / f"runs/s{number}", _result(text, **selection))
+        (tmp_path / f"runs/u{number}").mkdir()
+        (tmp_path / f"runs/u{number}/config.yaml").touch()
+    report = gather([tmp_path / "runs"])
+    report.failed += [{"run": text, "error": text} for text in NASTY]
+    page, *_ = write_report(tmp_path / "out", report, " and ".join(NASTY), pictures=False)
+    parsed = Page(page)
+    assert {tag for tag, _ in parsed.elements} <= TAGS
+    assert {name for _, attributes in parsed.elements for name in attributes} <= {
+        *("lang", "charset", "name", "content", "class", "src", "alt")
+    }
+    assert parsed.texts.count(" and ".join(NASTY)) == 2
+    shown = "\n".join(parsed.texts)
+    for text in NASTY:
+        assert f"Failed: {text}: {text}" in parsed.texts
+        assert text in parsed.texts  # of a selection
+        assert f"{text}, {text}" in parsed.texts  # its data and noise
+        assert shown.count(text) > 6
