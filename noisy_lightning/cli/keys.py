@@ -50,7 +50,7 @@ def add_training(parser: Parser) -> None:
     parser.add_argument("--monitor", type=str, default="val/acc", help=_HELP["monitor"])
     parser.add_argument("--oracle", type=bool, default=False, help=_HELP["oracle"])
     parser.add_argument("--test_every_epoch", type=bool, default=False, help=_HELP["test_every_epoch"])
-    parser.add_class_arguments(SampleRecorder, "recorder")
+    parser.add_class_arguments(SampleRecorder, "recorder", skip={"folder"})
     parser.add_class_arguments(RunOptions, "run")
     parser.add_argument("--ckpt_path", type=str | None, default=None, help=_HELP["ckpt_path"])
     parser.add_argument("--weights_only", type=bool | None, default=None, help=_HELP["weights_only"])

@@ -19,8 +19,8 @@ from noisy_lightning.experiments.shipped import find_config
 
 _MODE = "yaml with short names"
 _CONFIG = ("-c", "--config")
-# The names at the top of the package are for Python: what a run keeps says where a class has always been.
-_TOP_LEVEL = re.compile(r"\bnoisy_lightning\.(\w+)\b(?!\.)")
+# A class of ours by any of its paths; what a run keeps has the one that configurations have always had.
+_OURS = re.compile(r"\bnoisy_lightning(?:\.\w+)*\.(\w+)\b(?!\.)")
 
 
 class Parser(ArgumentParser):
@@ -57,7 +57,7 @@ class Parser(ArgumentParser):
 
     def dump(self, *args: Any, **options: Any) -> str:
         """Return a configuration as text, with the class paths that configurations have always had."""
-        return _TOP_LEVEL.sub(lambda found: _homes().get(found[1], found[0]), super().dump(*args, **options))
+        return _OURS.sub(lambda found: _homes().get(found[1], found[0]), super().dump(*args, **options))
 
 
 @contextmanager

@@ -189,6 +189,7 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
     if rank > 0:
         return RunFolder(folder / str(options.version))
     config = plain(training_parser(), cli.config)
+    cli.model.specification |= config["model"]  # which says more of classes than what was made of them
     run = claim_run(folder, options.version, options.resume, config)
     os.environ[RUN_VARIABLE] = str(run.path)
     if not run.config.exists():

@@ -1,5 +1,6 @@
 """What an evaluation measures, over all samples and ranks."""
 
+from collections.abc import Mapping
 from typing import final
 
 import torch
@@ -78,3 +79,8 @@ class TestMetrics(nn.Module):
         per_class = self.accuracy_per_class.compute()
         means = {"loss": self.loss.compute()[0], "acc": self.accuracy.compute()[0]}
         return means | {f"acc_class/{k}": value for k, value in enumerate(per_class)}
+
+
+def computed(metrics: Mapping[str, ValidationMetrics | TestMetrics]) -> dict[str, Tensor]:
+    """Return what was measured, each value under the name of what it is of, such as `val_second/acc`."""
+    return {f"{name}/{key}": value for name, one in metrics.items() for key, value in one.compute().items()}

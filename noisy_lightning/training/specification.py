@@ -4,11 +4,15 @@ import copy
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
+from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
+from noisy_lightning.runs.folder import RunFolder
 
 _OBJECT = "given_as_object"
 
@@ -87,3 +91,29 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)
+
+
+def read_specification(path: Path, map_location: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a checkpoint and what the model in it was made of; of older checkpoints that is read from the run.
+
+    Raises:
+        InputError: There is no such file, or nothing says what the model was made of.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no checkpoint {path}")
+    checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    if "hyper_parameters" in checkpoint:
+        return checkpoint, checkpoint["hyper_parameters"]
+    run = RunFolder(path.parent.parent)
+    if not run.config.is_file():
+        raise InputError(f"{path} is of an older version and not in its run's folder: nothing says how it was made")
+    summary, _ = read_manifest(run.path)
+    channels = len(run.read_result().get("mean") or ()) or checkpoint_channels(checkpoint)
+    dimensions = {"num_classes": summary.num_classes, "in_channels": channels, "num_samples": summary.num_samples}
+    return checkpoint, {**run.read_config()["model"], **dimensions}
+
+
+def checkpoint_channels(checkpoint: Mapping[str, Any]) -> int:
+    """Return the channels of the images that the first convolution of a checkpoint takes."""
+    weights = (value for value in checkpoint["state_dict"].values() if value.ndim == 4)
+    return int(next(weights).shape[1])

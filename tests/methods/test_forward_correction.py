@@ -165,7 +165,6 @@ def test_before_the_matrix_is_known_the_loss_is_the_uncorrected_one() -> None:
     assert gradient.tolist() == [pytest.approx([1, -1, 0])]
 
 
-@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
 @pytest.mark.parametrize("suffix", ["", ".csv"])
 def test_a_matrix_is_given_on_the_command_line(suffix: str, run: Callable[..., int], tmp_path: Path) -> None:
     rows = (0.6 * torch.eye(10) + 0.04).tolist()

@@ -17,8 +17,6 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.training.module import NoisyClassifier
 from tests.networks import Plain, Random
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
-
 
 @pytest.mark.parametrize("name", backbones.__all__)
 def test_the_classifier_of_every_backbone_is_found(name: str) -> None:

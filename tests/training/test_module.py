@@ -27,8 +27,6 @@ from noisy_lightning.training.module import NoisyClassifier
 from noisy_lightning.types import Batch, Step
 from tests.networks import Plain, Random
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
-
 
 def _data(**arguments: Any) -> Digits:
     data = Digits(**{"noise": Symmetric(0.4), "batch_size": 256, "val_fraction": 0.2, "crop_padding": 1, **arguments})

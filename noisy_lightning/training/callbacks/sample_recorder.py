@@ -4,7 +4,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning as L
 import numpy as np
@@ -13,13 +13,17 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from noisy_lightning import compat
+from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN, EpochRecord, class_accuracy, measure
 from noisy_lightning.runs.records import FOLDER, drop_epochs, write_epoch
-from noisy_lightning.training.callbacks.sample_board import LabelledData, SampleBoard
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.training.callbacks.transition import transition_error, transition_of
 from noisy_lightning.types import Batch, Step
+
+if TYPE_CHECKING:
+    from noisy_lightning.data import NoisyDataModule
+    from noisy_lightning.training.callbacks.sample_board import LabelledData, SampleBoard
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
 _LOSS, _CONFIDENCE, _MARK, _KEPT, _MARGIN = range(_COLUMNS := 5)
@@ -32,20 +36,24 @@ _STEPS = 32
 class SampleRecorder(L.Callback):
     """Keeps each training sample's loss, confidence in the given label, margin and prediction, and what they tell.
 
-    Every epoch leaves one file in `<run>/records` (see `noisy_lightning.runs.records`), the run being
-    `trainer.default_root_dir`, and its measures as `train/...` in the loggers, whose x axis is the epoch, and in
-    `trainer.callback_metrics`. The step's own work stays on the device: one row per sample in one table.
-    TensorBoard also gets charts of clean beside noisy samples and, in a few epochs, pictures. Where the method works
-    with a transition matrix, its mean absolute difference to the realised one is `method/transition_error`. An epoch of
-    which the method keeps no sample gives a warning. It only observes: without it a training ends with the same
-    weights.
+    Every epoch leaves one file in `<folder>/records`, which `load_records` opens, and its measures as `train/...` in
+    the loggers, whose x axis is the epoch, and in `trainer.callback_metrics`. The step's own work stays on the device:
+    one row per sample in one table. TensorBoard also gets charts of clean beside noisy samples and, in a few epochs,
+    pictures. Where the method works with a transition matrix, its mean absolute difference to the realized one is
+    `method/transition_error`. An epoch of which the method keeps no sample gives a warning. It only observes: without
+    it a training run ends with the same weights.
 
     Args:
+        folder: Where records and noise files go, made if missing; None: the trainer's `default_root_dir`, where the
+            command line has put the noise files.
         pictures: Whether TensorBoard gets pictures, at about 0.3 s an epoch.
         picture_epochs: After how many epochs there are pictures; none given: 1, 2, 4, 8, ... and the last.
     """
 
-    def __init__(self, pictures: bool = True, picture_epochs: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, folder: str | Path | None = None, pictures: bool = True, picture_epochs: Sequence[int] | None = None
+    ) -> None:
+        self.folder = None if folder is None else Path(folder)
         self.pictures, self.picture_epochs = pictures, picture_epochs
         self._boards: list[SampleBoard] = []
         self._table = torch.zeros(0, _COLUMNS)
@@ -69,8 +77,12 @@ class SampleRecorder(L.Callback):
         self._epoch, self._selects = None, False
         writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if trainer.is_global_zero:
-            self._boards = [SampleBoard(writer) for writer in writers]
-            drop_epochs(Path(trainer.default_root_dir) / FOLDER, first=trainer.current_epoch)
+            self._boards = _boards(writers)
+            drop_epochs(self._place(trainer) / FOLDER, first=trainer.current_epoch)
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                known = cast("NoisyDataModule", data)
+                write_manifest(self.folder, known.noise_summary(), known.label_table())
         if self._restored is not None:
             self._resume(trainer, self._restored)
             self._restored = None
@@ -168,7 +180,7 @@ class SampleRecorder(L.Callback):
         if trainer.is_global_zero:
             if measured.get("kept") == 0:
                 warnings.warn("the method has kept no sample for a whole epoch: it learned nothing", stacklevel=2)
-            write_epoch(Path(trainer.default_root_dir) / FOLDER, epoch, record)
+            write_epoch(self._place(trainer) / FOLDER, epoch, record)
             self._show(trainer, epoch, record, measures)
         return measures
 
@@ -188,10 +200,13 @@ class SampleRecorder(L.Callback):
         for board in self._boards:
             board.lay_out({*scalars, *trainer.callback_metrics})
             if self._has_pictures(epoch + 1, last=trainer.should_stop or epoch + 1 == trainer.max_epochs):
-                board.draw(Path(trainer.default_root_dir), epoch, record, data)
+                board.draw(self._place(trainer), epoch, record, data)
                 transition = transition_of(trainer.lightning_module)
                 if transition is not None:
                     board.draw_transition(epoch, transition, data)
+
+    def _place(self, trainer: L.Trainer) -> Path:
+        return self.folder or Path(trainer.default_root_dir)
 
     def _has_pictures(self, done: int, last: bool) -> bool:
         if self.picture_epochs is not None:
@@ -199,8 +214,17 @@ class SampleRecorder(L.Callback):
         return self.pictures and (last or done.bit_count() == 1)
 
 
-def _data(trainer: L.Trainer) -> LabelledData:
-    return cast(LabelledData, trainer.datamodule)  # type: ignore[attr-defined]
+def _data(trainer: L.Trainer) -> "LabelledData":
+    return cast("LabelledData", trainer.datamodule)  # type: ignore[attr-defined]
+
+
+def _boards(writers: Sequence[Any]) -> list["SampleBoard"]:
+    """Return what draws on TensorBoard; matplotlib is imported where there is something to draw on."""
+    if not writers:
+        return []
+    from noisy_lightning.training.callbacks.sample_board import SampleBoard  # noqa: PLC0415
+
+    return [SampleBoard(writer) for writer in writers]
 
 
 def _as_record(table: Tensor, selects: bool) -> EpochRecord:

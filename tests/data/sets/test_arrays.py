@@ -19,8 +19,6 @@ from noisy_lightning.data.sets.arrays import as_images
 from noisy_lightning.errors import InputError
 from tests.data.sets.training import fitted
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
-
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (60, 6, 8, 3), dtype=np.uint8)
 LABELS = np.arange(60) % 3

@@ -21,8 +21,6 @@ from noisy_lightning.data.sets import from_dataset
 from noisy_lightning.errors import InputError
 from tests.data.sets.training import fitted
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
-
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (60, 6, 8, 3), dtype=np.uint8)
 LABELS: list[int] = (np.arange(60) % 3).tolist()

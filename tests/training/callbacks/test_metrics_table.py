@@ -12,7 +12,6 @@ from noisy_lightning.training.callbacks.metrics_table import MetricsTable
 from tests.training.callbacks.scripted import Scripted, scripted_trainer
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # of torch, in Lightning's loaders
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),  # of Lightning, for its own loaders
 ]
 

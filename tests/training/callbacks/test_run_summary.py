@@ -20,8 +20,6 @@ from noisy_lightning.training.module import NoisyClassifier
 from tests.networks import Plain
 from tests.training.callbacks.scripted import scripted_trainer
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
-
 
 @final
 class Stop(L.Callback):

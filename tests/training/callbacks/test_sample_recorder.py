@@ -27,8 +27,6 @@ from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.types import Batch, Step
 from tests.ranks import on_two_ranks
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
-
 N, K, B = 60, 4, 8
 TRAIN = 56
 

@@ -15,8 +15,6 @@ from noisy_lightning.training.callbacks.transition import transition_error, tran
 from tests.conftest import SMALL
 from tests.training.callbacks.scripted import Scripted
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of torch, in Lightning's loaders
-
 
 def _error_by_loops(matrix: list[list[float]], labels: list[int], true_labels: list[int]) -> float:
     differences = []

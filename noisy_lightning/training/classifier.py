@@ -1,0 +1,142 @@
+"""A classifier whose training somebody else defines: measured, saved with what it was made of, made again from it."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Self
+
+import lightning as L
+from torch import Tensor, nn
+
+from noisy_lightning import compat
+from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.errors import InputError
+from noisy_lightning.losses import RobustLoss
+from noisy_lightning.methods import Method
+from noisy_lightning.training.epoch_log import log_at_epoch
+from noisy_lightning.training.metrics import TestMetrics, ValidationMetrics, computed
+from noisy_lightning.training.specification import described, read_specification, rebuilt
+from noisy_lightning.types import Batch
+
+
+class Classifier(L.LightningModule, ABC):
+    """Measures a method's networks on validation and test data, and carries in a checkpoint what it was made of.
+
+    Args:
+        specification: The arguments of the constructor, as `described` returns them.
+        num_classes: K.
+        channels_last: Whether images lie in memory with the channel last.
+    """
+
+    loss: RobustLoss
+    method: Method
+
+    def __init__(self, specification: dict[str, Any], num_classes: int, channels_last: bool) -> None:
+        super().__init__()
+        self.specification, self.num_classes, self.channels_last = specification, num_classes, channels_last
+        self.loaded_epoch = 0  # that of the weights that a checkpoint brought
+        self._validation: dict[str, ValidationMetrics] = {}
+        self._tests: list[dict[str, TestMetrics]] = []
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # no file of hyper-parameters, and never an unsafe load
+        cls, checkpoint_path: str | Path, map_location: Any = None, **given: Any
+    ) -> Self:
+        """Return the classifier that a checkpoint holds, in evaluation mode.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: Device for the weights, as torch.load takes it; None: that which they were saved on.
+            **given: Arguments of the constructor, by name, in place of those that the checkpoint holds: those that were
+                given as objects, which it does not hold.
+
+        Raises:
+            InputError: There is no such file, or what was given as an object is not given again.
+        """
+        checkpoint, specification = read_specification(Path(checkpoint_path), map_location)
+        model = cls(**rebuilt(cls, specification, given))
+        model.specification = {**specification, **described(given)}
+        model.load_state_dict(checkpoint["state_dict"])
+        return model.eval()
+
+    @property
+    def data(self) -> NoisyDataModule:
+        """What it is trained or evaluated on.
+
+        Raises:
+            InputError: It is not a data set of this package.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, NoisyDataModule):
+            raise InputError(
+                "NoisyClassifier needs data that know their labels: trainer.fit(model, datamodule=data), with a data "
+                "set of noisy_lightning, made of arrays by ImageArrays(images, labels), of a torch data set by "
+                "FromDataset(dataset)"
+            )
+        return data
+
+    def logits(self, network: nn.Module, image: Tensor) -> Tensor:
+        """Return what a network makes of images (B, C, H, W)."""
+        logits: Tensor = network(image if self.channels_last else image.contiguous())
+        return logits
+
+    @abstractmethod
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, K) for images (B, C, H, W)."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what this was made of."""
+        checkpoint["hyper_parameters"] = self.specification
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the epoch that the weights come from: a test belongs there.
+
+        Raises:
+            InputError: They were trained on other labels, those of another class of data sets.
+        """
+        if not compat.keeps_state_of(checkpoint, self.data):
+            # Lightning has a data set compare its labels with those of its own class only.
+            states = (state for state in checkpoint.values() if isinstance(state, dict) and "noise_hash" in state)
+            self.data.load_state_dict(next(states, {"noise_hash": "unknown"}))
+        self.loaded_epoch = checkpoint["epoch"]
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to measure each network."""
+        self._validation = {f"val{name}": ValidationMetrics().to(self.device) for name in self._networks()}
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch of the validation part."""
+        for network, metrics in zip(self._networks().values(), self._validation.values(), strict=True):
+            logits = self.logits(network, batch.image)
+            metrics.update(self.loss(logits, batch.label), logits, batch.label, batch.true_label)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what was measured."""
+        log_at_epoch(self, computed(self._validation))
+
+    def on_test_epoch_start(self) -> None:
+        """Begin to measure each network on each test set."""
+        sets = ("test", *(f"test_{name}" for name in self.data.test_sets))
+        self._tests = [
+            {f"{name}{network}": TestMetrics(self.num_classes).to(self.device) for network in self._networks()}
+            for name in sets
+        ]
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Measure a batch of test images against their true labels."""
+        for network, metrics in zip(self._networks().values(), self._tests[dataloader_idx].values(), strict=True):
+            logits = self.logits(network, batch.image)
+            metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label)
+
+    def on_test_epoch_end(self) -> None:
+        """Log what was measured."""
+        for metrics in self._tests:
+            log_at_epoch(self, computed(metrics), self.loaded_epoch if self.trainer.testing else None)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return `index` (B,), `label` (B,), `true_label` (B,) and `probability` (B, K)."""
+        probability = self(batch.image).float().softmax(1)
+        return {name: getattr(batch, name) for name in ("index", "label", "true_label")} | {"probability": probability}
+
+    def _networks(self) -> dict[str, nn.Module]:
+        """Return what is evaluated, by the end of the names of its metrics: the method's choice has none."""
+        return {"": self.method, **{f"_{name}": network for name, network in self.method.networks().items()}}
