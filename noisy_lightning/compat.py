@@ -1,13 +1,13 @@
 """Every hook into what other packages do not promise to keep: private names, and behavior that no manual describes.
 
-Each hook says what is private, why it is needed and what breaks without it. For each, `tests/test_compat.py` has a test
-that fails by name when a release of the package no longer has it: to raise a bound in `pyproject.toml`, run that file.
+Each hook says what it is for, what of it is private, and what happens if a release of the package takes that away. For
+each, `tests/test_compat.py` has a test that then fails by name: to raise a bound in `pyproject.toml`, run that file.
 
-Of two kinds only the test stands there, since they are used elsewhere: jsonargparse's texts, which `cli/messages.py`
-reads and shows as they are where it does not know them, and what `methods`, which may not import this module, need of
+Two kinds of hooks are not here, and only their tests are there. `cli/messages.py` reads the texts of jsonargparse's
+errors; those that it does not know it shows as they are. `methods`, which may not import this module, empty a cache of
 torch.
 
-The packages are imported where a function needs them: some commands that read this module need none of them.
+A function imports the package that it needs: some commands read this module and need none of them.
 """
 
 import inspect
@@ -34,15 +34,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # Lightning: what it does in every step
 
 RUNNING_HOOK = "_current_fx_name"
-"""The attribute of a module that Lightning sets before and after every hook, 46 times a step. The module writes it past
-torch's search for parameters. Without the hook, a step only takes longer."""
+"""The attribute of a module that Lightning sets 46 times a step, so that a module had better set it past torch's search
+for parameters.
+
+Private: its name.
+If lost: a step takes longer.
+"""
 
 
 def with_ready_signature(step: Function) -> Function:
     """Return a step function that has its signature at hand.
 
-    Lightning inspects the function in every step, to find out whether it takes `batch_idx`, and Python then looks for
-    `__signature__` first. Without the hook, a step only takes longer.
+    Private: Lightning inspects it in every step, to find out whether it takes `batch_idx`; Python looks for
+        `__signature__` first.
+    If lost: a step takes longer.
     """
     step.__signature__ = inspect.signature(step)  # type: ignore[attr-defined]
     return step
@@ -51,8 +56,8 @@ def with_ready_signature(step: Function) -> Function:
 def skip_hook(owner: object, hook: str) -> None:
     """Have Lightning skip a hook of a callback, or of a class of callbacks.
 
-    Lightning calls what is callable, also the empty hooks that a callback inherits, which takes 10 µs each. If it did
-    not ask first, every training would end with "'NoneType' object is not callable".
+    Private: Lightning calls what is callable, also the empty hooks that a callback inherits, at 10 µs each.
+    If lost: every training ends with "'NoneType' object is not callable".
     """
     setattr(owner, hook, None)
 
@@ -63,8 +68,8 @@ def skip_hook(owner: object, hook: str) -> None:
 def announce_epochs(loader: Any) -> None:
     """Have Lightning call `set_epoch` of a loader that is not a DataLoader when an epoch begins.
 
-    Lightning looks for that method in an attribute `sampler`. Without the hook, every epoch would have the order and
-    the augmentation of the first one.
+    Private: Lightning looks for that method in an attribute `sampler`.
+    If lost: every epoch has the order and the augmentation of the first one.
     """
     loader.sampler = loader
 
@@ -72,8 +77,8 @@ def announce_epochs(loader: Any) -> None:
 def training_seed() -> int:
     """Return the seed of a training, 0 where there is none.
 
-    `seed_everything` leaves it in an environment variable. Without the hook, order and augmentation would be the same
-    for all seeds.
+    Private: `seed_everything` leaves it in this environment variable.
+    If lost: order and augmentation are the same for all seeds.
     """
     return int(os.environ.get("PL_GLOBAL_SEED", "0"))
 
@@ -81,15 +86,18 @@ def training_seed() -> int:
 # Lightning: what is logged, and what a checkpoint holds
 
 EQUAL_ON_ALL_RANKS: Mapping[str, Any] = {"sync_dist": True, "rank_zero_only": True}
-"""Arguments of `log` for values that are the same on all ranks. Together they mean "neither synchronize nor warn",
-which no manual says. A synchronized value would wait for the other ranks wherever one rank reads `callback_metrics`."""
+"""Arguments of `log` for values that are the same on all ranks.
+
+Private: together they mean "neither synchronize nor warn".
+If lost: a rank that reads `callback_metrics` waits for the others.
+"""
 
 
 def log_evaluation_at(trainer: "L.Trainer", epoch: int) -> None:
     """Have Lightning log what an evaluation measures with an epoch on the x axis of the loggers.
 
-    Lightning takes the axis from a metric called `step`, which it then returns with the others. Without the hook, what
-    a test measures would stand at step 0 of the curves.
+    Private: the method that does so. Otherwise Lightning takes a metric called `step`, which it then returns, too.
+    If lost: what a test measures stands at step 0 of the curves.
     """
     connector = trainer._logger_connector
 
@@ -103,15 +111,18 @@ def log_evaluation_at(trainer: "L.Trainer", epoch: int) -> None:
 def keeps_state_of(checkpoint: Mapping[str, Any], data: object) -> bool:
     """Return whether Lightning gives a data module its state from a checkpoint.
 
-    It keeps the state under the name of the class, and gives it to an object of that class only. Without the hook, a
-    checkpoint of another data set would be accepted, whatever its labels.
+    Private: it keeps the state under the name of the class, and gives it to an object of that class only.
+    If lost: a checkpoint of another data set is accepted, whatever its labels.
     """
     return type(data).__qualname__ in checkpoint
 
 
 INTERRUPTION = SystemExit
-"""What `Trainer.fit` raises when a user presses Ctrl-C: Lightning turns KeyboardInterrupt into it. Without the hook,
-the user would not learn how to continue."""
+"""What `Trainer.fit` raises when a user presses Ctrl-C.
+
+Private: Lightning turns KeyboardInterrupt into it.
+If lost: the user does not learn how to continue.
+"""
 
 # Lightning and torch: several processes
 
@@ -119,8 +130,8 @@ the user would not learn how to continue."""
 def leave_out_of_ddp(module: "nn.Module", names: Iterable[str]) -> None:
     """Have DistributedDataParallel synchronize all buffers but those of these names.
 
-    torch reads the names from this attribute of what it wraps, which is Lightning's module itself. Without the hook,
-    what a method remembers of all samples would be sent in every step.
+    Private: torch reads the names from this attribute of what it wraps, and Lightning has it wrap the module itself.
+    If lost: what a method remembers of all samples is sent in every step.
     """
     module._ddp_params_and_buffers_to_ignore = list(names)  # type: ignore[assignment]
 
@@ -128,8 +139,8 @@ def leave_out_of_ddp(module: "nn.Module", names: Iterable[str]) -> None:
 def waits_for_all_gradients(strategy: object) -> bool:
     """Return whether a strategy would wait for the gradients of frozen weights, which never come.
 
-    Lightning keeps the arguments of DistributedDataParallel in a private attribute. Without the hook, such a training
-    would end in an error of torch instead of a line that names the remedy.
+    Private: the attribute in which Lightning keeps the arguments of DistributedDataParallel.
+    If lost: such a training ends in an error of torch instead of a line that names the remedy.
     """
     from lightning.pytorch.strategies import DDPStrategy  # noqa: PLC0415
 
@@ -139,8 +150,8 @@ def waits_for_all_gradients(strategy: object) -> bool:
 def started_by_others() -> tuple[int, int]:
     """Return rank and number of the processes that torchrun or Slurm has started; (0, 1) where neither has.
 
-    Lightning takes its own from the same environment variables. Without the hook, each of these processes would make a
-    run folder of its own.
+    Private: Lightning takes them from these environment variables, too.
+    If lost: each of these processes makes a run folder of its own.
     """
     for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
         if int(os.environ.get(size, "1")) > 1:
@@ -151,8 +162,8 @@ def started_by_others() -> tuple[int, int]:
 def leave_slurm() -> None:
     """Keep Lightning from taking this process for one of the many of a Slurm job.
 
-    It looks for this environment variable. Without the hook, a training in a job of several tasks would wait for others
-    that never come.
+    Private: Lightning knows such a job by this environment variable.
+    If lost: a training in a job of several tasks waits for others that never come.
     """
     os.environ.pop("SLURM_NTASKS", None)
 
@@ -161,9 +172,10 @@ def leave_slurm() -> None:
 def ranks_started_by(module: str, command_line: Sequence[str]) -> Iterator[None]:
     """Have Lightning start further ranks, for more devices, by `python -m module` and a command line's arguments.
 
-    It repeats how this process was started, by the spec of `__main__` where there is one, and `sys.argv`. Without the
-    hook, a rank of a training would start the whole sweep, or the user's script, again. Not as a file, which would find
-    the package's modules, such as `selectors`, in place of Python's.
+    By `-m`, since a file would find the package's modules, such as `selectors`, in place of Python's.
+
+    Private: Lightning repeats how this process was started: the spec of `__main__`, if there is one, and `sys.argv`.
+    If lost: a further rank starts the whole sweep, or the user's script, again.
     """
     main = sys.modules["__main__"]
     spec, arguments = main.__spec__, sys.argv
@@ -180,7 +192,8 @@ def ranks_started_by(module: str, command_line: Sequence[str]) -> Iterator[None]
 def option_strings(parser: Any) -> list[str]:
     """Return all options that an argument parser takes, such as `--data.seed`.
 
-    argparse has them in a private list. Without the hook, an error could not say which option was probably meant.
+    Private: the list in which argparse has them.
+    If lost: an error cannot say which option was probably meant.
     """
     return [option for action in parser._actions for option in action.option_strings]
 
@@ -188,8 +201,8 @@ def option_strings(parser: Any) -> list[str]:
 def config_file_action() -> Any:
     """Return the action of an option that takes a configuration file.
 
-    jsonargparse describes the class and does not export it, so that type checkers refuse the import. Without the hook,
-    commands could not read a configuration file.
+    Private: jsonargparse describes the class but does not export it, so that type checkers refuse the import.
+    If lost: commands cannot read a configuration file.
     """
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # noqa: PLC0415
 
@@ -199,8 +212,8 @@ def config_file_action() -> Any:
 def class_of(made: "partial[Any]") -> Any:
     """Return the class, or the function, behind what the command line makes of a class and some of its arguments.
 
-    jsonargparse hands the class to a function of its own, by `functools.partial`. Without the hook, the noise files
-    would name that function instead of the class.
+    Private: jsonargparse hands the class to a function of its own, by `functools.partial`.
+    If lost: the noise files name that function instead of the class.
     """
     return next((argument for argument in made.args if isinstance(argument, type)), made.func)
 
@@ -215,7 +228,8 @@ _UNHELPFUL_WARNINGS = (
 def silence() -> None:
     """Silence what Lightning and jsonargparse say that helps no user.
 
-    Loggers, texts and the variable are theirs. Without the hook, each run would begin with a screen of warnings.
+    Private: the names of their loggers, the texts of their warnings, and the environment variable.
+    If lost: each run begins with a screen of warnings.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -230,8 +244,10 @@ def silence() -> None:
 def fuse(optimizer: "Optimizer") -> None:
     """Choose the fused implementation of SGD, Adam and AdamW, unless the user has chosen one.
 
-    These read `fused` of their groups in every step. Given to the constructor, it would make Lightning refuse to clip
-    gradients. Without the hook, a step of the optimizer takes twice as long.
+    Not by the constructor, after which Lightning would refuse to clip gradients.
+
+    Private: these optimizers read `fused` from their groups in every step.
+    If lost: a step of the optimizer takes twice as long.
     """
     from torch.optim import SGD, Adam  # noqa: PLC0415
 
@@ -245,7 +261,8 @@ def fuse(optimizer: "Optimizer") -> None:
 def span(scheduler: "CosineAnnealingLR", epochs: int) -> None:
     """Have a cosine schedule reach its lowest learning rate after a number of epochs.
 
-    It reads `T_max` whenever it steps. Without the hook, T_max 0 would divide by zero.
+    Private: it reads `T_max` whenever it steps.
+    If lost: T_max 0 divides by zero.
     """
     scheduler.T_max = epochs
 
@@ -253,7 +270,8 @@ def span(scheduler: "CosineAnnealingLR", epochs: int) -> None:
 def error_of_worker(error: Exception) -> str:
     """Return the message of an InputError, also of one from a process that prepares batches.
 
-    torch puts the traceback of that process, as text, before the message. Without the hook, a user would read 30 lines.
+    Private: torch puts the traceback of that process, as text, before the message.
+    If lost: a user reads 30 lines.
     """
     return str(error).rpartition("InputError: ")[2].strip()
 
@@ -264,21 +282,29 @@ def error_of_worker(error: Exception) -> str:
 def submitted_jobs(folder: Path) -> Iterator[str]:
     """Yield the numbers of the jobs that submitit has ever submitted from a folder.
 
-    It keeps a file of this name for each. Without the hook, a sweep that is started again would submit its jobs twice.
+    Private: the name of the file that it keeps for each.
+    If lost: a sweep that is started again submits its jobs twice.
     """
     ending = "_submitted.pkl"
     return (file.name.removesuffix(ending) for file in folder.glob(f"*{ending}"))
 
 
 def function_of(submitted: Any) -> Any:
-    """Return the function that a job of submitit calls, which its file holds. Without the hook, as above."""
+    """Return the function that a job of submitit calls.
+
+    Private: the method that reads it from the job's file.
+    If lost: a sweep that is started again cannot tell whose jobs there are.
+    """
     return submitted.submission().function
 
 
 def has_result(submitted: Any) -> bool:
     """Return whether a job of submitit has left its result.
 
-    Its own `done` asks Slurm's accounting, which not every cluster has: without the hook, a sweep would never end.
+    Its own `done` asks Slurm's accounting, which not every cluster has.
+
+    Private: where the result is.
+    If lost: no job ever ends.
     """
     exists: bool = submitted.paths.result_pickle.exists()
     return exists
@@ -290,7 +316,8 @@ def has_result(submitted: Any) -> bool:
 def numpy_reconstruct() -> Any:
     """Return the function that rebuilds an array from a pickle, for a list of what an unpickler may call.
 
-    It is private, and pickles call it. Without the hook, label files that are pickles could not be read safely.
+    Private: the function, which every such pickle names.
+    If lost: label files that are pickles cannot be read.
     """
     import numpy as np  # noqa: PLC0415
 
@@ -304,8 +331,8 @@ def numpy_reconstruct() -> Any:
 def hidden_main() -> Iterator[None]:
     """Hide the script of this process from the processes that start meanwhile.
 
-    multiprocessing has each new process run `__main__` again, which it looks up in `sys.modules`. Without the hook, a
-    script that calls a command would have to guard it by `if __name__ == "__main__"`, or run again for each training.
+    Private: multiprocessing looks `__main__` up in `sys.modules`, and has each new process run it again.
+    If lost: a script that calls a command without `if __name__ == "__main__"` runs again for each training.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

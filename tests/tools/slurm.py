@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 
+from noisy_lightning import compat
 from noisy_lightning.experiments.ledger import read_ledger
 from tests.processes import ROOT
 
@@ -261,7 +262,7 @@ def _interrupted(here: Grid) -> None:
     check("interrupted: Ctrl-C ends the command, with exit code 130", code == 130, grid.output())
     check("interrupted: its jobs go on", len(queue()) >= 2, queue())
     check("interrupted: the same command again ends well", grid.run() == 0, grid.output())
-    arrays = {path.name.partition("_")[0] for path in (grid.folder / "submitit").glob("*_submitted.pkl")}
+    arrays = {number.partition("_")[0] for number in compat.submitted_jobs(grid.folder / "submitit")}
     check("interrupted: it has waited for the jobs that were there", len(arrays) == 1, arrays)
     grid.check_equals(here)
 

@@ -172,6 +172,7 @@ def test_a_data_set_that_is_not_there_says_so_at_once(tmp_path: Path) -> None:
 
 
 def test_an_argument_out_of_range_is_named() -> None:
-    for argument, value in {"frozen_epochs": -1, "body_lr": 0.0, "l1_decay": -1.0}.items():
+    wrong: dict[str, Any] = {"frozen_epochs": -1, "body_lr": 0.0, "l1_decay": -1.0}
+    for argument, value in wrong.items():
         with pytest.raises(InputError, match=f"model.{argument} must be"):
             NoisyClassifier.for_data(_data(), Plain, **{argument: value})
