@@ -1,59 +1,79 @@
-"""Every command and every piece of code in README works."""
+"""Every command, every piece of code and every table in the READMEs holds."""
 
+import doctest
 import re
 import shlex
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
+import noisy_lightning
+from noisy_lightning.cli.catalog import ALIASES, KINDS, entries
+from noisy_lightning.cli.commands import BY_NAME
 from tests.fabricated import QUICK, fabricate, quickly
-from tests.tools.readme_tables import filled
+from tests.processes import ROOT
+from tests.tools.readme_tables import READMES, filled
 
-ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
-
-
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+MAIN = (ROOT / "README.md").read_text()
+TEXTS = [ROOT / "README.md", ROOT / "configs/README.md", ROOT / "notebooks/results/README.md"]
 
 
-def _commands() -> list[list[str]]:
+def _blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def _commands(text: str) -> list[list[str]]:
     """Return the command lines in order, without comments."""
-    return [shlex.split(line, comments=True) for block in _blocks("bash") for line in block.splitlines() if line]
+    return [shlex.split(line, comments=True) for block in _blocks(text, "bash") for line in block.splitlines() if line]
+
+
+def _quick(command: list[str]) -> tuple[str, ...]:
+    """Return what makes a command a matter of seconds."""
+    if command[0] == "clean":
+        return quickly(ROOT / f"configs/{command[2]}.yaml")
+    options = QUICK if command[0] in ("fit", "sweep") else ()
+    if command[0] == "sweep" and "--only" not in command:
+        options += ("--only", "method=CE", "seed=0")  # of 18 runs
+    return options
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.parent.name)
 def test_the_commands_run_in_order(
-    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    path: Path,
+    run: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    text = path.read_text()
     fabricate(monkeypatch)
     monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
-    for block in _blocks("python"):
+    for block in _blocks(text, "python"):
         if name := re.match(r"# (\w+\.py)\n", block):
             (tmp_path / name[1]).write_text(block)
-    ours = [command[1:] for command in _commands() if command[0] == "noisy-lightning"]
-    assert len(ours) >= 9
+    ours = [command[1:] for command in _commands(text) if command[0] == "noisy-lightning"]
+    assert ours
     for command in ours:
-        if any(".help" in word for word in command):
-            with pytest.raises(SystemExit) as stop:
-                run(*command)
-            assert stop.value.code == 0
-        else:
-            options = quickly(Path(command[2])) if command[0] == "clean" else ()
-            options = QUICK if command[0] in ("fit", "sweep") else options
-            if command[0] == "sweep" and "--only" not in command:
-                options += ("--only", "method=CE", "seed=0")  # of 18 runs
-            assert run(*command, *options) == 0, (command, capsys.readouterr().err)
-    for block in _blocks("python"):
-        if "load(" in block:
-            exec(block, {})
+        assert run(*command, *_quick(command)) == 0, (command, capsys.readouterr().err)
+
+
+def test_the_lines_of_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = [block for block in _blocks(MAIN, "python") if "L.Trainer" in block]
+    assert len(block.strip().splitlines()) <= 10
+    exec(block.replace("max_epochs=2", "max_epochs=1, accelerator='cpu', enable_checkpointing=False"), {})
+    assert (tmp_path / "recorded/records/epoch_0000.npz").exists()
 
 
 def test_the_tables_are_those_of_the_ledgers() -> None:
-    assert TEXT.count("<!-- table of ") == TEXT.count("<!-- end of table -->") > 0
-    assert filled(TEXT) == TEXT, "make results writes them anew"
+    for path in READMES:
+        text = path.read_text()
+        assert text.count("<!-- table of ") == text.count("<!-- end of table -->") > 0
+        assert filled(text) == text, "make results writes them anew"
 
 
 def test_filling_an_empty_table_leaves_what_follows() -> None:
@@ -65,24 +85,65 @@ def test_filling_an_empty_table_leaves_what_follows() -> None:
 
 
 def test_the_sweep_that_is_shown_is_the_file() -> None:
-    (shown,) = _blocks("yaml")
+    (shown,) = _blocks(MAIN, "yaml")
     assert (ROOT / "configs/sweeps/digits.yaml").read_text().endswith(f"\n{shown}")
 
 
 def test_all_other_commands_are_known() -> None:
     targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for command in _commands():
-        if command[0] == "make":
-            assert command[1] in targets
-        else:
-            assert command[0] in ("noisy-lightning", "tensorboard", "python3", "pip"), command
+    for path in TEXTS:
+        for command in _commands(path.read_text()):
+            if command[0] == "make":
+                assert command[1] in targets
+            else:
+                assert command[0] in ("noisy-lightning", "tensorboard", "python3", "pip"), command
+        for command in re.findall(r"`noisy-lightning (\w+)", path.read_text()):
+            assert command in BY_NAME
+
+
+def test_the_first_page_is_short() -> None:
+    assert len(MAIN.splitlines()) <= 250
 
 
 def test_the_loss_has_twelve_lines() -> None:
-    (block,) = [block for block in _blocks("python") if "RobustLoss" in block]
+    (block,) = [block for block in _blocks(MAIN, "python") if "RobustLoss" in block]
     assert len(block.split("\n", 1)[1].strip().splitlines()) <= 12
 
 
 def test_every_file_that_is_named_exists() -> None:
-    for path in re.findall(r"\]\(([^)#:]+)\)|`((?:configs|notebooks|noisy_lightning)/[\w./]+)`", TEXT):
-        assert (ROOT / (path[0] or path[1])).exists(), path
+    for path in TEXTS:
+        for name in re.findall(
+            r"\]\(([^)#:]+)\)|`((?:configs|notebooks|noisy_lightning|\.github)/[\w./]+)`", path.read_text()
+        ):
+            assert (ROOT / (name[0] or name[1])).exists(), name
+
+
+def test_what_there_is_stands_in_the_first_page() -> None:
+    for kind in ("data", "noise", "methods", "selectors"):
+        for entry in entries(kind):
+            assert f"`{entry.name}`" in MAIN, entry.name
+    for kind in KINDS:
+        for alias in ALIASES.get(kind, {}):
+            assert f"`{alias}`" in MAIN or kind == "losses", alias
+
+
+def test_every_configuration_of_a_report_is_explained() -> None:
+    text = (ROOT / "configs/README.md").read_text()
+    for path in sorted((ROOT / "configs").glob("*.yaml")):
+        if name := re.match(r"study\d", path.stem):
+            assert f"| `{name[0]}` |" in text
+            assert yaml.safe_load(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("training.module", "training.callbacks.sample_recorder", "data.sets.arrays", "data.sets.from_dataset"),
+        *("data.sets.digits", "data.noise.class_conditional", "losses.base", "methods.base", "backbones.small"),
+    ],
+)
+def test_the_examples_of_docstrings_run(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testmod(import_module(f"{noisy_lightning.__name__}.{module}"))
+    assert found.attempted > 0
+    assert found.failed == 0

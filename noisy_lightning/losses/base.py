@@ -10,6 +10,13 @@ class RobustLoss(nn.Module, ABC):
 
     Subclasses are final: to vary a loss, wrap it. A loss never reduces over the batch, so that it can be
     recorded, weighted and selected by sample, and it computes in float32 or better whatever the logits' type.
+
+    Example:
+        >>> import torch
+        >>> from noisy_lightning import losses
+        >>> loss = losses.SymmetricCrossEntropy(alpha=0.1)
+        >>> loss(torch.zeros(3, 10), torch.tensor([0, 4, 9])).shape
+        torch.Size([3])
     """
 
     @abstractmethod

@@ -77,6 +77,15 @@ class Method(nn.Module, ABC):
 
     Training on several ranks gives the same result as on one, up to rounding. The exceptions, for every method, are
     dropout, which each rank draws for itself, and batch normalization, unless its statistics are synchronized.
+
+    Example:
+        >>> from noisy_lightning import losses, methods
+        >>> problem = Problem(lambda: nn.Linear(4, 3), losses.CrossEntropy(), num_classes=3, num_samples=8)
+        >>> method = methods.CoTeaching(problem, forget_rate=0.5, warm_up=0)
+        >>> method.on_epoch_start(EpochContext(0, 1, torch.zeros(8).long(), lambda network: torch.zeros(8, 3)))
+        >>> step = method.step(torch.randn(2, 4), label=torch.tensor([0, 1]), index=torch.tensor([5, 6]))
+        >>> step.losses.shape, int(step.sample_weight.sum()) > 0
+        (torch.Size([2]), True)
     """
 
     views: ClassVar[int] = 1

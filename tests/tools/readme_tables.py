@@ -1,4 +1,4 @@
-"""Writes README's tables of results anew from the ledgers in notebooks/results: make results."""
+"""Writes the tables of results in the READMEs anew from the ledgers in notebooks/results: make results."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from noisy_lightning.experiments.report import gather
 from noisy_lightning.experiments.written_tables import as_markdown
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+READMES = (ROOT / "README.md", ROOT / "notebooks/results/README.md")
 _BLOCK = re.compile(r"(<!-- table of (\S+)(?: across (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -23,4 +23,5 @@ def _table(ledger: Path, across: str | None) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    for path in READMES:
+        path.write_text(filled(path.read_text()))

@@ -147,6 +147,13 @@ class Symmetric(LabelNoise):
         exact: `none` redraws each label with probability `rate`; `total` redraws exactly rate·N of them, `per_class`
             exactly rate·n of the n samples of each class, both rounded to the nearest whole number. With
             `include_true` some of the redrawn labels stay right, so that only their number is exact.
+
+    Example:
+        >>> labels = torch.arange(1000) % 10
+        >>> noise = Symmetric(0.4, exact="total")
+        >>> given = noise.corrupt(labels, None, num_classes=10, generator=torch.Generator().manual_seed(0))
+        >>> int((given != labels).sum())
+        400
     """
 
     def __init__(self, rate: float, include_true: bool = False, exact: Exact = "none") -> None:

@@ -8,7 +8,18 @@ from noisy_lightning.data.sets.sources import Source, load_digits8x8
 
 @final
 class Digits(NoisyDataModule):
-    """scikit-learn's handwritten digits: 1,437 training and 360 test images of 8×8 pixels; needs no files."""
+    """scikit-learn's handwritten digits: 1,437 training and 360 test images of 8×8 pixels; needs no files.
+
+    Example:
+        >>> from noisy_lightning import noise
+        >>> data = Digits(noise=noise.Symmetric(0.4), batch_size=64)
+        >>> data.setup("fit")
+        >>> data.labels.shape, data.is_clean.shape, len(data.train_indices) + len(data.val_indices)
+        (torch.Size([1437]), torch.Size([1437]), 1437)
+        >>> batch = next(iter(data.train_dataloader()))
+        >>> batch.image.shape, batch.label.shape
+        (torch.Size([64, 1, 8, 8]), torch.Size([64]))
+    """
 
     class_names = tuple("0123456789")
     num_samples = 1437

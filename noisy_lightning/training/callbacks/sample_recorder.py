@@ -48,6 +48,17 @@ class SampleRecorder(L.Callback):
             command line has put the noise files.
         pictures: Whether TensorBoard gets pictures, at about 0.3 s an epoch.
         picture_epochs: After how many epochs there are pictures; none given: 1, 2, 4, 8, ... and the last.
+
+    Example:
+        >>> from noisy_lightning import Digits, NoisyClassifier, backbones, load_records, noise
+        >>> data = Digits(noise=noise.Symmetric(0.4), batch_size=479)
+        >>> model = NoisyClassifier.for_data(data, backbones.SmallCNN)
+        >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "accelerator": "cpu"}
+        >>> trainer = L.Trainer(max_epochs=2, callbacks=[SampleRecorder("recorded")], **quiet)
+        >>> trainer.fit(model, datamodule=data)
+        >>> records = load_records("recorded")
+        >>> records.loss.shape, sorted(records.measures())[:3]
+        ((2, 1437), ['acc', 'acc_true', 'auroc'])
     """
 
     def __init__(
