@@ -16,6 +16,7 @@ import types
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from importlib import import_module
 from multiprocessing import spawn
@@ -33,6 +34,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.fabric.strategies.launchers import subprocess_script
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.connectors.logger_connector import result
 from submitit import SlurmJob
@@ -177,6 +179,19 @@ def test_lightning_still_skips_hooks_that_cannot_be_called(tmp_path: Path) -> No
     compat.skip_hook(callback, "on_train_batch_end")
     _trainer(tmp_path, callback).fit(Module(), Loader())
     assert called == ["on_train_batch_start"] * STEPS
+
+
+def test_lightning_still_asks_its_profiler_for_many_contexts_in_every_step(tmp_path: Path) -> None:
+    """Where it does no longer, `NoProfiler` can go."""
+    asked: list[str] = []
+
+    class Asked(PassThroughProfiler):
+        def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+            asked.append(action_name)
+            return nullcontext()
+
+    _trainer(tmp_path, profiler=Asked()).fit(Module(), Loader())
+    assert len(asked) > 10 * STEPS
 
 
 # Lightning: loaders and seeds
