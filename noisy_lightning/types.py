@@ -9,7 +9,7 @@ class Batch(NamedTuple):
     """What every loader yields."""
 
     image: Tensor
-    """(B, C, H, W) normalised images; (views, B, C, H, W) in training, where a method takes more than one view."""
+    """(B, C, H, W) normalized images; (views, B, C, H, W) in training, where a method takes more than one view."""
     label: Tensor
     """(B,) given labels, possibly wrong."""
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which a batch has no use for
@@ -22,7 +22,7 @@ class Step(NamedTuple):
     """What a method returns for one batch."""
 
     loss: Tensor
-    """() to minimise."""
+    """() to minimize."""
     losses: Tensor
     """(B,) per-sample losses to record."""
     logits: Tensor

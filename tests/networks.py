@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 @final
 class Plain(nn.Module):
-    """One hidden layer; no batch normalisation and no dropout, so that a batch may be split without a trace."""
+    """One hidden layer; no batch normalization and no dropout, so that a batch may be split without a trace."""
 
     def __init__(self, num_classes: int, in_channels: int, width: int = 16) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Plain(nn.Module):
 
 @final
 class Random(nn.Module):
-    """A network with what a resume can get wrong: dropout, and batch normalisation with its running statistics."""
+    """A network with what a resume can get wrong: dropout, and batch normalization with its running statistics."""
 
     def __init__(self, num_classes: int, in_channels: int) -> None:
         super().__init__()

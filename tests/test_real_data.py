@@ -127,7 +127,7 @@ def test_images_of_mnist_are_put_into_cifar10(root: Path) -> None:
     assert torch.equal(data.is_foreign, data.true_labels == -2)
     per_class = data.labels[data.is_foreign].bincount(minlength=10)
     assert bool(((per_class - 2_000).abs() < 5 * (5_000 * 0.24) ** 0.5).all())
-    # Handwriting is grey and mostly black, photographs are neither.
+    # Handwriting is gray and mostly black, photographs are neither.
     images = data.train_images(torch.arange(50_000))
     grey = (images[:, 0] == images[:, 2]).flatten(1).all(1)
     assert grey[data.is_foreign].all()

@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 def load_weights(network: nn.Module, path: Path, classifiers: Sequence[str]) -> None:
-    """Load a file's weights; a classifier of another size stays as it was initialised, and the log says so.
+    """Load a file's weights; a classifier of another size stays as it was initialized, and the log says so.
 
     Args:
         network: the network to fill.

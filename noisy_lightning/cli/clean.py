@@ -133,7 +133,7 @@ def _check(data: NoisyDataModule) -> None:
 
 
 def _trusting(judgement: Judgement, data: NoisyDataModule) -> Judgement:
-    """Return the judgement with all labels selected that the data set itself vouches for."""
+    """Return the judgment with all labels selected that the data set itself vouches for."""
     trusted = data.is_trusted.numpy()
     return judgement if not trusted.any() else judgement.trusting(trusted)
 

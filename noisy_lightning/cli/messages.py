@@ -2,7 +2,7 @@
 
 jsonargparse reports a wrong value as a tree of all the types that it tried, and an error in a constructor the same
 way. This reads the tree's text, so its tests guard against a release that words it differently: what it does not
-recognise is passed on as it is.
+recognize is passed on as it is.
 """
 
 import difflib

@@ -15,7 +15,7 @@ class _Change(NamedTuple):
     """What a part of a command line does to a configuration."""
 
     values: Mapping[Place, Any]
-    """What stands afterwards at each place that differs."""
+    """What stands afterward at each place that differs."""
     keys: frozenset[Place]
     """Dotted keys that it sets, be it to what was there, and those of the places."""
 

@@ -44,7 +44,7 @@ _SHOWN = 12  # suspects in the picture
 
 @dataclass(frozen=True)
 class Outcome:
-    """A judgement of labels and what is known of them."""
+    """A judgment of labels and what is known of them."""
 
     judgement: Judgement
     labels: Ints
@@ -54,7 +54,7 @@ class Outcome:
     num_classes: int
 
     def measures(self) -> dict[str, Any]:
-        """Return what the judgement came to, as JSON keeps it; what needs true labels is absent without them."""
+        """Return what the judgment came to, as JSON keeps it; what needs true labels is absent without them."""
         judgement, known = self.judgement, self.true_labels != UNKNOWN
         scored = ~np.isnan(judgement.score)
         measures: dict[str, Any] = {

@@ -17,7 +17,7 @@ NAMES = {
     "acc_best_oracle": "best epoch on the test set: an oracle's choice",
 }
 EPOCH = "epoch"  # as an axis: at which epoch accuracy is read off, the keys of NAMES
-# What tells runs apart that no sweep has labelled, in the order of a table's rows.
+# What tells runs apart that no sweep has labeled, in the order of a table's rows.
 _TRAITS = ("dataset", "backbone", "method", "loss", "optimizer", "batch_size", "epochs", "noise")
 
 

@@ -204,7 +204,7 @@ def _share_legend(figure: Figure) -> None:
 
 
 def _looks() -> Iterator[tuple[str, str, str]]:
-    """Return colours, dashes and markers for lines, of which no two are alike."""
+    """Return colors, dashes and markers for lines, of which no two are alike."""
     return cycle(
         (_COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)], _MARKERS[number % len(_MARKERS)])
         for number in range(len(_COLOURS) * len(_DASHES))

@@ -18,7 +18,7 @@ from noisy_lightning.figures.style import CLEAN, CORRECTED, INK, NOISY, OTHER, f
 from noisy_lightning.runs.measures import Bools, Floats
 from noisy_lightning.runs.records import Records
 
-_SHARES = "Blues"  # colours of a matrix: one hue, whose lightness tells all
+_SHARES = "Blues"  # colors of a matrix: one hue, whose lightness tells all
 _LARGEST_WITH_NUMBERS = 20  # classes of a matrix
 _TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
 
@@ -153,10 +153,10 @@ def sample_grid(
 def transition_matrices(
     matrices: Mapping[str, NDArray[np.float64]], class_names: Sequence[str], title: str = ""
 ) -> Figure:
-    """Draw transition matrices side by side, such as the nominal and the realised one.
+    """Draw transition matrices side by side, such as the nominal and the realized one.
 
-    Colours are on a square-root scale: spread over a hundred classes, a noise of 40 % is 0.4 % in each cell. Up to 20
-    classes the cells say their share in percent, too. The row of a class without samples stays grey.
+    Colors are on a square-root scale: spread over a hundred classes, a noise of 40 % is 0.4 % in each cell. Up to 20
+    classes the cells say their share in percent, too. The row of a class without samples stays gray.
 
     Args:
         matrices: by name, each (K, K) shares in [0, 1], rows over true classes; all zeros for a class without samples.
@@ -250,7 +250,7 @@ def _percent(share: float) -> str:
 
 
 def _groups(is_clean: Bools, is_noisy: Bools) -> list[tuple[str, str, Bools]]:
-    """Return name, colour and members, in the shape of the masks, of the groups that exist."""
+    """Return name, color and members, in the shape of the masks, of the groups that exist."""
     groups = [("clean", CLEAN, is_clean), ("noisy", NOISY, is_noisy)]
     known = [group for group in groups if group[2].any()]
     return known or [("all samples", OTHER, np.ones_like(is_clean))]

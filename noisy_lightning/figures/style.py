@@ -1,6 +1,6 @@
-"""What all pictures share: colours, an empty figure, quiet axes.
+"""What all pictures share: colors, an empty figure, quiet axes.
 
-The colours stay apart for colour-blind readers (Okabe and Ito's palette).
+The colors stay apart for color-blind readers (Okabe and Ito's palette).
 """
 
 from textwrap import wrap

@@ -29,9 +29,9 @@ class ActiveNegativeCrossEntropy(RobustLoss):
     The L1 term of the paper is `--model.l1_decay`: see the module.
 
     Args:
-        alpha: weight of the normalised cross-entropy, in [0, inf). The paper has 5 for CIFAR-10, 10 for CIFAR-100,
+        alpha: weight of the normalized cross-entropy, in [0, inf). The paper has 5 for CIFAR-10, 10 for CIFAR-100,
             1 for MNIST, 20 for WebVision.
-        beta: weight of its normalised negative, in [0, inf). The paper has 5 for CIFAR-10, else 1.
+        beta: weight of its normalized negative, in [0, inf). The paper has 5 for CIFAR-10, else 1.
         min_probability: p_min, in (0, 1) and below 1/K: in NNCE smaller probabilities count as this and get no
             gradient. The paper has 1e-7.
 
@@ -68,8 +68,8 @@ class ActiveNegativeFocalLoss(RobustLoss):
     The L1 term of the paper is `--model.l1_decay`: see the module.
 
     Args:
-        alpha: weight of the normalised focal loss, in [0, inf). Values as for ANL-CE.
-        beta: weight of its normalised negative, in [0, inf). Values as for ANL-CE.
+        alpha: weight of the normalized focal loss, in [0, inf). Values as for ANL-CE.
+        beta: weight of its normalized negative, in [0, inf). Values as for ANL-CE.
         gamma: the exponent of the focal loss, in [0, inf). The paper has 0.5.
         min_probability: p_min, in (0, 1) and below 1/K: in NNFL smaller probabilities count as this and get no
             gradient. The paper has 1e-7.

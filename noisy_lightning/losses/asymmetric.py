@@ -12,7 +12,7 @@ from noisy_lightning.losses.ranges import check_range
 
 @final
 class AsymmetricGCE(RobustLoss):
-    """Asymmetric generalised cross-entropy ((a + 1)^q − (a + p_y)^q) / q.
+    """Asymmetric generalized cross-entropy ((a + 1)^q − (a + p_y)^q) / q.
 
     Soft targets give the mean over the target.
 

@@ -24,7 +24,7 @@ class RobustLoss(nn.Module, ABC):
         """Return the loss of each sample.
 
         Args:
-            logits: (B, K) unnormalised scores.
+            logits: (B, K) unnormalized scores.
             target: (B,) class indices in [0, K), or (B, K) class probabilities where the loss allows soft targets.
 
         Returns:

@@ -14,7 +14,7 @@ from noisy_lightning.losses.probabilities import NO_IGNORED_LABEL, is_hard, labe
 class CrossEntropy(RobustLoss):
     """Cross-entropy −Σ_k t_k log p_k, which is −log p_y for a hard label y.
 
-    Unbounded, and not robust: with enough epochs a network memorises any labels under it.
+    Unbounded, and not robust: with enough epochs a network memorizes any labels under it.
     """
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Study 4's "normalised" cross-entropy, as its notebook ran it."""
+"""Study 4's "normalized" cross-entropy, as its notebook ran it."""
 
 from typing import final
 
@@ -13,7 +13,7 @@ from noisy_lightning.losses.ranges import check_range
 class EntropyNormalizedCrossEntropy(RobustLoss):
     """Cross-entropy over the prediction's entropy, CE / H(p), with log p read as log(p + ε).
 
-    What study 4's notebook ran under the name of the normalised cross-entropy of Ma et al. (2020), which is
+    What study 4's notebook ran under the name of the normalized cross-entropy of Ma et al. (2020), which is
     `NormalizedCrossEntropy`. Neither bounded nor robust: it explodes where the network is confident and disagrees
     with the label. The study's rows "NCE+RCE", and "NFL+RCE" for asymmetric noise, were trained on
     `ActivePassive(EntropyNormalizedCrossEntropy(), CrossEntropy())`, "NFL+RCE" for symmetric noise on

@@ -1,4 +1,4 @@
-"""Study 1's "normalised" losses."""
+"""Study 1's "normalized" losses."""
 
 from typing import final
 
@@ -14,7 +14,7 @@ from noisy_lightning.losses.ranges import check_range
 class ExponentialNormalized(RobustLoss):
     """Any loss L ≥ 0 brought into [0, 1) by 1 − exp(−L/T) (study 1, definitions 2.3 and 2.4).
 
-    Bounded, but not what "Normalized Loss Functions" (Ma et al. 2020) means by normalised. Study 1's "NCE" is this
+    Bounded, but not what "Normalized Loss Functions" (Ma et al. 2020) means by normalized. Study 1's "NCE" is this
     over cross-entropy, 1 − p_y^(1/T), which at T = 1 is 1 − p_y, half the mean absolute error and robust as such;
     its "NFL" is this over `FocalLoss(gamma=2)`. Soft targets are accepted where the loss accepts them.
 

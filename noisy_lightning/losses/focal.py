@@ -21,12 +21,12 @@ def focal(log_p: Tensor, gamma: float, detach_factor: bool) -> Tensor:
 class FocalLoss(RobustLoss):
     """Focal loss −α (1 − p_y)^γ log p_y (eq. 5), which turns from samples that are already right.
 
-    It favours hard samples, hence wrong labels: a baseline, not a robust loss. Soft targets give the mean over the
+    It favors hard samples, hence wrong labels: a baseline, not a robust loss. Soft targets give the mean over the
     target.
 
     Args:
         gamma: the exponent γ, in [0, inf); 0 is cross-entropy. The paper and study 1 have 2. Study 4's notebook
-            trained on this loss with 0.5 and called it normalised.
+            trained on this loss with 0.5 and called it normalized.
         alpha: the factor α, in (0, inf), the same for all classes. Study 1 has 1.
         detach_factor: let no gradient flow through (1 − p_y)^γ. False is the paper, study 1 and study 4; True is
             the code of "Normalized Loss Functions" (Ma et al. 2020) and its tables.

@@ -50,7 +50,7 @@ class GeneralizedCrossEntropy(RobustLoss):
 
 @final
 class TruncatedGeneralizedCrossEntropy(RobustLoss):
-    """Truncated generalised cross-entropy: GCE of p_y, but constant, without gradient, where p_y ≤ k.
+    """Truncated generalized cross-entropy: GCE of p_y, but constant, without gradient, where p_y ≤ k.
 
     A network that starts at p_y = 1/K ≤ k would learn nothing: as in the paper, train with the untruncated loss
     first (its code: 40 epochs). There the samples to prune are also fixed for ten epochs at a time by a stored

@@ -16,7 +16,7 @@ class JensenShannon(RobustLoss):
     """Scaled Jensen-Shannon divergence (π₁ KL(t‖m) + π₂ KL(p‖m)) / Z between target t and prediction p.
 
     m = π₁ t + π₂ p is their mixture, π₂ = 1 − π₁, and Z = −π₂ log π₂. Between cross-entropy (π₁ → 0) and the mean
-    absolute error (π₁ → 1). The generalised form for two augmentations of an image is not this class. The authors'
+    absolute error (π₁ → 1). The generalized form for two augmentations of an image is not this class. The authors'
     clamp of probabilities at 1e-7 is left out: it is not needed here and changes the loss by as little.
 
     Args:

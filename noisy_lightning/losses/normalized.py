@@ -1,4 +1,4 @@
-"""Normalised losses: Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020."""
+"""Normalized losses: Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020."""
 
 from typing import final
 
@@ -18,7 +18,7 @@ def normalized(losses: Tensor, target: Tensor) -> Tensor:
 
 @final
 class NormalizedCrossEntropy(RobustLoss):
-    """Normalised cross-entropy log p_y / Σ_k log p_k; in [0, 1].
+    """Normalized cross-entropy log p_y / Σ_k log p_k; in [0, 1].
 
     The cross-entropy of the given label over the sum of the cross-entropies of all labels: symmetric, hence
     robust to symmetric noise, and active: alone it underfits. Study 1 calls 1 − exp(−CE/T) by the same name, which
@@ -37,13 +37,13 @@ class NormalizedCrossEntropy(RobustLoss):
 
 @final
 class NormalizedFocalLoss(RobustLoss):
-    """Normalised focal loss (1 − p_y)^γ log p_y / Σ_k (1 − p_k)^γ log p_k; in [0, 1].
+    """Normalized focal loss (1 − p_y)^γ log p_y / Σ_k (1 − p_k)^γ log p_k; in [0, 1].
 
     Study 1 calls 1 − exp(−FL/T) by the same name: `ExponentialNormalized(FocalLoss())`. Study 4's notebook
     trained on the plain `FocalLoss(gamma=0.5)` instead.
 
     Args:
-        gamma: the exponent γ, in [0, inf); 0 is the normalised cross-entropy. The paper has 0.5.
+        gamma: the exponent γ, in [0, inf); 0 is the normalized cross-entropy. The paper has 0.5.
         detach_factor: let no gradient flow through the factors (1 − p)^γ. False is the paper's formula; True is
             its code, and that of "Active Negative Loss", and their tables.
 
@@ -68,7 +68,7 @@ class NormalizedFocalLoss(RobustLoss):
 
 @final
 class NormalizedGeneralizedCrossEntropy(RobustLoss):
-    """Normalised generalised cross-entropy (1 − p_y^q)/(K − Σ_k p_k^q); in [0, 1].
+    """Normalized generalized cross-entropy (1 − p_y^q)/(K − Σ_k p_k^q); in [0, 1].
 
     Args:
         q: the exponent, in (0, 1]; 1 is (1 − p_y)/(K − 1). The paper's code has 0.1 for CIFAR-10 and MNIST, 0.7

@@ -1,4 +1,4 @@
-"""Partially Huberised cross-entropy: Menon et al., "Can gradient clipping mitigate label noise?", ICLR 2020."""
+"""Partially Huberized cross-entropy: Menon et al., "Can gradient clipping mitigate label noise?", ICLR 2020."""
 
 import math
 from typing import final
@@ -13,7 +13,7 @@ from noisy_lightning.losses.ranges import check_range
 
 @final
 class PartiallyHuberised(RobustLoss):
-    """Partially Huberised cross-entropy: −log p_y where p_y > 1/τ, else its tangent there, −τ p_y + log τ + 1.
+    """Partially Huberized cross-entropy: −log p_y where p_y > 1/τ, else its tangent there, −τ p_y + log τ + 1.
 
     Clipping the derivative by p_y at τ bounds the loss and makes it linear in p_y, hence robust, where it matters.
     Soft targets give the mean over the target.

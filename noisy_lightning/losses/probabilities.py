@@ -55,7 +55,7 @@ def label_out_of_range(label: Tensor, num_classes: int) -> ValueError:
     """Return the error for the first label outside [0, K).
 
     Losses look for it only after an operator has failed, so that a good step pays for no check and no host
-    synchronisation. On CUDA nothing fails in time to be caught: there the device's own assertion ends the run.
+    synchronization. On CUDA nothing fails in time to be caught: there the device's own assertion ends the run.
     """
     position = int(((label < 0) | (label >= num_classes)).nonzero()[0])
     return ValueError(f"label must be in [0, {num_classes}), got {int(label[position])} at position {position}")

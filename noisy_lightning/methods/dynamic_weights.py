@@ -20,7 +20,7 @@ class DynamicWeights(OneNetwork):
     """One network whose samples count by its confidence c, the largest probability that it gives to any class.
 
     - `as_described`: w = 1 where c ≥ threshold, else c / threshold: "prominence to samples with higher confidence
-      while de-emphasising those with lower confidence". This is our reading of the text, which has no formula.
+      while de-emphasizing those with lower confidence". This is our reading of the text, which has no formula.
     - `as_run`: w = 1 where c < threshold, else 1 / c, and the batch's mean loss is multiplied by the batch's mean w.
       All published tables used this. It does not weight samples against each other: it scales the whole step by a
       factor from 1 to 1 / threshold. The gradient also flows through w.

@@ -1,6 +1,6 @@
 """What per-sample records say about a training.
 
-The training callback and every later reader share these, so that a curve seen live and a number computed afterwards
+The training callback and every later reader share these, so that a curve seen live and a number computed afterward
 agree.
 """
 

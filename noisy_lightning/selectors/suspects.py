@@ -136,7 +136,7 @@ def _sheets(indices: NDArray[np.int64], pictures: _Pictures) -> Iterator[tuple[t
 
 
 def _thumbnails(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn pictures (n, C, H, W) into colour (n, h, w, 3), shrunk where they are larger than a thumbnail."""
+    """Turn pictures (n, C, H, W) into color (n, h, w, 3), shrunk where they are larger than a thumbnail."""
     count, _, height, width = pictures.shape
     colour = np.broadcast_to(pictures, (count, 3, height, width))
     if max(height, width) <= _LONGEST:
@@ -150,7 +150,7 @@ def _thumbnails(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _sheet(thumbnails: NDArray[np.uint8]) -> bytes:
     """Return thumbnails (n, h, w, 3) row by row as one WebP picture."""
     count, height, width = thumbnails.shape[:3]
-    # Each fills whole blocks by repeating its edge, lest it bleed into its neighbours.
+    # Each fills whole blocks by repeating its edge, lest it bleed into its neighbors.
     cells = np.pad(thumbnails, ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK), (0, 0)), mode="edge")
     rows = -(-count // _COLUMNS)
     cells = np.pad(cells, ((0, rows * _COLUMNS - count), (0, 0), (0, 0), (0, 0)))

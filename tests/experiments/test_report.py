@@ -67,7 +67,7 @@ def test_a_picture_shows_what_the_records_say(swept: Path) -> None:
     first, *_ = shown["classes"].axes
     method = next(row for row in gather([swept]).rows if row["axis_noise"] == "clean")
     assert first.get_title(loc="left") == "CE"
-    # 10 classes in grey, the best and the worst over them.
+    # 10 classes in gray, the best and the worst over them.
     assert len(first.lines) == 12
     ends = [float(np.asarray(line.get_ydata())[-1]) for line in first.lines]
     last = ends[:10]

@@ -46,7 +46,7 @@ def mean_flip_rate(rate: float, std: float) -> float:
 def part_dependent_rows(
     images: list[list[float]], labels: list[int], projections: list[list[list[float]]], q: list[float]
 ) -> list[list[float]]:
-    """Return P(given = j) of each image (Xia et al., 2020, Algorithm 2); the images are flat and normalised."""
+    """Return P(given = j) of each image (Xia et al., 2020, Algorithm 2); the images are flat and normalized."""
     rows = []
     for x, y, flip in zip(images, labels, q, strict=True):
         w = projections[y]

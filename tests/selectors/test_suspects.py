@@ -51,7 +51,7 @@ def make_suspects(count: int = 130, classes: int = 4, paths: Sequence[str] | Non
 
 
 def colours(indices: np.ndarray) -> np.ndarray:
-    """Return a colour (n, 3) of each sample's own, far enough from those of its neighbours."""
+    """Return a color (n, 3) of each sample's own, far enough from those of its neighbors."""
     return np.stack([indices * 37 % 256, indices * 91 % 256, indices * 151 % 256], 1).astype(np.uint8)
 
 
@@ -113,7 +113,7 @@ def test_sheets_hold_the_pictures_in_the_order_of_their_scores(tmp_path):
     assert scripts.data["order"] == order
     first, second = map(cells, scripts.sheets())
     assert (len(first), len(second)) == (100, 30)
-    # None bleeds into its neighbours but for the outermost pixels, whose colour differences WebP interpolates.
+    # None bleeds into its neighbors but for the outermost pixels, whose color differences WebP interpolates.
     off = np.concatenate([first, second]).astype(int) - colours(np.array(order))[:, None, None]
     assert np.abs(off[:, 1:-1, 1:-1]).max() < 25
     assert np.abs(off).mean() < 4
@@ -301,7 +301,7 @@ class Review:
         return [url for url in urls if not url.startswith("data:")]
 
     def pictures(self) -> Any:
-        """Return the colour in the middle of each picture of the page, once all are drawn."""
+        """Return the color in the middle of each picture of the page, once all are drawn."""
         return self.browser.execute_async_script("""
             const done = arguments[arguments.length - 1];
             const middle = (canvas) => canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1);

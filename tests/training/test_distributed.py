@@ -10,7 +10,7 @@ import torch
 from noisy_lightning.runs.records import load
 from tests.processes import noisy_lightning
 
-# No batch normalisation, whose statistics are a process's own; a batch that does not divide the data, of which an
+# No batch normalization, whose statistics are a process's own; a batch that does not divide the data, of which an
 # even number of samples is left over: of an odd one the two processes' means would weigh differently.
 COMMAND = (
     *("--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "150"),

@@ -11,7 +11,7 @@ import torch
 from noisy_lightning.runs.records import load
 from tests.processes import noisy_lightning
 
-# Dropout, batch normalisation, momentum, a schedule, augmentation, a body that is frozen at first: all that a resume
+# Dropout, batch normalization, momentum, a schedule, augmentation, a body that is frozen at first: all that a resume
 # can get wrong.
 COMMAND = (
     *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),

@@ -113,7 +113,7 @@ class WindowStore:
         # The view has far more elements than the memory behind it: it is made anew here (2 µs) and never copied.
         count = (len(self._pixels) - window) // self.channels + 1
         windows = self._pixels.as_strided((count, window), (self.channels, 1))
-        # One piece of memory per image, cut to the width afterwards, is faster to read than one per row.
+        # One piece of memory per image, cut to the width afterward, is faster to read than one per row.
         pixels = windows.index_select(0, slot * a.area + offset).view(-1, a.height, row)
         values = pixels[:, :, : a.width * self.channels].float()
         torch.addcmul(self._shift, values, self._scale, out=values)

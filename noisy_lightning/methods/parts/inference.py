@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into eval mode; afterwards each layer is in the mode it was in before."""
+    """Put a network into eval mode; afterward each layer is in the mode it was in before."""
     training = [layer for layer in network.modules() if layer.training]
     network.eval()
     try:

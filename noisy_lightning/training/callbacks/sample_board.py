@@ -116,7 +116,7 @@ class SampleBoard:
         self._add("highest_losses", epoch, grid)
 
     def draw_transition(self, epoch: int, transition: Tensor, data: LabelledData) -> None:
-        """Add the transition matrix that the method works with, beside the realised one where labels are known.
+        """Add the transition matrix that the method works with, beside the realized one where labels are known.
 
         Args:
             epoch: counted from 0.

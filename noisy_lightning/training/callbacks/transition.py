@@ -14,7 +14,7 @@ def transition_of(pl_module: L.LightningModule) -> Tensor | None:
 
 
 def transition_error(matrix: Tensor, labels: Tensor, true_labels: Tensor) -> float | None:
-    """Return the mean absolute difference of a matrix to the realised one, in [0, 1].
+    """Return the mean absolute difference of a matrix to the realized one, in [0, 1].
 
     Args:
         matrix: (K, K), rows over true classes.

@@ -1,4 +1,4 @@
-"""Every generator over rates, class counts and seeds: its realised matrix is within the interval of its nominal one."""
+"""Every generator over rates, class counts and seeds: its realized matrix is within the interval of its nominal one."""
 
 import math
 from collections.abc import Callable

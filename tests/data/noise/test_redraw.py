@@ -129,7 +129,7 @@ def test_measures_are_taken_against_the_labels_that_were_trained_on(run: Callabl
         for name in ("acc", "acc_true", "loss_clean", "loss_noisy", "memorised"):
             assert float(logged[f"train/{name}"]) == pytest.approx(records.measures()[name][epoch], rel=1e-5)
     assert records.epoch_labels is not None
-    # Nothing is learnt, so that a sample's confidence changes just where its label does.
+    # Nothing is learned, so that a sample's confidence changes just where its label does.
     seen = records.prediction[0] >= 0
     changed = records.epoch_labels[0] != records.epoch_labels[1]
     same = np.isclose(records.confidence[0], records.confidence[1], atol=1e-3)
