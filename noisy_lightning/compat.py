@@ -75,7 +75,7 @@ def announce_epochs(loader: Any) -> None:
 
 
 def training_seed() -> int:
-    """Return the seed of a training, 0 where there is none.
+    """Return the seed of a training run, 0 where there is none.
 
     Private: `seed_everything` leaves it in this environment variable.
     If lost: order and augmentation are the same for all seeds.
@@ -140,7 +140,7 @@ def waits_for_all_gradients(strategy: object) -> bool:
     """Return whether a strategy would wait for the gradients of frozen weights, which never come.
 
     Private: the attribute in which Lightning keeps the arguments of DistributedDataParallel.
-    If lost: such a training ends in an error of torch instead of a line that names the remedy.
+    If lost: such a training run ends in an error of torch instead of a line that names the remedy.
     """
     from lightning.pytorch.strategies import DDPStrategy  # noqa: PLC0415
 
@@ -163,7 +163,7 @@ def leave_slurm() -> None:
     """Keep Lightning from taking this process for one of the many of a Slurm job.
 
     Private: Lightning knows such a job by this environment variable.
-    If lost: a training in a job of several tasks waits for others that never come.
+    If lost: a training run in a job of several tasks waits for others that never come.
     """
     os.environ.pop("SLURM_NTASKS", None)
 
@@ -332,7 +332,7 @@ def hidden_main() -> Iterator[None]:
     """Hide the script of this process from the processes that start meanwhile.
 
     Private: multiprocessing looks `__main__` up in `sys.modules`, and has each new process run it again.
-    If lost: a script that calls a command without `if __name__ == "__main__"` runs again for each training.
+    If lost: a script that calls a command without `if __name__ == "__main__"` runs again for each training run.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = types.ModuleType("__main__")

@@ -14,7 +14,7 @@ def _linear_block(in_features: int, out_features: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(in_features, out_features), nn.BatchNorm1d(out_features), nn.ReLU(inplace=True))
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
     elif isinstance(module, nn.Linear):
@@ -46,7 +46,7 @@ class EightLayerCNN(nn.Module):
             nn.Flatten(),
             _linear_block(196 * (image_size // 8) ** 2, 256),
             nn.Linear(256, num_classes),
-        ).apply(_initialise)
+        ).apply(_initialize)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits (B, K) of images (B, C, H, W).
@@ -80,7 +80,7 @@ class FourLayerCNN(nn.Module):
             nn.Flatten(),
             _linear_block(64 * (image_size // 4) ** 2, 128),
             nn.Linear(128, num_classes),
-        ).apply(_initialise)
+        ).apply(_initialize)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits (B, K) of images (B, C, H, W).

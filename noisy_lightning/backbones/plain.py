@@ -1,4 +1,4 @@
-"""Study 4's network."""
+"""The network of Kim and Kang (2023)."""
 
 from typing import final
 
@@ -14,7 +14,7 @@ def _xavier(module: nn.Module) -> None:
 
 @final
 class PlainCNN(nn.Module):
-    """Study 4's network: five convolutions of 8 to 128 channels without normalization, two linear layers.
+    """The network of Kim and Kang (2023): five convolutions of 8 to 128 channels, not normalized, two linear layers.
 
     4.3 million parameters, nearly all in the first linear layer. The linear weights start with Xavier's uniform
     distribution, everything else with PyTorch's defaults; the last convolution has no activation, as in the study.

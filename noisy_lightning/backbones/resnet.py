@@ -29,7 +29,7 @@ class ResNet18(nn.Module):
         in_channels: number of image channels C.
         stem: "cifar" keeps the resolution at first (3×3 convolution), as is usual for 32×32 images; "imagenet"
             divides it by 4 (7×7 with stride 2, then max pooling), a fifteenth of the arithmetic, and is meant for
-            images of 224×224. Study 0 fed it 32×32.
+            images of 224×224. Ouellette and Mahmoud (2023) fed it 32×32.
     """
 
     def __init__(self, num_classes: int, in_channels: int, stem: Stem = "cifar") -> None:

@@ -29,7 +29,7 @@ class _Block(nn.Module):
         return F.relu(self.residual(x) + self.shortcut(x))
 
 
-def _initialise(module: nn.Module) -> None:
+def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         assert module.bias is not None
@@ -38,7 +38,7 @@ def _initialise(module: nn.Module) -> None:
 
 @final
 class ResNet32(nn.Module):
-    """ResNet-32 for small images, as INCV (study 3) trained it in Keras: 468 thousand parameters.
+    """ResNet-32 for small images, as INCV (Chen et al. 2019) trained it in Keras: 468 thousand parameters.
 
     Weights start, and batch norm averages, with Keras's defaults. Deviation: a convolution with stride 2 pads both
     sides by one pixel, where Keras pads the far side only. The study's L2 penalty is the optimizer's business.
@@ -60,8 +60,8 @@ class ResNet32(nn.Module):
             for position in range(5):
                 layers.append(_Block(channels, width, 1 if position else stride))
                 channels = width
-        self.features = nn.Sequential(*layers).apply(_initialise)
-        self.classifier = nn.Linear(channels, num_classes).apply(_initialise)
+        self.features = nn.Sequential(*layers).apply(_initialize)
+        self.classifier = nn.Linear(channels, num_classes).apply(_initialize)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits (B, K) of images (B, C, H, W)."""

@@ -27,8 +27,8 @@ class Timm(nn.Module):
             of classes starts afresh.
         drop_rate: probability of dropout before the classifier, in [0, 1).
         image_size: height and width in pixels to which images are resized on the device (bilinear), at least 1;
-            by default they stay as they are. Pretrained networks usually want 224 or more; study 0 fed 32 to
-            EfficientNet-B3.
+            by default they stay as they are. Pretrained networks usually want 224 or more; Ouellette and Mahmoud
+            (2023) fed 32 to EfficientNet-B3.
 
     Raises:
         InputError: if timm knows no such name, or the weights cannot be had or do not fit.

@@ -24,7 +24,7 @@ class _Block(nn.Module):
 
 @final
 class WideResNet(nn.Module):
-    """Wide residual network for small images, as SLN (study 2) trained it: WRN-28-2, 1.5 million parameters.
+    """Wide residual network for small images, as SLN (Chen et al. 2021) trained it: WRN-28-2, 1.5 million parameters.
 
     Deviations from Zagoruyko and Komodakis, which SLN's published figures rest on: convolutions have biases, a
     block's second convolution has the stride, shortcuts start before the first activation, weights start with

@@ -1,4 +1,4 @@
-"""noisy-lightning clean: which labels of a training set to trust, by the trainings that a selector asks for."""
+"""noisy-lightning clean: which labels of a training set to trust, by runs that a selector asks for."""
 
 import inspect
 import time
@@ -22,7 +22,7 @@ from noisy_lightning.experiments.selection import Outcome, draw, summary_table, 
 from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
-from noisy_lightning.selectors import Judgement, Selector, Task
+from noisy_lightning.selectors import Judgment, Selector, Task
 from noisy_lightning.selectors.base import mask
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 
@@ -36,7 +36,7 @@ def run_clean(args: Sequence[str]) -> None:
         args: Options.
 
     Raises:
-        InputError: The input cannot work, or a training failed.
+        InputError: The input cannot work, or a training run failed.
     """
     compat.silence()
     parser = _parser()
@@ -88,8 +88,8 @@ def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: 
     labels = data.labels.numpy()
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
-    judgement = selector.select(Task(labels, judged, data.num_classes, data.seed), folds)
-    outcome = Outcome(_trusting(judgement, data), labels, data.true_labels.numpy(), data.num_classes)
+    judgment = selector.select(Task(labels, judged, data.num_classes, data.seed), folds)
+    outcome = Outcome(_trusting(judgment, data), labels, data.true_labels.numpy(), data.num_classes)
     noise = data.noise_summary()
     title = f"{type(selector).__name__} on {noise.dataset}, {noise.kind}"
     oracle = selector.oracle or bool(training["oracle"])
@@ -132,10 +132,10 @@ def _check(data: NoisyDataModule) -> None:
         raise InputError("data.redraw must be once: there are no labels to judge where each epoch has its own")
 
 
-def _trusting(judgement: Judgement, data: NoisyDataModule) -> Judgement:
+def _trusting(judgment: Judgment, data: NoisyDataModule) -> Judgment:
     """Return the judgment with all labels selected that the data set itself vouches for."""
     trusted = data.is_trusted.numpy()
-    return judgement if not trusted.any() else judgement.trusting(trusted)
+    return judgment if not trusted.any() else judgment.trusting(trusted)
 
 
 def _arguments(selector: Selector) -> dict[str, Any]:
@@ -147,13 +147,13 @@ def _arguments(selector: Selector) -> dict[str, Any]:
 
 def _write_page(page: Path, outcome: Outcome, data: NoisyDataModule, title: str) -> None:
     """Write the page of suspects."""
-    judgement = outcome.judgement
+    judgment = outcome.judgment
     suspects = Suspects(
         title=title,
         class_names=data.class_names,
         given=outcome.labels,
-        suggested=judgement.suggested,
-        score=judgement.score,
+        suggested=judgment.suggested,
+        score=judgment.score,
         true=outcome.true_labels,
         paths=data.train_names,
     )

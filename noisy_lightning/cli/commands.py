@@ -82,7 +82,7 @@ def _of_report(parser: Parser) -> None:
 
 
 def _of_clean(parser: Parser) -> None:
-    parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time; more than one write to log files.")
+    parser.add_argument("--jobs", type=int, default=1, help="Runs at a time; more than one write to log files.")
 
 
 def _of_noise(parser: Parser) -> None:
@@ -147,8 +147,8 @@ COMMANDS: Sequence[Command] = (
         "--config FILE --selector NAME [KEYS]",
         "find out which labels to trust; a file and a page",
         "clean",
-        "Find out which labels to trust by trainings that cross-check each other: writes selection.csv, on which fit "
-        "can train (--data.selection), and suspects.html, to review the most suspicious labels.",
+        "Find out which labels to trust by runs that cross-check each other: writes selection.csv, on which fit can "
+        "train (--data.selection), and suspects.html, to review the most suspicious labels.",
         _of_clean,
         also="  --selector NAME  What judges: noisy-lightning list selectors; --selector.help NAME says more.\n",
     ),

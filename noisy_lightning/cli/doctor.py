@@ -132,7 +132,7 @@ def _classes(data: NoisyDataModule) -> Finding:
         shown = ", ".join(missing[:5]) + ", …" * (len(missing) > 5)
         return Finding(
             "classes",
-            f"no image to train on is labelled {shown}: remove the class, or lower --data.val_fraction",
+            f"no image to train on is labeled {shown}: remove the class, or lower --data.val_fraction",
             is_problem=True,
         )
     return Finding("classes", f"{counts.min().item():,} to {counts.max().item():,} given labels each to train on")

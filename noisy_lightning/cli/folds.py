@@ -1,4 +1,4 @@
-"""The trainings that a selector asks for: ordinary runs of `fit`, in processes of their own."""
+"""The runs that a selector asks for: ordinary ones of `fit`, in processes of their own."""
 
 import contextlib
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class FoldRuns:
 
     Args:
         folder: Of the selection.
-        config: Configuration file of the trainings.
+        config: Configuration file of the training runs.
         labels: (N,) given labels.
         num_classes: K.
         jobs: How many are trained at a time, >= 1; more than one write to log files beside the runs.

@@ -40,7 +40,7 @@ _OTHERS = ("seed_everything", "monitor", "oracle", "test_every_epoch", "ckpt_pat
 
 
 def add_training(parser: Parser) -> None:
-    """Add all keys of a training, each with its type."""
+    """Add all keys of a training run, each with its type."""
     parser.add_argument("-c", "--config", action=compat.config_file_action(), help=_HELP["config"])
     parser.add_argument("--seed_everything", type=bool | int, default=0, help=_HELP["seed_everything"])
     parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
@@ -59,7 +59,7 @@ def add_training(parser: Parser) -> None:
 
 
 def add_data(parser: Parser) -> None:
-    """Add the keys of a training for a command that needs no model: what it does not look at is taken as it is."""
+    """Add the keys of a training run for a command that needs no model: what it does not look at is taken as it is."""
     parser.add_argument("-c", "--config", action=compat.config_file_action(), help=_HELP["config"])
     parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
     parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)

@@ -45,7 +45,7 @@ def description(noise: NoiseSummary, class_names: Sequence[str]) -> str:
         class_names: K names.
     """
     arguments = ", ".join(f"{name}={value}" for name, value in noise.arguments.items())
-    rates = {"nominal": noise.nominal_rate, "expected": noise.expected_rate, "realised": noise.realised_rate}
+    rates = {"nominal": noise.nominal_rate, "expected": noise.expected_rate, "realized": noise.realised_rate}
     shares = ", ".join(f"{name} {'unknown' if rate is None else f'{100 * rate:.2f} %'}" for name, rate in rates.items())
     matrix = torch.tensor(noise.realised_matrix, dtype=torch.float64)
     lines = [
@@ -56,7 +56,7 @@ def description(noise: NoiseSummary, class_names: Sequence[str]) -> str:
         *(["redraw the labels of epoch 0; each later one has its own"] if noise.redraw == "per_epoch" else []),
         f"hash   {noise.label_hash}",
         "",
-        "realised matrix, in % of the true class:",
+        "realized matrix, in % of the true class:",
         format_matrix(matrix, class_names),
         "",
     ]
@@ -70,7 +70,7 @@ def _write(folder: Path, data: NoisyDataModule) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _check_labels(folder, noise.label_hash)
         write_manifest(folder, noise, data.label_table())
-        matrices = {"nominal": noise.nominal_matrix, "realised": noise.realised_matrix}
+        matrices = {"nominal": noise.nominal_matrix, "realized": noise.realised_matrix}
         known = {name: np.array(matrix) for name, matrix in matrices.items() if matrix is not None}
         figure = transition_matrices(known, data.class_names, _title(noise))
         with replacing(folder / PICTURE_FILE) as staged:

@@ -21,6 +21,15 @@ MEASURES = {
     "unstated": "acc_last",
 }
 
+# How a source is cited, where its name is not a citation.
+_CITATIONS = {
+    "study 0": "Ouellette and Mahmoud (2023)",
+    "study 1": "Kathuria",
+    "study 2": "SLN (Chen et al. 2021)",
+    "study 3": "INCV (Chen et al. 2019)",
+    "study 4": "Kim and Kang (2023)",
+}
+
 
 @dataclass(frozen=True)
 class Published:
@@ -44,6 +53,11 @@ class Published:
     noise_convention: str
     protocol: str
     status: str
+
+    @property
+    def citation(self) -> str:
+        """The source, as a reader knows it."""
+        return _CITATIONS.get(self.source, self.source)
 
     @property
     def comparable(self) -> bool:

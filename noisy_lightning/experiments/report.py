@@ -74,7 +74,7 @@ class Report:
         hardware = {f"{row['devices']} × {row['device']}, {row['precision']}" for row in self.rows}
         notes.append(f"Hardware: {'; '.join(sorted(hardware))}." if hardware else "")
         hours = sum(row["seconds"] or 0 for row in self.rows) / 3600
-        notes.append(f"Trainings: {len(self.rows)}, {hours:.1f} hours in all." if self.rows else "")
+        notes.append(f"Runs: {len(self.rows)}, {hours:.1f} hours in all." if self.rows else "")
         if any(row.get("oracle") is True for row in self.rows):
             notes.append("(oracle): the run knew what only an experiment knows of the true labels.")
         notes += [f"Failed: {row['run']}: {row['error']}" for row in self.failed]

@@ -25,7 +25,7 @@ from noisy_lightning.figures.style import as_array
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc
-from noisy_lightning.selectors.base import Judgement
+from noisy_lightning.selectors.base import Judgment
 from noisy_lightning.selectors.theory import (
     CrossValidated,
     Matrix,
@@ -36,7 +36,7 @@ from noisy_lightning.selectors.theory import (
     theory_of,
 )
 
-# Study 3's names, and what it does not have.
+# The names of INCV's authors, and what it does not have.
 COLUMNS = ("index", "path", "y", "y_noisy", "select", "candidate", "score", "suggested_label", "eval_ratio", "oracle")
 TOP = 100  # suspects of which the wrong ones are counted
 _SHOWN = 12  # suspects in the picture
@@ -46,7 +46,7 @@ _SHOWN = 12  # suspects in the picture
 class Outcome:
     """A judgment of labels and what is known of them."""
 
-    judgement: Judgement
+    judgment: Judgment
     labels: Ints
     """(N,) given labels."""
     true_labels: Ints
@@ -55,27 +55,27 @@ class Outcome:
 
     def measures(self) -> dict[str, Any]:
         """Return what the judgment came to, as JSON keeps it; what needs true labels is absent without them."""
-        judgement, known = self.judgement, self.true_labels != UNKNOWN
-        scored = ~np.isnan(judgement.score)
+        judgment, known = self.judgment, self.true_labels != UNKNOWN
+        scored = ~np.isnan(judgment.score)
         measures: dict[str, Any] = {
             "samples": len(self.labels),
-            "selected": int(judgement.select.sum()),
-            "candidates": int(judgement.candidate.sum()),
-            "estimated_noise_rate": judgement.noise_rate,
-            "assumption": judgement.assumption,
-            "warnings": list(judgement.warnings),
+            "selected": int(judgment.select.sum()),
+            "candidates": int(judgment.candidate.sum()),
+            "estimated_noise_rate": judgment.noise_rate,
+            "assumption": judgment.assumption,
+            "warnings": list(judgment.warnings),
         }
         if not known.any():
             return measures
         noisy = known & (self.labels != self.true_labels)
-        measures["label_precision"], measures["label_recall"] = self.quality(judgement.select)
+        measures["label_precision"], measures["label_recall"] = self.quality(judgment.select)
         measures["iterations"] = [
             {"selected": int(select.sum()), **dict(zip(("label_precision", "label_recall"), values, strict=True))}
-            for select in judgement.iterations
+            for select in judgment.iterations
             for values in [self.quality(select)]
         ]
         judged = known & scored
-        measures["auroc"] = noise_auroc(judgement.score[judged], noisy[judged])
+        measures["auroc"] = noise_auroc(judgment.score[judged], noisy[judged])
         measures["average_precision"] = self.average_precision()
         measures["wrong_among_top"] = {
             "suspects": min(TOP, int(judged.sum())),
@@ -97,35 +97,35 @@ class Outcome:
 
     def top(self, number: int) -> Ints:
         """Return the positions of the most suspicious labels, the most suspicious first."""
-        order = np.argsort(-self.judgement.score, kind="stable")  # NaN comes last
-        return order[: min(number, int((~np.isnan(self.judgement.score)).sum()))]
+        order = np.argsort(-self.judgment.score, kind="stable")  # NaN comes last
+        return order[: min(number, int((~np.isnan(self.judgment.score)).sum()))]
 
     def average_precision(self) -> float | None:
         """Return the area under precision over recall of the score as detector of wrong labels, in [0, 1]."""
         from sklearn.metrics import average_precision_score  # noqa: PLC0415  # slow to import
 
-        judged = (self.true_labels != UNKNOWN) & ~np.isnan(self.judgement.score)
+        judged = (self.true_labels != UNKNOWN) & ~np.isnan(self.judgment.score)
         noisy = (self.labels != self.true_labels)[judged]
         if not noisy.any():
             return None
-        return float(average_precision_score(noisy, np.nan_to_num(self.judgement.score[judged])))
+        return float(average_precision_score(noisy, np.nan_to_num(self.judgment.score[judged])))
 
     @property
     def is_cross_validation(self) -> bool:
-        """Whether each sample was predicted once, by a training without it, and something is known of its truth."""
-        judgement = self.judgement
-        return judgement.prediction is not None and not judgement.iterations and bool((self.true_labels >= 0).any())
+        """Whether each sample was predicted once, by a training run without it, and something is known of its truth."""
+        judgment = self.judgment
+        return judgment.prediction is not None and not judgment.iterations and bool((self.true_labels >= 0).any())
 
     def transition(self) -> Matrix:
         """Return the measured T (K, K) of the samples that were held out."""
-        assert self.judgement.prediction is not None
-        held_out = self.judgement.prediction >= 0
+        assert self.judgment.prediction is not None
+        held_out = self.judgment.prediction >= 0
         return confusion_of(np.where(held_out, self.labels, UNKNOWN), self.true_labels, self.num_classes)
 
     def confusion(self) -> Matrix:
         """Return the measured M (K, K)."""
-        assert self.judgement.prediction is not None
-        return confusion_of(self.judgement.prediction, self.true_labels, self.num_classes)
+        assert self.judgment.prediction is not None
+        return confusion_of(self.judgment.prediction, self.true_labels, self.num_classes)
 
     def noise_rate(self) -> float:
         """Return the share of wrong labels among the samples that were held out and whose class is known."""
@@ -133,8 +133,8 @@ class Outcome:
 
     def cross_validated(self) -> CrossValidated:
         """Return what was measured of the cross-validation."""
-        assert self.judgement.prediction is not None
-        return measured(self.judgement.prediction, self.labels, self.true_labels)
+        assert self.judgment.prediction is not None
+        return measured(self.judgment.prediction, self.labels, self.true_labels)
 
     def theory(self, confusion: Matrix | None = None) -> CrossValidated:
         """Return what the theory says of it, of predictions with the labels' mistakes or with measured ones (K, K)."""
@@ -144,7 +144,7 @@ class Outcome:
 def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None, oracle: bool = False) -> None:
     """Write the selection file, a row per sample in the order of the indices.
 
-    Its columns are those of study 3, `y` (true label, empty where unknown), `y_noisy` (given label), `select`,
+    Its columns are those of INCV's authors, `y` (true label, empty where unknown), `y_noisy` (given label), `select`,
     `candidate` and `eval_ratio` (the estimated noise rate, the same in each row, empty where there is none), and beside
     them `index`, `path` (empty where images are not files), `score`, `suggested_label` (empty where there is none) and
     `oracle`, the same in each row, which marks whatever is trained on the file.
@@ -155,17 +155,17 @@ def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None, o
         names: N paths of images below their folder; None: they are not files.
         oracle: Whether the selector knew what only an experiment knows of the true labels.
     """
-    judgement = outcome.judgement
-    rate = "" if judgement.noise_rate is None else f"{judgement.noise_rate:.6g}"
+    judgment = outcome.judgment
+    rate = "" if judgment.noise_rate is None else f"{judgment.noise_rate:.6g}"
     rows = zip(
         range(len(outcome.labels)),
         names or [""] * len(outcome.labels),
         ["" if label == UNKNOWN else label for label in outcome.true_labels.tolist()],
         outcome.labels.tolist(),
-        judgement.select.astype(int).tolist(),
-        judgement.candidate.astype(int).tolist(),
-        ["" if np.isnan(score) else f"{score:.6g}" for score in judgement.score.tolist()],
-        ["" if label == UNKNOWN else label for label in judgement.suggested.tolist()],
+        judgment.select.astype(int).tolist(),
+        judgment.candidate.astype(int).tolist(),
+        ["" if np.isnan(score) else f"{score:.6g}" for score in judgment.score.tolist()],
+        ["" if label == UNKNOWN else label for label in judgment.suggested.tolist()],
         [rate] * len(outcome.labels),
         [int(oracle)] * len(outcome.labels),
         strict=True,
@@ -187,8 +187,8 @@ def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSumm
         title: What judged what.
     """
     pictures = {"suspects": _top_suspects(outcome, data, title)}
-    if outcome.judgement.iterations and (outcome.true_labels != UNKNOWN).any():
-        points = [outcome.quality(select) for select in outcome.judgement.iterations]
+    if outcome.judgment.iterations and (outcome.true_labels != UNKNOWN).any():
+        points = [outcome.quality(select) for select in outcome.judgment.iterations]
         pictures["label_precision_and_recall"] = selection_quality(points, title)
     if outcome.is_cross_validation:
         matrices = {"labels T": outcome.transition(), "predictions M": outcome.confusion()}
@@ -202,7 +202,7 @@ def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSumm
             with replacing(folder / f"{name}.png") as staged:
                 figure.savefig(staged, format="png", dpi=150)
             board.add_image(f"selection/{name}", as_array(figure), 0, dataformats="HWC")
-        for iteration, select in enumerate(outcome.judgement.iterations, 1):
+        for iteration, select in enumerate(outcome.judgment.iterations, 1):
             precision, recall = outcome.quality(select)
             board.add_scalar("selection/selected", select.mean(), iteration)
             if not np.isnan(precision):
@@ -211,7 +211,7 @@ def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSumm
         measures = outcome.measures()
         for name in ("auroc", "average_precision"):
             if measures.get(name) is not None:
-                board.add_scalar(f"selection/{name}", measures[name], len(outcome.judgement.iterations))
+                board.add_scalar(f"selection/{name}", measures[name], len(outcome.judgment.iterations))
         curves_together = {"label precision and recall": ["Multiline", ["selection/label_.*"]]}
         board.add_custom_scalars({"Selection": curves_together})
 
@@ -225,7 +225,7 @@ def _top_suspects(outcome: Outcome, data: NoisyDataModule, title: str) -> Figure
         data.train_images(torch.from_numpy(top)).numpy(),
         [names[label] for label in outcome.labels[top]],
         [true[label] if label < 0 else names[label] for label in outcome.true_labels[top].tolist()],
-        outcome.judgement.score[top],
+        outcome.judgment.score[top],
         f"{title}: most suspicious labels",
         columns=4,
         measure="score",

@@ -1,4 +1,4 @@
-"""The configurations that come with the package: of trainings, of selections, and of sweeps."""
+"""The configurations that come with the package: of training runs, of selections, and of sweeps."""
 
 import difflib
 from pathlib import Path

@@ -12,7 +12,7 @@ COMPARED = ("method", "setting", "ours", "published", "difference", "published b
 def as_markdown(table: Table, comparisons: Sequence[Comparison] = ()) -> str:
     """Return a table with its caption, published numbers of the same epoch rule in brackets."""
     theirs = published_in(table, comparisons)
-    sources = ", ".join(dict.fromkeys(one.source for cell in theirs.values() for one in cell))
+    sources = ", ".join(dict.fromkeys(one.citation for cell in theirs.values() for one in cell))
     caption = table.caption + (f"; in brackets: {sources}" if sources else "")
     lines = [f"{caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
     lines.append(f"| --- |{' ---: |' * len(table.columns)}")
@@ -64,7 +64,7 @@ def compared(comparisons: Sequence[Comparison]) -> list[list[str]]:
                 "–" if ours is None else ours.text,
                 value if there.comparable else f"{value} (from memory)",
                 difference if one.difference is None else f"{one.difference:+.2f}",
-                ", ".join(text for text in (there.source, there.table, there.n and f"n = {there.n}") if text),
+                ", ".join(text for text in (there.citation, there.table, there.n and f"n = {there.n}") if text),
                 there.epoch_rule,
                 "; ".join(text for text in (there.protocol, there.noise_convention) if text),
             ]

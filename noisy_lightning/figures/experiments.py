@@ -20,7 +20,7 @@ from noisy_lightning.figures.style import CLEAN, INK, NOISY, OTHER, finish, new_
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
 
 # Okabe and Ito's palette without its yellow, which is invisible on white; dashes tell lines apart in black and white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _COLUMNS = 3  # of small multiples
@@ -120,9 +120,9 @@ def class_convergence(methods: Mapping[str, Floats], class_names: Sequence[str],
         last = accuracy[-1]
         if not np.isnan(last).all():
             best, worst = int(np.nanargmax(last)), int(np.nanargmin(last))
-            for number, colour, place in ((best, CLEAN, "best"), (worst, NOISY, "worst")):
+            for number, color, place in ((best, CLEAN, "best"), (worst, NOISY, "worst")):
                 label = f"{place}: {class_names[number]}"
-                axes.plot(epochs, accuracy[:, number], color=colour, linewidth=1.8, label=label)
+                axes.plot(epochs, accuracy[:, number], color=color, linewidth=1.8, label=label)
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -148,9 +148,9 @@ def label_distribution(true: Ints, given: Ints, class_names: Sequence[str], titl
         known = true[true > FOREIGN]
         series.insert(0, (f"true (n = {(known >= 0).sum():,})", CLEAN, known[known >= 0]))
     width = 0.8 / len(series)
-    for number, (name, colour, labels) in enumerate(series):
+    for number, (name, color, labels) in enumerate(series):
         heights = np.bincount(labels, minlength=count)
-        axes.bar(places - 0.4 + (number + 0.5) * width, heights, width, color=colour, label=name)
+        axes.bar(places - 0.4 + (number + 0.5) * width, heights, width, color=color, label=name)
     if count <= 20:
         axes.set_xticks(places, class_names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set_ylim(top=1.25 * max(np.bincount(labels, minlength=count).max() for _, _, labels in series))
@@ -206,21 +206,21 @@ def _share_legend(figure: Figure) -> None:
 def _looks() -> Iterator[tuple[str, str, str]]:
     """Return colors, dashes and markers for lines, of which no two are alike."""
     return cycle(
-        (_COLOURS[number % len(_COLOURS)], _DASHES[number % len(_DASHES)], _MARKERS[number % len(_MARKERS)])
-        for number in range(len(_COLOURS) * len(_DASHES))
+        (_COLORS[number % len(_COLORS)], _DASHES[number % len(_DASHES)], _MARKERS[number % len(_MARKERS)])
+        for number in range(len(_COLORS) * len(_DASHES))
     )
 
 
 def _line(axes: Axes, name: str, over: Over, look: tuple[str, str, str], marked: bool = True) -> None:
     """Draw means, and a band of one standard deviation where there are several runs."""
-    colour, dashes, marker = look
+    color, dashes, marker = look
     columns = [np.array(values, np.float64) for values in over.values]
     columns = [values[np.isfinite(values)] for values in columns]
     mean = np.array([values.mean() if len(values) else np.nan for values in columns])
     std = np.array([values.std(ddof=1) if len(values) > 1 else 0.0 for values in columns])
-    axes.plot(over.x, mean, color=colour, linestyle=dashes, marker=marker if marked else None, markersize=4, label=name)
+    axes.plot(over.x, mean, color=color, linestyle=dashes, marker=marker if marked else None, markersize=4, label=name)
     if (std > 0).any():
-        axes.fill_between(over.x, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0)
+        axes.fill_between(over.x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
 
 
 def _spread(counts: Iterable[int]) -> str:

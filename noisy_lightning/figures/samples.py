@@ -23,7 +23,7 @@ _LARGEST_WITH_NUMBERS = 20  # classes of a matrix
 _TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
 
 
-def loss_and_memorisation(records: Records, title: str = "", stacked: bool = False) -> Figure:
+def loss_and_memorization(records: Records, title: str = "", stacked: bool = False) -> Figure:
     """Draw the loss of clean and noisy samples over the epochs beside what became of the noisy labels.
 
     Lines are means over samples, bands run from the first to the third quartile. Without known truth the left
@@ -38,11 +38,11 @@ def loss_and_memorisation(records: Records, title: str = "", stacked: bool = Fal
     left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
     is_clean, is_noisy = (np.broadcast_to(mask, records.loss.shape) for mask in (records.is_clean, records.is_noisy))
     trained = (records.prediction >= 0).any(0)
-    for name, colour, members in _groups(is_clean, is_noisy):
+    for name, color, members in _groups(is_clean, is_noisy):
         band = [_mean_and_quartiles(row[chosen]) for row, chosen in zip(records.loss, members, strict=True)]
         mean, low, high = np.array(band).T
-        left.fill_between(records.epochs, low, high, color=colour, alpha=0.15, linewidth=0)
-        left.plot(records.epochs, mean, color=colour, label=f"{name} (n = {(members[-1] & trained).sum():,})")
+        left.fill_between(records.epochs, low, high, color=color, alpha=0.15, linewidth=0)
+        left.plot(records.epochs, mean, color=color, label=f"{name} (n = {(members[-1] & trained).sum():,})")
     finish(left, "Training loss (mean; band: quartiles)", "epoch")
     left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
 
@@ -51,9 +51,9 @@ def loss_and_memorisation(records: Records, title: str = "", stacked: bool = Fal
     heading = f"Noisy samples (n = {(is_noisy[-1] & trained).sum():,}) predicted as"
     if "memorised" not in measures:
         curves, heading = [("acc", OTHER)], "Accuracy on given labels"
-    for name, colour in curves:
+    for name, color in curves:
         label = "all samples" if name == "acc" else _MEANING[name]
-        right.plot(records.epochs, measures[name], color=colour, label=label)
+        right.plot(records.epochs, measures[name], color=color, label=label)
     right.set_ylim(0, 1)
     right.yaxis.set_major_formatter(PercentFormatter(1))
     finish(right, heading, "epoch")
@@ -63,7 +63,7 @@ def loss_and_memorisation(records: Records, title: str = "", stacked: bool = Fal
 
 
 _MEANING = {
-    "memorised": "their given label: memorised",
+    "memorised": "their given label: memorized",
     "corrected": "their true label: corrected",
     "neither": "another label",
 }
@@ -72,7 +72,7 @@ _MEANING = {
 def loss_histograms(loss: Floats, is_clean: Bools, is_noisy: Bools, title: str = "") -> Figure:
     """Overlay the distributions of the losses of clean and of noisy samples, each as shares of its own group.
 
-    Heights are on a square-root scale: late in a training almost all clean samples share one bin, beside which
+    Heights are on a square-root scale: late in a training run almost all clean samples share one bin, beside which
     the others would vanish. The loss axis ends at the 99.5th percentile; its last bin counts what lies beyond.
 
     Args:
@@ -93,12 +93,12 @@ def draw_loss_histograms(axes: Axes, loss: Floats, is_clean: Bools, is_noisy: Bo
     if finite.any():
         low, high = min(0.0, float(loss[finite].min())), float(np.percentile(loss[finite], 99.5))
         edges = np.linspace(low, max(high, low + 1e-6), 51)
-        for name, colour, members in _groups(is_clean, is_noisy):
+        for name, color, members in _groups(is_clean, is_noisy):
             chosen = np.minimum(loss[finite & members], edges[-1])
             share = np.histogram(chosen, edges)[0] / max(1, len(chosen))
             top = max(top, float(share.max()))
-            axes.stairs(share, edges, fill=True, color=colour, alpha=0.3, linewidth=0)
-            axes.stairs(share, edges, color=colour, linewidth=1.5, label=f"{name} (n = {len(chosen):,})")
+            axes.stairs(share, edges, fill=True, color=color, alpha=0.3, linewidth=0)
+            axes.stairs(share, edges, color=color, linewidth=1.5, label=f"{name} (n = {len(chosen):,})")
     axes.set_yscale("function", functions=(lambda share: np.sqrt(np.maximum(share, 0)), np.square))
     axes.set_ylim(0, 1.1 * top)
     axes.set_yticks([tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1) if tick <= 1.1 * top])
@@ -139,11 +139,11 @@ def sample_grid(
             extent=(x, x + 1, y + 1, y),
             interpolation="nearest",
         )
-        colour = OTHER if true[i] is None else CLEAN if true[i] == given[i] else NOISY
+        color = OTHER if true[i] is None else CLEAN if true[i] == given[i] else NOISY
         lines = [_short(given[i], 16), "" if true[i] is None else _short(f"true: {true[i]}", 19)]
         lines.append(f"{measure} {values[i]:.2f}")
         text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "parse_math": False}
-        axes.text(x + 0.5, y + 1.02, lines[0], color=colour, weight="bold", **text)
+        axes.text(x + 0.5, y + 1.02, lines[0], color=color, weight="bold", **text)
         axes.text(x + 0.5, y + 1.17, "\n".join(line for line in lines[1:] if line), color=INK, **text)
     axes.set(xlim=(0, columns * 1.06 - 0.06), ylim=(rows * step, 0), aspect="equal")
     axes.axis("off")
@@ -199,10 +199,10 @@ def selection_quality(iterations: Sequence[tuple[float, float]], title: str = ""
     figure = new_figure(4.8, 3.4, title)
     axes = figure.subplots()
     numbers = range(1, len(iterations) + 1)
-    for name, colour, values in zip(
+    for name, color, values in zip(
         ("label precision", "label recall"), (CLEAN, NOISY), zip(*iterations, strict=True), strict=True
     ):
-        axes.plot(numbers, values, color=colour, marker="o", label=name)
+        axes.plot(numbers, values, color=color, marker="o", label=name)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -229,10 +229,10 @@ def cross_validation_over_rates(
         "label_precision": ("label precision", CLEAN, "o"),
         "label_recall": ("label recall", NOISY, "^"),
     }
-    for name, (label, colour, marker) in looks.items():
-        axes.plot(*theory[name], color=colour, label=label)
+    for name, (label, color, marker) in looks.items():
+        axes.plot(*theory[name], color=color, label=label)
         values = [point[name] for point in measured.values()]
-        axes.plot(list(measured), values, color=colour, marker=marker, linestyle="none")
+        axes.plot(list(measured), values, color=color, marker=marker, linestyle="none")
     axes.set_ylim(0, 1.02)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -19,7 +19,7 @@ class ActivePassive(RobustLoss):
     for WebVision, and its code has (1, 10) for MNIST. RCE is there `ReverseCrossEntropy(log_zero=-9.2103)`, and
     MAE is half of `MeanAbsoluteError`: halve its β.
 
-    Study 1's "APL-NCE-MAE" is `ActivePassive(ExponentialNormalized(CrossEntropy(), 1), MeanAbsoluteError(),
+    "APL-NCE-MAE" of Kathuria's report is `ActivePassive(ExponentialNormalized(CrossEntropy(), 1), MeanAbsoluteError(),
     alpha=1, beta=1/K)`: no such pair, but (1 + 2/K)(1 − p_y), which is 1.2 times its "NCE" for ten classes.
 
     Args:

@@ -1,4 +1,4 @@
-"""Study 4's "normalized" cross-entropy, as its notebook ran it."""
+"""The "normalized" cross-entropy that the notebook of Kim and Kang (2023) ran."""
 
 from typing import final
 
@@ -13,9 +13,9 @@ from noisy_lightning.losses.ranges import check_range
 class EntropyNormalizedCrossEntropy(RobustLoss):
     """Cross-entropy over the prediction's entropy, CE / H(p), with log p read as log(p + ε).
 
-    What study 4's notebook ran under the name of the normalized cross-entropy of Ma et al. (2020), which is
-    `NormalizedCrossEntropy`. Neither bounded nor robust: it explodes where the network is confident and disagrees
-    with the label. The study's rows "NCE+RCE", and "NFL+RCE" for asymmetric noise, were trained on
+    What the notebook of Kim and Kang (course project, 2023) ran under the name of the normalized cross-entropy of Ma et
+    al. (2020), which is `NormalizedCrossEntropy`. Neither bounded nor robust: it explodes where the network is
+    confident and disagrees with the label. Their rows "NCE+RCE", and "NFL+RCE" for asymmetric noise, were trained on
     `ActivePassive(EntropyNormalizedCrossEntropy(), CrossEntropy())`, "NFL+RCE" for symmetric noise on
     `ActivePassive(FocalLoss(gamma=0.5), CrossEntropy())`.
 

@@ -1,4 +1,4 @@
-"""Study 1's "normalized" losses."""
+"""The "normalized" losses of Kathuria's report."""
 
 from typing import final
 
@@ -12,15 +12,15 @@ from noisy_lightning.losses.ranges import check_range
 
 @final
 class ExponentialNormalized(RobustLoss):
-    """Any loss L ≥ 0 brought into [0, 1) by 1 − exp(−L/T) (study 1, definitions 2.3 and 2.4).
+    """Any loss L ≥ 0 brought into [0, 1) by 1 − exp(−L/T) (Kathuria, definitions 2.3 and 2.4).
 
-    Bounded, but not what "Normalized Loss Functions" (Ma et al. 2020) means by normalized. Study 1's "NCE" is this
+    Bounded, but not what "Normalized Loss Functions" (Ma et al. 2020) means by normalized. Kathuria's "NCE" is this
     over cross-entropy, 1 − p_y^(1/T), which at T = 1 is 1 − p_y, half the mean absolute error and robust as such;
     its "NFL" is this over `FocalLoss(gamma=2)`. Soft targets are accepted where the loss accepts them.
 
     Args:
         loss: the loss L; CrossEntropy() if not given.
-        temperature: T, in (0, inf). Study 1 has 1.
+        temperature: T, in (0, inf). Kathuria has 1.
 
     Raises:
         ValueError: if temperature is out of range.

@@ -25,10 +25,10 @@ class FocalLoss(RobustLoss):
     target.
 
     Args:
-        gamma: the exponent γ, in [0, inf); 0 is cross-entropy. The paper and study 1 have 2. Study 4's notebook
-            trained on this loss with 0.5 and called it normalized.
-        alpha: the factor α, in (0, inf), the same for all classes. Study 1 has 1.
-        detach_factor: let no gradient flow through (1 − p_y)^γ. False is the paper, study 1 and study 4; True is
+        gamma: the exponent γ, in [0, inf); 0 is cross-entropy. The paper and Kathuria's report have 2. The
+            notebook of Kim and Kang (2023) trained on this loss with 0.5 and called it normalized.
+        alpha: the factor α, in (0, inf), the same for all classes. Kathuria has 1.
+        detach_factor: let no gradient flow through (1 − p_y)^γ. False is the paper, and both of these; True is
             the code of "Normalized Loss Functions" (Ma et al. 2020) and its tables.
 
     Raises:

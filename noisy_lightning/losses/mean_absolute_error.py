@@ -14,7 +14,7 @@ class MeanAbsoluteError(RobustLoss):
 
     Symmetric, hence robust to symmetric noise, but slow to learn: a sample's gradient vanishes with its p_y.
     "Mean" is the paper's name; nothing is divided by K. Scales differ between sources: the code of "Normalized
-    Loss Functions" (Ma et al. 2020) and of "Active Negative Loss" has 1 − p_y, half of this; study 1 has
+    Loss Functions" (Ma et al. 2020) and of "Active Negative Loss" has 1 − p_y, half of this; Kathuria has
     (2/K)(1 − p_y). Multiply weights from there by 1/2 or 1/K.
     """
 

@@ -21,8 +21,8 @@ class NormalizedCrossEntropy(RobustLoss):
     """Normalized cross-entropy log p_y / Σ_k log p_k; in [0, 1].
 
     The cross-entropy of the given label over the sum of the cross-entropies of all labels: symmetric, hence
-    robust to symmetric noise, and active: alone it underfits. Study 1 calls 1 − exp(−CE/T) by the same name, which
-    is `ExponentialNormalized`; study 4 calls CE over the prediction's entropy so, which is
+    robust to symmetric noise, and active: alone it underfits. Kathuria's report calls 1 − exp(−CE/T) by the same name,
+    which is `ExponentialNormalized`; Kim and Kang (2023) call CE over the prediction's entropy so, which is
     `EntropyNormalizedCrossEntropy`.
     """
 
@@ -39,8 +39,8 @@ class NormalizedCrossEntropy(RobustLoss):
 class NormalizedFocalLoss(RobustLoss):
     """Normalized focal loss (1 − p_y)^γ log p_y / Σ_k (1 − p_k)^γ log p_k; in [0, 1].
 
-    Study 1 calls 1 − exp(−FL/T) by the same name: `ExponentialNormalized(FocalLoss())`. Study 4's notebook
-    trained on the plain `FocalLoss(gamma=0.5)` instead.
+    Kathuria's report calls 1 − exp(−FL/T) by the same name: `ExponentialNormalized(FocalLoss())`. The notebook of
+    Kim and Kang (2023) trained on the plain `FocalLoss(gamma=0.5)` instead.
 
     Args:
         gamma: the exponent γ, in [0, inf); 0 is the normalized cross-entropy. The paper has 0.5.

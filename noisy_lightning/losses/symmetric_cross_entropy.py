@@ -60,11 +60,11 @@ class SymmetricCrossEntropy(RobustLoss):
 
     Args:
         alpha: weight of the cross-entropy, in [0, inf). The paper has 0.1 for CIFAR-10, 6 for CIFAR-100 and 0.01
-            for MNIST; study 0 has 1.
-        beta: weight of the reverse cross-entropy, in [0, inf). The paper has 1, and 0.1 for CIFAR-100; study 0
-            has 1.
-        log_zero: what the logarithm of zero counts as, in (-inf, 0). The code behind the paper's tables, and study
-            0's, has -9.2103, the logarithm of 1e-4.
+            for MNIST; Ouellette and Mahmoud (2023) have 1.
+        beta: weight of the reverse cross-entropy, in [0, inf). The paper has 1, and 0.1 for CIFAR-100;
+            Ouellette and Mahmoud have 1.
+        log_zero: what the logarithm of zero counts as, in (-inf, 0). The code behind the paper's tables, and
+            theirs, has -9.2103, the logarithm of 1e-4.
         min_probability: probabilities are clamped from below at this, in [0, 1), in the cross-entropy, which then
             gives samples under it no gradient. 0 is the paper; the code behind its tables has 1e-7.
 

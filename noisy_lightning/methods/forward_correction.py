@@ -29,10 +29,10 @@ class ForwardCorrection(TransitionCorrection):
 
     Recorded are the uncorrected losses, for comparison with other methods.
 
-    Deviations: the authors train twice, for 120 epochs each, and from each training take the epoch with the lowest
-    loss on noisy validation labels. Here one fit of `max_epochs` holds both trainings, and the first ends with its
+    Deviations: the authors train twice, for 120 epochs each, and from each run take the epoch with the lowest
+    loss on noisy validation labels. Here one fit of `max_epochs` holds both, and the first ends with its
     last epoch. A learning rate that falls over the whole fit is low by then: with the scheduler
-    CosineAnnealingWarmRestarts and a T_0 of `warm_up` both trainings begin at the same rate. The second training has
+    CosineAnnealingWarmRestarts and a T_0 of `warm_up` both begin at the same rate. The second one has
     the same initial weights as the first, and starts with the momentum that the optimizer has at that point.
 
     Args:

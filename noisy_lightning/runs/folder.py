@@ -55,7 +55,7 @@ class RunFolder:
 
     @property
     def folds(self) -> Path:
-        """Folder of the trainings of a selection."""
+        """Folder of the training runs of a selection."""
         return self.path / FOLDS
 
     @property
@@ -85,7 +85,7 @@ class RunFolder:
         path = self.checkpoints / f"{name}.ckpt" if name in ("best", "last") else Path(name)
         if not path.is_file():
             if self.folds.is_dir():
-                raise InputError(f"{self.path} is a selection, whose trainings are runs of their own in {self.folds}")
+                raise InputError(f"{self.path} is a selection, whose runs are in {self.folds}")
             found = ", ".join(sorted(file.stem for file in self.checkpoints.glob("*.ckpt"))) or "none"
             raise InputError(f"no checkpoint {name} at {path}; {self.path} has: {found}")
         return path

@@ -12,9 +12,9 @@ RESULTS_VERSION = 1
 """Changes when the same configuration no longer gives the same numbers: every grid is then trained anew."""
 
 _PLACE = ("config", "run", "ckpt_path", "jobs")
-"""Where a run is kept and goes on from, and how many trainings of a selection run side by side."""
+"""Where a run is kept and goes on from, and how many runs of a selection go on side by side."""
 _OF_TRAINER = ("enable_progress_bar", "profiler", "logger", "enable_model_summary")
-"""How Lightning shows a training."""
+"""How Lightning shows a training run."""
 _OF_DATA = ("root", "download", "workers")
 """Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
 _NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only")

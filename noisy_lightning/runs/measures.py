@@ -1,4 +1,4 @@
-"""What per-sample records say about a training.
+"""What per-sample records say about a training run.
 
 The training callback and every later reader share these, so that a curve seen live and a number computed afterward
 agree.

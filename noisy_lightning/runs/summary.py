@@ -33,7 +33,7 @@ def evaluation_table(
     if "train/auroc" in last:
         rows.append(("noise detection", f"AUROC of the loss {last['train/auroc']:.4f} in the last epoch"))
     if "train/memorised" in last:
-        rows.append(("wrong labels", f"{_percent(last['train/memorised'])} memorised in the last epoch"))
+        rows.append(("wrong labels", f"{_percent(last['train/memorised'])} memorized in the last epoch"))
     if run is not None:
         rows.append(("pictures", f"tensorboard --logdir {run}"))
     width = max(len(name) for name, _ in rows)

@@ -1,7 +1,7 @@
-"""What decides by trainings which labels to trust: INCV and its kin."""
+"""What decides by training runs which labels to trust: INCV and its kin."""
 
 from noisy_lightning.selectors.area_under_margin import AreaUnderMargin
-from noisy_lightning.selectors.base import Fold, Judgement, Selector, Task, Trainings
+from noisy_lightning.selectors.base import Fold, Judgment, Selector, Task, TrainingRuns
 from noisy_lightning.selectors.confident_learning import ConfidentLearning
 from noisy_lightning.selectors.incv import INCV
 from noisy_lightning.selectors.loss_mixture import LossMixture
@@ -12,10 +12,10 @@ __all__ = [
     "AreaUnderMargin",
     "ConfidentLearning",
     "Fold",
-    "Judgement",
+    "Judgment",
     "LossMixture",
     "NoisyCrossValidation",
     "Selector",
     "Task",
-    "Trainings",
+    "TrainingRuns",
 ]

@@ -1,22 +1,22 @@
-"""Distrust the labels that a training never comes to prefer: Pleiss, Zhang, Elenberg and Weinberger, NeurIPS 2020."""
+"""Distrust the labels that a run never comes to prefer: Pleiss, Zhang, Elenberg and Weinberger, NeurIPS 2020."""
 
 from typing import final
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings
+from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns
 from noisy_lightning.selectors.one_run import judge, mean_over_epochs, require_margin, train_on_all
 
 
 @final
 class AreaUnderMargin(Selector):
-    """Selects by the margin, the given label's logit minus the largest other one, averaged over a training's epochs.
+    """Selects by the margin, the given label's logit minus the largest other one, averaged over the epochs of a run.
 
     The score is the negative area under the margin, which is high where other samples of the class seen contradict the
     given label. The authors train up to the first drop of the learning rate, since networks learn the wrong labels by
     heart after it: choose `epochs` alike.
 
-    Deviation: they find the threshold by samples of a class that does not exist, in two trainings; here the areas are
-    split by two Gaussians, in one. The noise rate is the share that is not selected, the suggested class the one
+    Deviation: they find the threshold by samples of a class that does not exist, in two training runs; here the areas
+    are split by two Gaussians, in one. The noise rate is the share that is not selected, the suggested class the one
     predicted in most epochs. Where the areas do not fall into two groups all labels are selected, with a warning.
 
     Args:
@@ -32,8 +32,8 @@ class AreaUnderMargin(Selector):
         check_range("threshold", threshold, "(0, 1)")
         self.epochs, self.threshold = epochs, threshold
 
-    def select(self, task: Task, trainings: Trainings) -> Judgement:
+    def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Train once and split the areas."""
-        records, notes = train_on_all(task, trainings, self.epochs)
+        records, notes = train_on_all(task, runs, self.epochs)
         area = mean_over_epochs(require_margin(records), last=None)
         return judge(task, records, -area, self.threshold, "areas under the margin", notes)

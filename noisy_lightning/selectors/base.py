@@ -34,7 +34,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Fold:
-    """A training on some of the samples: an ordinary run of `fit`."""
+    """A run on some of the samples: an ordinary one of `fit`."""
 
     name: str
     """Of its folder."""
@@ -48,7 +48,7 @@ class Fold:
     """How many it trains for; None: what the configuration says."""
 
 
-class Trainings(Protocol):
+class TrainingRuns(Protocol):
     """Trains folds, each once: what an earlier, interrupted selection has trained is there already."""
 
     def probabilities(self, folds: Sequence[Fold]) -> list[Floats]:
@@ -62,7 +62,7 @@ class Trainings(Protocol):
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """What a selector thinks of N labels."""
 
     select: Bools
@@ -84,7 +84,7 @@ class Judgement:
     warnings: Sequence[str] = ()
     """What the user should know before using this."""
 
-    def trusting(self, trusted: Bools) -> "Judgement":
+    def trusting(self, trusted: Bools) -> "Judgment":
         """Return the same with some labels (N,) selected that are known to be right, and not suspected."""
         return replace(
             self,
@@ -96,11 +96,11 @@ class Judgement:
 
 
 class Selector(ABC):
-    """Decides by one or several trainings which labels to trust.
+    """Decides by one or several training runs which labels to trust.
 
     Subclasses are final; their arguments are hyper-parameters. A selector is a function of the task and of what the
-    trainings predict, so that an interrupted selection goes on by starting over: its finished trainings are there. True
-    labels never come here.
+    training runs predict, so that an interrupted selection goes on by starting over: its finished training runs are
+    there. True labels never come here.
     """
 
     @property
@@ -109,7 +109,7 @@ class Selector(ABC):
         return False
 
     @abstractmethod
-    def select(self, task: Task, trainings: Trainings) -> Judgement:
+    def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Judge the labels.
 
         Raises:
@@ -118,7 +118,7 @@ class Selector(ABC):
 
 
 def check_fold(task: Task, fold: Fold) -> list[str]:
-    """Check that a training on a fold can learn all classes.
+    """Check that a training run on a fold can learn all classes.
 
     Returns:
         Warnings: which classes it will never see.

@@ -8,7 +8,7 @@ import numpy as np
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings, predicted, suggestions
+from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, predicted, suggestions
 from noisy_lightning.selectors.noisy_cross_validation import out_of_fold
 
 Filter = Literal["prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given"]
@@ -47,10 +47,10 @@ class ConfidentLearning(Selector):
         self.folds, self.best, self.epochs, self.filter_by, self.score = folds, best, epochs, filter_by, score
         _cleanlab()  # before hours of training
 
-    def select(self, task: Task, trainings: Trainings) -> Judgement:
+    def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Hand the held-out probabilities over."""
         find_label_issues, get_label_quality_scores = _cleanlab()
-        probability, notes = out_of_fold(task, trainings, self.folds, self.best, self.epochs)
+        probability, notes = out_of_fold(task, runs, self.folds, self.best, self.epochs)
         judged = task.judged
         labels, rows = task.labels[judged].astype(np.int64), probability[judged].astype(np.float64)
         rows /= rows.sum(1, keepdims=True)
@@ -60,7 +60,7 @@ class ConfidentLearning(Selector):
             issues[judged] = find_label_issues(labels, rows, filter_by=self.filter_by, n_jobs=1)
             score[judged] = 1 - get_label_quality_scores(labels, rows, method=self.score)
         prediction = predicted(probability)
-        return Judgement(
+        return Judgment(
             select=judged & ~issues,
             score=score,
             suggested=suggestions(prediction, task.labels),

@@ -8,10 +8,10 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.selectors.base import (
     Fold,
-    Judgement,
+    Judgment,
     Selector,
     Task,
-    Trainings,
+    TrainingRuns,
     check_fold,
     mask,
     of_given_label,
@@ -48,7 +48,7 @@ class INCV(Selector):
 
     Args:
         iterations: N >= 1; 4 in the paper.
-        epochs: Of each training; 50 in the paper; None: as the configuration says.
+        epochs: Of each training run; 50 in the paper; None: as the configuration says.
         removal_ratio: `estimate`, as above, or a number >= 0.
         pattern: `symmetric`, or `pair`, where nothing is removed: an input of the published algorithm, which knows it.
         inversion: How ε̂ follows from the agreement: `symmetric` as published, whatever the noise is (40 % of pair noise
@@ -83,7 +83,7 @@ class INCV(Selector):
         told = self.pattern != "symmetric" or self.inversion != "symmetric"
         return told or not isinstance(self.removal_ratio, str)
 
-    def select(self, task: Task, trainings: Trainings) -> Judgement:
+    def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Iterate."""
         highest_rate(task.num_classes, self._pattern)  # refuses a matrix of other classes before hours of training
         count = len(task.labels)
@@ -106,7 +106,7 @@ class INCV(Selector):
             ]
             warnings += [warning for fold in folds for warning in check_fold(task, fold)]
             chosen, removed = np.zeros(count, bool), np.zeros(count, bool)
-            for fold, predictions in zip(folds, trainings.probabilities(folds), strict=True):
+            for fold, predictions in zip(folds, runs.probabilities(folds), strict=True):
                 unseen = task.judged & ~fold.train
                 total[unseen] += predictions[unseen]
                 times[unseen] += 1
@@ -124,7 +124,7 @@ class INCV(Selector):
         assert estimate is not None
         probability = np.where(times > 0, total / np.maximum(times, 1), np.float32(np.nan))
         suggested = suggestions(predicted(probability), task.labels)
-        return Judgement(
+        return Judgment(
             select=select,
             score=1 - of_given_label(probability, task.labels),
             suggested=np.where(select, -1, suggested),

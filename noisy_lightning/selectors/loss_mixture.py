@@ -3,7 +3,7 @@
 from typing import final
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.selectors.base import Judgement, Selector, Task, Trainings
+from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns
 from noisy_lightning.selectors.one_run import judge, mean_over_epochs, train_on_all
 
 
@@ -12,8 +12,8 @@ class LossMixture(Selector):
     """Selects the samples whose mean loss in one training belongs to the lower of two Gaussians fitted to all.
 
     Networks learn right labels first, so that for some time the losses of wrong ones are higher: the mean over the
-    epochs remembers it when the network, late in a training, has learned them by heart. The losses are those that the
-    samples met in training, under augmentation and the configured loss and method.
+    epochs remembers it when the network, late in a training run, has learned them by heart. The losses are those that
+    the samples met in training, under augmentation and the configured loss and method.
 
     The score is the mean loss; the noise rate the share that is not selected; the suggested class the one predicted in
     most epochs. Where the losses do not fall into two groups all labels are selected, with a warning.
@@ -33,8 +33,8 @@ class LossMixture(Selector):
         check_range("threshold", threshold, "(0, 1)")
         self.epochs, self.last, self.threshold = epochs, last, threshold
 
-    def select(self, task: Task, trainings: Trainings) -> Judgement:
+    def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Train once and split the losses."""
-        records, notes = train_on_all(task, trainings, self.epochs)
+        records, notes = train_on_all(task, runs, self.epochs)
         loss = mean_over_epochs(records.loss, self.last)
         return judge(task, records, loss, self.threshold, "losses", notes)

@@ -9,10 +9,10 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.runs.measures import Floats
 from noisy_lightning.selectors.base import (
     Fold,
-    Judgement,
+    Judgment,
     Selector,
     Task,
-    Trainings,
+    TrainingRuns,
     check_fold,
     mask,
     of_given_label,
@@ -24,13 +24,13 @@ from noisy_lightning.selectors.noise_estimate import Inversion, estimated_rate, 
 
 
 def out_of_fold(
-    task: Task, trainings: Trainings, folds: int, best: bool = False, epochs: int | None = None
+    task: Task, runs: TrainingRuns, folds: int, best: bool = False, epochs: int | None = None
 ) -> tuple[Floats, list[str]]:
     """Return the class probabilities (N, K) of each sample by a network that was not trained on it, and warnings.
 
     Args:
         task: The labels.
-        trainings: What trains.
+        runs: What trains.
         folds: k >= 2 parts of about the same size, drawn at random; a network is trained on all but one.
         best: As in `Fold`.
         epochs: As in `Fold`.
@@ -48,7 +48,7 @@ def out_of_fold(
     ]
     warnings = [warning for fold in trained for warning in check_fold(task, fold)]
     probability = np.full((count, task.num_classes), np.nan, np.float32)
-    for part, predictions in zip(parts, trainings.probabilities(trained), strict=True):
+    for part, predictions in zip(parts, runs.probabilities(trained), strict=True):
         probability[part] = predictions[part]
     return probability, warnings
 
@@ -89,15 +89,15 @@ class NoisyCrossValidation(Selector):
         """Whether the pattern of the noise was told."""
         return self.inversion != "symmetric"
 
-    def select(self, task: Task, trainings: Trainings) -> Judgement:
+    def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Judge each label by the fold that holds it out."""
         highest_rate(task.num_classes, self._pattern)  # refuses a matrix of other classes before hours of training
-        probability, warnings = out_of_fold(task, trainings, self.folds, self.best, self.epochs)
+        probability, warnings = out_of_fold(task, runs, self.folds, self.best, self.epochs)
         prediction = predicted(probability)
         select = task.judged & (prediction == task.labels)
         agreement = float(select[task.judged].mean())
         estimate = estimated_rate(agreement, task.num_classes, self._pattern)
-        return Judgement(
+        return Judgment(
             select=select,
             score=1 - of_given_label(probability, task.labels),
             suggested=suggestions(prediction, task.labels),

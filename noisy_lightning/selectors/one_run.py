@@ -8,23 +8,23 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.methods.parts.two_gaussians import scaled_to_unit, two_groups
 from noisy_lightning.runs.measures import UNKNOWN, Bools, Floats, Ints
 from noisy_lightning.runs.records import Records
-from noisy_lightning.selectors.base import Fold, Judgement, Task, Trainings, check_fold, suggestions
+from noisy_lightning.selectors.base import Fold, Judgment, Task, TrainingRuns, check_fold, suggestions
 
 
-def train_on_all(task: Task, trainings: Trainings, epochs: int | None) -> tuple[Records, list[str]]:
-    """Return what a training on all labels recorded, and warnings.
+def train_on_all(task: Task, runs: TrainingRuns, epochs: int | None) -> tuple[Records, list[str]]:
+    """Return what a training run on all labels recorded, and warnings.
 
     Raises:
         InputError: There are fewer samples than classes.
     """
     fold = Fold("all_labels", task.judged, np.zeros_like(task.judged), epochs=epochs)
     notes = check_fold(task, fold)  # before hours of training
-    return trainings.records(fold), notes
+    return runs.records(fold), notes
 
 
 def judge(
     task: Task, records: Records, score: Floats, threshold: float, measure: str, notes: Sequence[str]
-) -> Judgement:
+) -> Judgment:
     """Select the samples whose score belongs to the lower of two Gaussians, or all where there are no two groups.
 
     Args:
@@ -51,7 +51,7 @@ def judge(
         notes = [*notes, f"the {measure} do not fall into two groups: all labels are selected"]
         high = np.zeros_like(score)
     select = judged & (high <= threshold)
-    return Judgement(
+    return Judgment(
         select=select,
         score=np.where(judged, score, np.float32(np.nan)),
         suggested=suggestions(commonest_prediction(records, task.num_classes), task.labels),

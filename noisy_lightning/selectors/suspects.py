@@ -138,12 +138,12 @@ def _sheets(indices: NDArray[np.int64], pictures: _Pictures) -> Iterator[tuple[t
 def _thumbnails(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn pictures (n, C, H, W) into color (n, h, w, 3), shrunk where they are larger than a thumbnail."""
     count, _, height, width = pictures.shape
-    colour = np.broadcast_to(pictures, (count, 3, height, width))
+    color = np.broadcast_to(pictures, (count, 3, height, width))
     if max(height, width) <= _LONGEST:
-        return colour.transpose(0, 2, 3, 1)
+        return color.transpose(0, 2, 3, 1)
     shrink = _LONGEST / max(height, width)
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    images = (Image.merge("RGB", [Image.fromarray(channel) for channel in picture]) for picture in colour)
+    images = (Image.merge("RGB", [Image.fromarray(channel) for channel in picture]) for picture in color)
     return np.stack([np.asarray(image.resize(size, Image.Resampling.HAMMING)) for image in images])
 
 

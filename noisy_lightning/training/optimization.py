@@ -38,7 +38,7 @@ class Bodies:
         self._bodies = [body for network in networks if (body := Body(network)).parameters]
 
     def start(self, epoch: int) -> None:
-        """Freeze them where a training starts, or goes on, in an epoch in which they are frozen."""
+        """Freeze them where a training run starts, or goes on, in an epoch in which they are frozen."""
         if epoch < self.frozen_epochs:
             for body in self._bodies:
                 body.freeze()

@@ -97,7 +97,7 @@ def test_a_run_is_tested_without_its_selection_and_its_configuration_judges_labe
     for command in ("test", "predict"):
         assert run(command, str(folder), "last") == 0
     assert run("test", str(selection.parent)) == 2
-    assert "one/0 is a selection, whose trainings are runs of their own" in capsys.readouterr().err
+    assert "one/0 is a selection, whose runs are in" in capsys.readouterr().err
     again = (
         "clean",
         "--config",

@@ -80,7 +80,7 @@ def test_a_class_without_a_label_is_a_problem(run: Run, tmp_path: Path, capsys: 
     noise = ("--data.noise", "TransitionMatrix", "--data.noise.matrix", "matrix.json")
     assert run("doctor", "--data", "Digits", *noise) == 1
     _, wrong = findings(capsys)
-    assert wrong["classes"].startswith("no image to train on is labelled 3, 8: ")
+    assert wrong["classes"].startswith("no image to train on is labeled 3, 8: ")
 
 
 def test_devices_that_are_not_there_are_a_problem(

@@ -139,13 +139,21 @@ def test_published_numbers_stand_beside_ours_by_their_epoch_rule() -> None:
     assert one.difference == pytest.approx(21 - 19.12)
     (line,) = compared([one])
     assert line[:7] == [
-        *("NFL+RCE as run", "symmetric 0.9", "21.00 ± 1.41", "19.12", "+1.88", "study 4, Table 3, n = 1", "last")
+        *(
+            "NFL+RCE as run",
+            "symmetric 0.9",
+            "21.00 ± 1.41",
+            "19.12",
+            "+1.88",
+            "Kim and Kang (2023), Table 3, n = 1",
+            "last",
+        )
     ]
     assert "| +1.88 |" in comparison_as_markdown([one])
     (table,) = tables_of(rows)
     text = as_markdown(table, [one])
     assert text.splitlines()[-1] == "| NFL+RCE as run | 21.00 ± 1.41 (19.12) |"
-    assert text.startswith("Test accuracy in %, last epoch (n = 2); in brackets: study 4:")
+    assert text.startswith("Test accuracy in %, last epoch (n = 2); in brackets: Kim and Kang (2023):")
 
 
 def test_what_is_known_from_memory_is_marked_and_not_compared() -> None:

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from noisy_lightning.figures.samples import (
-    loss_and_memorisation,
+    loss_and_memorization,
     loss_histograms,
     sample_grid,
     transition_matrices,
@@ -43,7 +43,7 @@ def texts(figure: Figure) -> list[str]:
 
 def test_loss_and_memorisation_states_its_sample_sizes():
     records = make_records()
-    figure = loss_and_memorisation(records, "a title")
+    figure = loss_and_memorization(records, "a title")
     left, right = figure.axes
     assert texts(figure)[:2] == ["clean (n = 20)", "noisy (n = 16)"]
     assert [line.get_color() for line in left.get_lines()] == [CLEAN, NOISY]
@@ -57,7 +57,7 @@ def test_loss_and_memorisation_states_its_sample_sizes():
 
 @pytest.mark.parametrize(("known", "legend"), [("none", "all samples (n = 36)"), ("clean", "clean (n = 36)")])
 def test_loss_and_memorisation_without_noise_or_truth(known, legend):
-    figure = loss_and_memorisation(make_records(known))
+    figure = loss_and_memorization(make_records(known))
     assert texts(figure) == [legend, "all samples"]
     assert figure.axes[1].get_title(loc="left") == "Accuracy on given labels"
 
@@ -104,10 +104,10 @@ def names(count: int) -> list[str]:
 
 
 def test_a_small_matrix_says_its_numbers():
-    realised = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0, 0, 0]])
-    figure = transition_matrices({"nominal": np.eye(3), "realised": realised}, names(3), "a title")
+    realized = np.array([[0.5, 0.25, 0.25], [0, 1, 0], [0, 0, 0]])
+    figure = transition_matrices({"nominal": np.eye(3), "realized": realized}, names(3), "a title")
     left, right, _ = figure.axes
-    assert [axes.get_title(loc="left").split(",")[0] for axes in (left, right)] == ["nominal", "realised"]
+    assert [axes.get_title(loc="left").split(",")[0] for axes in (left, right)] == ["nominal", "realized"]
     assert [text.get_text() for text in left.texts] == ["100"] * 3
     assert [text.get_text() for text in right.texts] == ["50.0", "25.0", "25.0", "100"]
     assert [text.get_text() for text in left.get_yticklabels()] == names(3)
@@ -119,9 +119,9 @@ def test_a_small_matrix_says_its_numbers():
 
 
 def test_a_large_matrix_has_all_names_and_no_numbers():
-    figure = transition_matrices({"realised": np.full((100, 100), 0.01)}, names(100))
+    figure = transition_matrices({"realized": np.full((100, 100), 0.01)}, names(100))
     (axes, _) = figure.axes
-    assert axes.get_title(loc="left").startswith("realised")
+    assert axes.get_title(loc="left").startswith("realized")
     assert not axes.texts
     assert [text.get_text() for text in axes.get_xticklabels()] == names(100)
     pixels = as_array(figure)
@@ -133,7 +133,7 @@ def test_a_large_matrix_has_all_names_and_no_numbers():
 
 @pytest.mark.parametrize("count", [1, 2, 20])
 def test_matrices_of_all_sizes_draw(count):
-    matrices = {"nominal": np.eye(count), "realised": np.zeros((count, count))}
+    matrices = {"nominal": np.eye(count), "realized": np.zeros((count, count))}
     as_array(transition_matrices(matrices, ["a long name of a class"] * count, "x" * 80))
 
 

@@ -17,7 +17,7 @@ def test_a_tested_run_is_told_in_a_few_lines() -> None:
         "test accuracy    90.00 % on clean labels (chosen on noisy validation: best)",
         "test accuracy    80.56 % on clean labels (last epoch: last)",
         "noise detection  AUROC of the loss 0.9731 in the last epoch",
-        "wrong labels     12.50 % memorised in the last epoch",
+        "wrong labels     12.50 % memorized in the last epoch",
         "pictures         tensorboard --logdir runs/demo/0",
     ]
 

@@ -11,35 +11,33 @@ from tests.selectors.toys import K, MadeUp, labels, likely, task
 
 def test_issues_are_found_and_ranked() -> None:
     given, true = labels(400, 0.2)
-    trainings = MadeUp(lambda fold: likely(true, np.random.default_rng(0)))
+    runs = MadeUp(lambda fold: likely(true, np.random.default_rng(0)))
     judged = np.arange(400) != 3
-    judgement = ConfidentLearning(folds=4).select(Task(given, judged, K, 0), trainings)
-    assert len(trainings.asked) == 4
+    judgment = ConfidentLearning(folds=4).select(Task(given, judged, K, 0), runs)
+    assert len(runs.asked) == 4
     wrong = (given != true) & judged
-    assert (judgement.select == (judged & ~wrong)).mean() > 0.95
-    assert judgement.score[wrong].min() > np.nanmedian(judgement.score[~wrong])
-    assert np.isnan(judgement.score[3])
-    assert not judgement.select[3]
-    assert judgement.noise_rate == pytest.approx(wrong.sum() / 399, abs=0.03)
-    assert np.array_equal(judgement.suggested[wrong], true[wrong])
+    assert (judgment.select == (judged & ~wrong)).mean() > 0.95
+    assert judgment.score[wrong].min() > np.nanmedian(judgment.score[~wrong])
+    assert np.isnan(judgment.score[3])
+    assert not judgment.select[3]
+    assert judgment.noise_rate == pytest.approx(wrong.sum() / 399, abs=0.03)
+    assert np.array_equal(judgment.suggested[wrong], true[wrong])
 
 
 def test_other_rules_and_scores_of_cleanlab() -> None:
     given, true = labels(200, 0.2)
-    trainings = MadeUp(lambda fold: likely(true, np.random.default_rng(1)))
-    judgement = ConfidentLearning(filter_by="predicted_neq_given", score="normalized_margin").select(
-        task(given), trainings
-    )
-    assert np.array_equal(judgement.select, given == true)
+    runs = MadeUp(lambda fold: likely(true, np.random.default_rng(1)))
+    judgment = ConfidentLearning(filter_by="predicted_neq_given", score="normalized_margin").select(task(given), runs)
+    assert np.array_equal(judgment.select, given == true)
 
 
 def test_a_class_without_labels_is_no_obstacle() -> None:
     given = np.arange(60) % 3
-    judgement = ConfidentLearning(folds=2).select(
+    judgment = ConfidentLearning(folds=2).select(
         task(given), MadeUp(lambda fold: likely(given, np.random.default_rng(0)))
     )
-    assert judgement.select.all()
-    assert any("no sample of class 3" in warning for warning in judgement.warnings)
+    assert judgment.select.all()
+    assert any("no sample of class 3" in warning for warning in judgment.warnings)
 
 
 def test_without_cleanlab_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,10 +38,10 @@ def test_selects_as_the_authors_do(
     rate: float, accuracy: float, pattern: Literal["symmetric", "pair"], ratio: float | None
 ) -> None:
     given, true = labels(203, rate)
-    problem, trainings = task(given), MadeUp(_predictor(accuracy, true))
+    problem, runs = task(given), MadeUp(_predictor(accuracy, true))
     selector = INCV(removal_ratio="estimate" if ratio is None else ratio, pattern=pattern, inversion="symmetric")
-    judgement = selector.select(problem, trainings)
-    folds = iter(trainings.asked)
+    judgment = selector.select(problem, runs)
+    folds = iter(runs.asked)
 
     def halves_of(t: int, candidates: list[int]) -> list[list[int]]:
         order = problem.generator(t).permutation(candidates)
@@ -57,25 +57,25 @@ def test_selects_as_the_authors_do(
         return rate_from_agreement(agreement, classes, "symmetric")  # theirs is rounded up to a thousandth
 
     history, candidates, epsilon, best = reference.incv(given, K, 4, halves_of, predict, pattern, invert, ratio)
-    assert [np.flatnonzero(select).tolist() for select in judgement.iterations] == history
-    assert np.flatnonzero(judgement.select).tolist() == history[-1]
-    assert np.flatnonzero(judgement.candidate).tolist() == candidates
-    assert [fold.best for fold in trainings.asked] == best
-    assert judgement.noise_rate == epsilon
+    assert [np.flatnonzero(select).tolist() for select in judgment.iterations] == history
+    assert np.flatnonzero(judgment.select).tolist() == history[-1]
+    assert np.flatnonzero(judgment.candidate).tolist() == candidates
+    assert [fold.best for fold in runs.asked] == best
+    assert judgment.noise_rate == epsilon
 
 
 def test_score_and_suggestion_are_of_all_networks_that_have_not_seen_a_sample() -> None:
     given, true = labels(120)
-    trainings = MadeUp(_predictor(0.8, true))
-    judgement = INCV(iterations=3).select(task(given), trainings)
+    runs = MadeUp(_predictor(0.8, true))
+    judgment = INCV(iterations=3).select(task(given), runs)
     networks = set()
     for sample in range(120):
-        rows = [_predictor(0.8, true)(fold)[sample] for fold in trainings.asked if not fold.train[sample]]
+        rows = [_predictor(0.8, true)(fold)[sample] for fold in runs.asked if not fold.train[sample]]
         networks.add(len(rows))
         mean = np.mean(rows, 0)
-        assert judgement.score[sample] == pytest.approx(1 - mean[given[sample]])
-        kept = judgement.select[sample] or mean.argmax() == given[sample]
-        assert judgement.suggested[sample] == (-1 if kept else mean.argmax())
+        assert judgment.score[sample] == pytest.approx(1 - mean[given[sample]])
+        kept = judgment.select[sample] or mean.argmax() == given[sample]
+        assert judgment.suggested[sample] == (-1 if kept else mean.argmax())
     # Selected in an iteration of three, or a candidate to the end; removed in the first or the second.
     assert networks == {1, 2, 3, 4, 5}
 
@@ -86,19 +86,19 @@ def test_nothing_is_removed_where_no_label_is_wrong() -> None:
     half = MadeUp(lambda fold: likely(np.where(np.arange(80) % 2, true, (true + 1) % K), np.random.default_rng(0)))
     assert INCV(1, removal_ratio=0.0).select(task(true), half).candidate.sum() == 40
     perfect = MadeUp(lambda fold: likely(true, np.random.default_rng(0)))
-    judgement = INCV().select(task(true), perfect)
-    assert judgement.select.all()
-    assert judgement.noise_rate == 0
-    assert judgement.warnings == ["iteration 2 has too few candidates left: the selection ends before it"]
+    judgment = INCV().select(task(true), perfect)
+    assert judgment.select.all()
+    assert judgment.noise_rate == 0
+    assert judgment.warnings == ["iteration 2 has too few candidates left: the selection ends before it"]
     assert len(perfect.asked) == 2
 
 
 def test_the_estimate_at_its_bound_warns() -> None:
     given, true = labels(400, 0.0)
     wrong = MadeUp(lambda fold: likely((true + 1) % K, np.random.default_rng(0)))
-    judgement = INCV(1).select(task(given), wrong)
-    assert judgement.noise_rate == pytest.approx(1 - 1 / K)
-    assert any("the estimate is at its bound, 0.750" in warning for warning in judgement.warnings)
+    judgment = INCV(1).select(task(given), wrong)
+    assert judgment.noise_rate == pytest.approx(1 - 1 / K)
+    assert any("the estimate is at its bound, 0.750" in warning for warning in judgment.warnings)
 
 
 @pytest.mark.parametrize(("inversion", "expected"), [("symmetric", 0.286), ("pair", 0.4), (None, 0.4)])
@@ -113,8 +113,8 @@ def test_pair_noise_can_be_inverted_as_such(inversion: Literal["symmetric", "pai
         return np.eye(10, dtype=np.float32)[prediction]
 
     problem = Task(classes, np.ones(2000, bool), 10, 0)
-    judgement = INCV(1, pattern="pair", inversion=inversion).select(problem, MadeUp(predict))
-    assert judgement.noise_rate == pytest.approx(expected, abs=1e-3)
+    judgment = INCV(1, pattern="pair", inversion=inversion).select(problem, MadeUp(predict))
+    assert judgment.noise_rate == pytest.approx(expected, abs=1e-3)
 
 
 def test_told_patterns_are_marked() -> None:
@@ -127,13 +127,13 @@ def test_told_patterns_are_marked() -> None:
 def test_only_judged_samples_take_part() -> None:
     given, true = labels(60)
     judged = np.arange(60) != 7
-    trainings = MadeUp(_predictor(0.8, true))
-    judgement = INCV(2).select(Task(given, judged, K, 0), trainings)
-    assert not any(fold.train[7] or fold.held_out[7] for fold in trainings.asked)
-    assert np.isnan(judgement.score[7])
-    assert judgement.suggested[7] == -1
-    assert not judgement.select[7]
-    assert not judgement.candidate[7]
+    runs = MadeUp(_predictor(0.8, true))
+    judgment = INCV(2).select(Task(given, judged, K, 0), runs)
+    assert not any(fold.train[7] or fold.held_out[7] for fold in runs.asked)
+    assert np.isnan(judgment.score[7])
+    assert judgment.suggested[7] == -1
+    assert not judgment.select[7]
+    assert not judgment.candidate[7]
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_fold_with_fewer_samples_than_classes_is_refused(count: int, message: 
 
 def test_a_class_that_a_fold_does_not_see_is_named() -> None:
     given = np.array([0, 1, 2] * 10 + [3])
-    judgement = INCV(1).select(task(given), MadeUp(_predictor(1.0, given)))
-    (warning,) = judgement.warnings
+    judgment = INCV(1).select(task(given), MadeUp(_predictor(1.0, given)))
+    (warning,) = judgment.warnings
     assert "trains on no sample of class 3: it cannot predict what it never saw" in warning
 
 

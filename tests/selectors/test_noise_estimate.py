@@ -64,8 +64,8 @@ def test_a_matrix_that_does_not_fit_is_refused_before_any_training(
     kind: type[Selector], rows: np.ndarray, message: str, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "matrix.npy", rows)
-    trainings = MadeUp()
+    runs = MadeUp()
     with pytest.raises(InputError, match=rf"^selector\.inversion: .*{message}") as error:
-        kind(inversion=tmp_path / "matrix.npy").select(task(labels(40)[0]), trainings)  # type: ignore[call-arg]
+        kind(inversion=tmp_path / "matrix.npy").select(task(labels(40)[0]), runs)  # type: ignore[call-arg]
     assert "\n" not in str(error.value)
-    assert not trainings.asked
+    assert not runs.asked

@@ -8,7 +8,7 @@ from tests.selectors.toys import K, MadeUp, labels, likely, task
 
 
 def _by_name(true: np.ndarray) -> MadeUp:
-    """Return trainings whose first fold is always right and whose others always take the next class."""
+    """Return training runs whose first fold is always right and whose others always take the next class."""
 
     def predict(fold: Fold) -> Floats:
         classes = true if fold.name == "fold_1" else (true + 1) % K
@@ -20,45 +20,45 @@ def _by_name(true: np.ndarray) -> MadeUp:
 @pytest.mark.parametrize("folds", [2, 5])
 def test_each_sample_is_judged_by_the_fold_that_has_not_seen_it(folds: int) -> None:
     given, true = labels(101)
-    trainings = _by_name(true)
-    judgement = NoisyCrossValidation(folds).select(task(given), trainings)
-    held_out = np.array([fold.held_out for fold in trainings.asked])
+    runs = _by_name(true)
+    judgment = NoisyCrossValidation(folds).select(task(given), runs)
+    held_out = np.array([fold.held_out for fold in runs.asked])
     assert (held_out.sum(0) == 1).all()
-    assert np.array_equal(held_out, [~fold.train for fold in trainings.asked])
+    assert np.array_equal(held_out, [~fold.train for fold in runs.asked])
     assert np.ptp(held_out.sum(1)) <= 1
     expected = np.where(held_out[0], true, (true + 1) % K)
-    assert judgement.prediction is not None
-    assert np.array_equal(judgement.prediction, expected)
-    assert np.array_equal(judgement.select, expected == given)
-    assert np.array_equal(judgement.suggested, np.where(expected == given, -1, expected))
-    assert not judgement.candidate.any()
+    assert judgment.prediction is not None
+    assert np.array_equal(judgment.prediction, expected)
+    assert np.array_equal(judgment.select, expected == given)
+    assert np.array_equal(judgment.suggested, np.where(expected == given, -1, expected))
+    assert not judgment.candidate.any()
 
 
 def test_the_split_follows_the_seed() -> None:
     given, true = labels(50)
     parts = []
     for seed in (0, 0, 1):
-        trainings = _by_name(true)
-        NoisyCrossValidation().select(task(given, seed), trainings)
-        parts.append(trainings.asked[0].held_out)
+        runs = _by_name(true)
+        NoisyCrossValidation().select(task(given, seed), runs)
+        parts.append(runs.asked[0].held_out)
     assert np.array_equal(parts[0], parts[1])
     assert not np.array_equal(parts[0], parts[2])
 
 
 def test_options_reach_the_folds() -> None:
     given, true = labels(50)
-    trainings = _by_name(true)
-    NoisyCrossValidation(best=True, epochs=3).select(task(given), trainings)
-    assert [(fold.best, fold.epochs) for fold in trainings.asked] == [(True, 3)] * 2
+    runs = _by_name(true)
+    NoisyCrossValidation(best=True, epochs=3).select(task(given), runs)
+    assert [(fold.best, fold.epochs) for fold in runs.asked] == [(True, 3)] * 2
 
 
 def test_the_noise_rate_follows_from_the_agreement() -> None:
     given, _ = labels(4000, 0.3)
     predictions = {fold: labels(4000, 0.3, seed)[0] for seed, fold in enumerate(("fold_1", "fold_2"), 5)}
-    trainings = MadeUp(lambda fold: likely(predictions[fold.name], np.random.default_rng(0)))
-    judgement = NoisyCrossValidation().select(task(given), trainings)
-    assert judgement.noise_rate == pytest.approx(0.3, abs=0.03)
-    assert judgement.assumption.startswith("symmetric noise")
+    runs = MadeUp(lambda fold: likely(predictions[fold.name], np.random.default_rng(0)))
+    judgment = NoisyCrossValidation().select(task(given), runs)
+    assert judgment.noise_rate == pytest.approx(0.3, abs=0.03)
+    assert judgment.assumption.startswith("symmetric noise")
     assert not NoisyCrossValidation().oracle
     assert NoisyCrossValidation(inversion="pair").oracle
 

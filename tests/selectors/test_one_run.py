@@ -12,7 +12,7 @@ from tests.selectors.toys import K, MadeUp, labels, recorded, task
 
 
 def _trained(noise: float = 0.1) -> tuple[Any, Any, MadeUp]:
-    """Return given and true labels and a training whose wrong labels have higher losses, less so each epoch."""
+    """Return given and true labels and a training run whose wrong labels have higher losses, less so each epoch."""
     given, true = labels(400)
     random = np.random.default_rng(0)
     wrong = given != true
@@ -23,13 +23,13 @@ def _trained(noise: float = 0.1) -> tuple[Any, Any, MadeUp]:
 
 @pytest.mark.parametrize("selector", [LossMixture(), LossMixture(last=2), AreaUnderMargin()])
 def test_low_losses_and_wide_margins_are_trusted(selector: Selector) -> None:
-    given, true, trainings = _trained()
-    judgement = selector.select(task(given), trainings)
-    assert np.array_equal(judgement.select, given == true)
-    assert judgement.score[given != true].min() > judgement.score[given == true].max()
-    assert np.array_equal(judgement.suggested, np.where(given == true, -1, true))
-    assert judgement.noise_rate == pytest.approx((given != true).mean())
-    (fold,) = trainings.asked
+    given, true, runs = _trained()
+    judgment = selector.select(task(given), runs)
+    assert np.array_equal(judgment.select, given == true)
+    assert judgment.score[given != true].min() > judgment.score[given == true].max()
+    assert np.array_equal(judgment.suggested, np.where(given == true, -1, true))
+    assert judgment.noise_rate == pytest.approx((given != true).mean())
+    (fold,) = runs.asked
     assert fold.train.all()
     assert not fold.held_out.any()
 
@@ -38,27 +38,27 @@ def test_low_losses_and_wide_margins_are_trusted(selector: Selector) -> None:
 def test_one_group_selects_everything_with_a_warning(selector: Selector) -> None:
     given, _ = labels(40)
     constant = MadeUp(recorded=recorded(np.ones((2, 40), np.float32), given, margin=np.ones((2, 40), np.float32)))
-    judgement = selector.select(task(given), constant)
-    assert judgement.select.all()
-    assert judgement.noise_rate == 0
-    assert "do not fall into two groups: all labels are selected" in judgement.warnings[-1]
+    judgment = selector.select(task(given), constant)
+    assert judgment.select.all()
+    assert judgment.noise_rate == 0
+    assert "do not fall into two groups: all labels are selected" in judgment.warnings[-1]
 
 
 def test_a_sample_that_was_never_seen_is_not_judged() -> None:
-    given, true, trainings = _trained()
-    assert trainings.recorded is not None
-    trainings.recorded.loss[:, 5] = np.nan
+    given, true, runs = _trained()
+    assert runs.recorded is not None
+    runs.recorded.loss[:, 5] = np.nan
     judged = np.arange(400) != 9
-    judgement = LossMixture().select(Task(given, judged, K, 0), trainings)
+    judgment = LossMixture().select(Task(given, judged, K, 0), runs)
     for sample in (5, 9):
-        assert np.isnan(judgement.score[sample])
-        assert not judgement.select[sample]
-    assert np.array_equal(np.delete(judgement.select, [5, 9]), np.delete(given == true, [5, 9]))
+        assert np.isnan(judgment.score[sample])
+        assert not judgment.select[sample]
+    assert np.array_equal(np.delete(judgment.select, [5, 9]), np.delete(given == true, [5, 9]))
 
 
 def test_the_threshold_decides_how_sure_to_be() -> None:
-    given, _, trainings = _trained(noise=3.0)
-    strict, lax = (LossMixture(threshold=share).select(task(given), trainings).select for share in (0.01, 0.99))
+    given, _, runs = _trained(noise=3.0)
+    strict, lax = (LossMixture(threshold=share).select(task(given), runs).select for share in (0.01, 0.99))
     assert strict.sum() < lax.sum()
     assert not (strict & ~lax).any()
 
@@ -73,10 +73,10 @@ def test_a_training_that_diverged_is_named(selector: Selector, measure: str) -> 
 
 @pytest.mark.parametrize("selector", [LossMixture(), AreaUnderMargin()])
 def test_fewer_samples_than_classes_are_refused_before_the_training(selector: Selector) -> None:
-    trainings = MadeUp()
+    runs = MadeUp()
     with pytest.raises(InputError, match="all_labels would train on 3 samples, fewer than the 4 classes"):
-        selector.select(task(labels(3)[0]), trainings)
-    assert not trainings.asked
+        selector.select(task(labels(3)[0]), runs)
+    assert not runs.asked
 
 
 def test_records_without_margins_are_refused() -> None:

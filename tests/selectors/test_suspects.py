@@ -50,13 +50,13 @@ def make_suspects(count: int = 130, classes: int = 4, paths: Sequence[str] | Non
     )
 
 
-def colours(indices: np.ndarray) -> np.ndarray:
+def colors(indices: np.ndarray) -> np.ndarray:
     """Return a color (n, 3) of each sample's own, far enough from those of its neighbors."""
     return np.stack([indices * 37 % 256, indices * 91 % 256, indices * 151 % 256], 1).astype(np.uint8)
 
 
 def plain_pictures(indices: np.ndarray, channels: int = 3, height: int = 32, width: int = 32) -> np.ndarray:
-    return np.tile(colours(indices)[:, :channels, None, None], (1, 1, height, width))
+    return np.tile(colors(indices)[:, :channels, None, None], (1, 1, height, width))
 
 
 class Scripts(HTMLParser):
@@ -114,7 +114,7 @@ def test_sheets_hold_the_pictures_in_the_order_of_their_scores(tmp_path):
     first, second = map(cells, scripts.sheets())
     assert (len(first), len(second)) == (100, 30)
     # None bleeds into its neighbors but for the outermost pixels, whose color differences WebP interpolates.
-    off = np.concatenate([first, second]).astype(int) - colours(np.array(order))[:, None, None]
+    off = np.concatenate([first, second]).astype(int) - colors(np.array(order))[:, None, None]
     assert np.abs(off[:, 1:-1, 1:-1]).max() < 25
     assert np.abs(off).mean() < 4
 
@@ -130,7 +130,7 @@ def test_large_pictures_shrink_and_small_ones_stay(tmp_path, channels, height, w
     assert scripts.data["sheets"] == [{"size": shown, "file": None}]
     picture = Image.open(io.BytesIO(scripts.sheets()[0]))
     assert picture.size == sheet
-    expected = np.broadcast_to(colours(np.array([1]))[:, :channels], (1, 3))[0]
+    expected = np.broadcast_to(colors(np.array([1]))[:, :channels], (1, 3))[0]
     np.testing.assert_allclose(np.asarray(picture)[10, 10], expected, atol=25)
 
 
@@ -334,7 +334,7 @@ def review(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Review]:
 
 
 def labels_of(file: Path, count: int, classes: int) -> list[int]:
-    """Return what a training is given of a file of verdicts."""
+    """Return what a training run is given of a file of verdicts."""
     anything = torch.zeros(count, dtype=torch.int64)
     return LabelFile(file).corrupt(anything, None, classes, torch.Generator()).tolist()
 
@@ -346,7 +346,7 @@ def test_the_page_opens_quietly_with_the_most_suspicious_first(review):
     assert review.shown == list(range(1, 49))
     assert review.focused == 1
     assert review.cards[0].split()[:6] == ["score", "1.000", "given", "class", "1", "suggested"]
-    np.testing.assert_allclose(review.pictures(), colours(np.arange(1, 49)), atol=12)
+    np.testing.assert_allclose(review.pictures(), colors(np.arange(1, 49)), atol=12)
     assert review.browser.get_log("browser") == []
     assert review.requested() == [review.page.as_uri()]
 
@@ -438,7 +438,7 @@ def test_pages_turn(review):
     assert (review.shown[0], review.focused, review.text("page")) == (49, 49, "page 2 of 3")
     review.press(Keys.PAGE_DOWN)
     assert review.shown == [*range(97, 130), 0]
-    np.testing.assert_allclose(review.pictures(), colours(np.array(review.shown)), atol=12)
+    np.testing.assert_allclose(review.pictures(), colors(np.array(review.shown)), atol=12)
     assert not review.find("next").is_enabled()
     review.press("n", Keys.END, Keys.ARROW_RIGHT)
     assert review.focused == 0

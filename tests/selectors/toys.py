@@ -1,4 +1,4 @@
-"""Labels to judge, and trainings that are made up."""
+"""Labels to judge, and training runs that are made up."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ class MadeUp:
 
 
 def recorded(loss: Floats, given: Ints, prediction: Ints | None = None, margin: Floats | None = None) -> Records:
-    """Return records of losses (E, N), of a training on all samples."""
+    """Return records of losses (E, N), of a training run on all samples."""
     epochs, count = loss.shape
     seen = np.broadcast_to(given, loss.shape) if prediction is None else prediction
     split = np.full(count, "train")

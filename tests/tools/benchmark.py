@@ -305,7 +305,7 @@ def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor |
 
 
 def _method_step(method: Method, context: EpochContext) -> Callable[..., None]:
-    """Return one training step of a method, in the middle of a training."""
+    """Return one training step of a method, in the middle of a training run."""
     method.train()
     optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.01)
     method.on_epoch_start(context)

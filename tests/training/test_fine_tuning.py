@@ -61,7 +61,7 @@ def test_a_frozen_body_stands_still_and_a_thawed_one_does_not() -> None:
     assert [weight.requires_grad for weight in network.body.parameters()] == [True, False, True, True]
 
 
-# Within a training
+# Within a training run
 
 
 @final

@@ -1,1 +1,1 @@
-"""Observation and housekeeping around a training."""
+"""Observation and housekeeping around a training run."""

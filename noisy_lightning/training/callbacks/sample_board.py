@@ -15,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from noisy_lightning.data.labels import realised_matrix
 from noisy_lightning.errors import InputError
 from noisy_lightning.figures.samples import (
-    loss_and_memorisation,
+    loss_and_memorization,
     loss_histograms,
     sample_grid,
     transition_matrices,
@@ -27,7 +27,7 @@ from noisy_lightning.runs.records import load
 # Title and tags, as patterns, of each chart of the tab "custom scalars".
 _CHARTS = (
     ("loss of clean and of noisy samples", ["train/loss_clean", "train/loss_noisy"]),
-    ("noisy samples memorised, corrected, neither", ["train/memorised", "train/corrected", "train/neither"]),
+    ("noisy samples memorized, corrected, neither", ["train/memorised", "train/corrected", "train/neither"]),
     ("AUROC of the loss as noise detector", ["train/auroc"]),
     ("training accuracy on given and on true labels", ["train/acc", "train/acc_true"]),
     ("validation accuracy on given and on true labels", ["val/acc", "val/acc_true"]),
@@ -38,7 +38,7 @@ _CHARTS = (
 _GRID_ROWS, _GRID_COLUMNS = 3, 4
 
 
-class LabelledData(Protocol):
+class LabeledData(Protocol):
     """What is asked of a data module after its `setup`."""
 
     labels: Tensor
@@ -82,7 +82,7 @@ class SampleBoard:
             self._charts = charts
             self.writer.add_custom_scalars({"Clean and noisy samples": charts})
 
-    def draw(self, run: Path, epoch: int, record: EpochRecord, data: LabelledData) -> None:
+    def draw(self, run: Path, epoch: int, record: EpochRecord, data: LabeledData) -> None:
         """Add the course of clean and noisy losses, their histograms and the samples of highest loss.
 
         Takes about 0.3 s, and more with hundreds of recorded epochs.
@@ -96,7 +96,7 @@ class SampleBoard:
         # A picture is not worth a run: without a noise file, or beside a damaged record, there is none.
         with suppress(InputError):
             # Drawn although the charts hold the same curves: there, the marker of a curve differs between runs.
-            self._add("loss_and_memorisation", epoch, loss_and_memorisation(load(run), stacked=True))
+            self._add("loss_and_memorisation", epoch, loss_and_memorization(load(run), stacked=True))
         labels, true_labels = data.epoch_labels(epoch).numpy(), data.true_labels.numpy()
         clean, noisy = true_labels == labels, (true_labels != UNKNOWN) & (true_labels != labels)
         self._add("loss_histograms", epoch, loss_histograms(record.loss, clean, noisy, f"epoch {epoch}"))
@@ -115,7 +115,7 @@ class SampleBoard:
         )
         self._add("highest_losses", epoch, grid)
 
-    def draw_transition(self, epoch: int, transition: Tensor, data: LabelledData) -> None:
+    def draw_transition(self, epoch: int, transition: Tensor, data: LabeledData) -> None:
         """Add the transition matrix that the method works with, beside the realized one where labels are known.
 
         Args:
@@ -126,7 +126,7 @@ class SampleBoard:
         matrices = {"the method's": transition.numpy()}
         realised = realised_matrix(data.true_labels, data.epoch_labels(epoch), len(transition)).numpy()
         if realised.any():
-            matrices = {"realised": realised, **matrices}
+            matrices = {"realized": realised, **matrices}
         figure = transition_matrices(matrices, data.class_names, f"transition matrix, epoch {epoch}")
         self._add("transition_matrix", epoch, figure)
 

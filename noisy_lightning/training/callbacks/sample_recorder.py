@@ -23,7 +23,7 @@ from noisy_lightning.types import Batch, Step
 
 if TYPE_CHECKING:
     from noisy_lightning.data import NoisyDataModule
-    from noisy_lightning.training.callbacks.sample_board import LabelledData, SampleBoard
+    from noisy_lightning.training.callbacks.sample_board import LabeledData, SampleBoard
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
 _LOSS, _CONFIDENCE, _MARK, _KEPT, _MARGIN = range(_COLUMNS := 5)
@@ -225,8 +225,8 @@ class SampleRecorder(L.Callback):
         return self.pictures and (last or done.bit_count() == 1)
 
 
-def _data(trainer: L.Trainer) -> "LabelledData":
-    return cast("LabelledData", trainer.datamodule)  # type: ignore[attr-defined]
+def _data(trainer: L.Trainer) -> "LabeledData":
+    return cast("LabeledData", trainer.datamodule)  # type: ignore[attr-defined]
 
 
 def _boards(writers: Sequence[Any]) -> list["SampleBoard"]:

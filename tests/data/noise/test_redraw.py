@@ -12,7 +12,7 @@ from torch import Tensor
 from noisy_lightning.data import Digits, LabelNoise, NoNoise, PairFlip, PartDependent, Symmetric
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
-from noisy_lightning.figures.samples import loss_and_memorisation
+from noisy_lightning.figures.samples import loss_and_memorization
 from noisy_lightning.runs.measures import measure
 from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
@@ -115,7 +115,7 @@ def test_a_run_records_the_labels_of_each_epoch(run: Callable[..., int], tmp_pat
         expected = measure(records.epoch(epoch)._replace(labels=None), labels, data.true_labels.numpy())
         for name, value in expected.items():
             assert records.measures()[name][epoch] == pytest.approx(value, rel=1e-6)
-    loss_and_memorisation(records)
+    loss_and_memorization(records)
 
 
 def test_measures_are_taken_against_the_labels_that_were_trained_on(run: Callable[..., int], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A training whose every metric is written down beforehand, for callbacks that only react to them."""
+"""A training run whose every metric is written down beforehand, for callbacks that only react to them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
