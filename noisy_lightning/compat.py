@@ -198,6 +198,16 @@ def option_strings(parser: Any) -> list[str]:
     return [option for action in parser._actions for option in action.option_strings]
 
 
+def for_lightning(parser: Any) -> Any:
+    """Return an argument parser that Lightning's command line takes in place of its own.
+
+    Private: an attribute that it asks its parser for: which keys hold callbacks of their own. None do.
+    If lost: no trainer is built.
+    """
+    parser.callback_keys = ()
+    return parser
+
+
 def config_file_action() -> Any:
     """Return the action of an option that takes a configuration file.
 

@@ -33,6 +33,8 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.strategies.launchers import subprocess_script
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
@@ -423,6 +425,28 @@ def test_jsonargparse_still_reads_configuration_files_by_its_action(tmp_path: Pa
     parser.add_argument("--seed", type=int)
     (tmp_path / "a.yaml").write_text("seed: 3\n")
     assert parser.parse_args(["--config", str(tmp_path / "a.yaml")]).seed == 3
+
+
+class OnAnotherParser(LightningCLI):
+    """Has a parser that Lightning knows nothing of."""
+
+    def setup_parser(self, *_: Any) -> None:
+        """Take one that knows the trainer and the seed."""
+        parser = ArgumentParser()
+        parser.add_argument("--seed_everything", default=0)
+        parser.add_class_arguments(L.Trainer, "trainer", instantiate=False, sub_configs=True)
+        self.parser = compat.for_lightning(parser)
+
+    def instantiate_classes(self) -> None:
+        """Make the trainer alone."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.trainer = self.instantiate_trainer()
+
+
+def test_lightning_s_command_line_still_builds_a_trainer_from_another_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["script"])  # else Lightning warns
+    arguments = ["--trainer.max_epochs=3", "--trainer.logger=false", "--trainer.accelerator=cpu"]
+    assert OnAnotherParser(BoringModel, run=False, save_config_callback=None, args=arguments).trainer.max_epochs == 3
 
 
 class Base:

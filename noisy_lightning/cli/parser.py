@@ -31,9 +31,6 @@ class Parser(ArgumentParser):
         description: What it does, for its help.
     """
 
-    callback_keys: Sequence[str] = ()
-    """Lightning's command line asks its parser for these: which keys hold callbacks of their own."""
-
     def __init__(self, command: str = "", description: str = "", **arguments: Any) -> None:
         self._command = command
         if command:  # not a parser that jsonargparse makes for the arguments of a class

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast, final
+from typing import Any, final
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -68,7 +68,7 @@ class NoisyCLI(LightningCLI):
         self, add_subcommands: bool, main_kwargs: dict[str, Any], subparser_kwargs: dict[str, Any]
     ) -> None:
         """Take the parser that all commands share."""
-        self.parser = cast(Any, training_parser())  # which needs none of what Lightning's adds
+        self.parser = compat.for_lightning(training_parser())  # which needs none of what Lightning's adds
 
     def parse_arguments(self, parser: Any, args: Any) -> None:
         """Parse `args`; unlike Lightning, without a warning that the process has a command line of its own."""
