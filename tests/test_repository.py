@@ -23,3 +23,28 @@ def test_git_ignores_no_file_of_the_package() -> None:
     assert ignored.stdout.splitlines() == []
     room = subprocess.run([*command[:3], "noisy_lightning/runs/folder.py"], cwd=ROOT, capture_output=True, check=False)
     assert room.returncode == 1
+
+
+# What several modules do together, or every class of a family promises: folder, and names after `test_`.
+_TOPICS = {
+    "": "configs cuda imports installation notebooks platforms public_names readme real_data repository",
+    "backbones": "contract",
+    "cli": "script",
+    "data": "import",
+    "data/noise": "contract names",
+    "data/sets": "training_on_files",
+    "losses": "algebra contract formulas",
+    "methods": "checkpoint_keys contract",
+    "training": "distributed fine_tuning resume",
+}
+
+
+def test_each_file_of_tests_lies_where_its_module_lies_and_has_its_name() -> None:
+    topics = {
+        ROOT / "tests" / folder / f"test_{name}.py" for folder, names in _TOPICS.items() for name in names.split()
+    }
+    files = set((ROOT / "tests").rglob("test_*.py"))
+    assert topics <= files
+    for file in files - topics:
+        place = (ROOT / "noisy_lightning" / file.relative_to(ROOT / "tests")).parent / file.stem.removeprefix("test_")
+        assert place.with_suffix(".py").is_file() or place.is_dir(), file

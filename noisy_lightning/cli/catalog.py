@@ -1,7 +1,6 @@
 """Which classes there are to choose from, read from the source: neither torch nor Lightning is imported for a list."""
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +8,12 @@ from typing import NamedTuple
 PACKAGE = Path(__file__).parents[1]
 
 KINDS = {
-    "losses": ("losses", "losses", ("RobustLoss",)),
-    "methods": ("methods", "methods", ("Method",)),
-    "backbones": ("backbones", "backbones", ("Module",)),
-    "noise": ("data", "data/noise", ("LabelNoise",)),
-    "data": ("data", "data/sets", ("NoisyDataModule", "FileDataModule")),
-    "selectors": ("selectors", "selectors", ("Selector",)),
+    "losses": ("losses", "losses", "RobustLoss"),
+    "methods": ("methods", "methods", "Method"),
+    "backbones": ("backbones", "backbones", "Module"),
+    "noise": ("data", "data/noise", "LabelNoise"),
+    "data": ("data", "data/sets", "NoisyDataModule"),
+    "selectors": ("selectors", "selectors", "Selector"),
 }
 """By kind: the package whose `__all__` names its classes, the folder that defines them, and what they derive from."""
 
@@ -69,10 +68,16 @@ def entries(kind: str) -> tuple[Entry, ...]:
     Args:
         kind: A key of `KINDS`.
     """
-    package, folder, _ = KINDS[kind]
-    public = _public(package)
-    found = [entry for path in sorted((PACKAGE / folder).glob("*.py")) for entry in _defined(kind, path)]
-    return tuple(sorted((entry for entry in found if entry.name in public), key=lambda entry: entry.name.lower()))
+    package, folder, ancestor = KINDS[kind]
+    files = [ast.parse(path.read_text(encoding="utf-8")) for path in sorted((PACKAGE / folder).rglob("*.py"))]
+    classes = {node.name: (node, file) for file in files for node in file.body if isinstance(node, ast.ClassDef)}
+
+    def derives(name: str) -> bool:
+        bases = {ast.unparse(base).rpartition(".")[2] for base in classes[name][0].bases} if name in classes else set()
+        return ancestor in bases or any(map(derives, bases))
+
+    public = sorted((name for name in _public(package) if derives(name)), key=str.lower)
+    return tuple(_entry(kind, *classes[name]) for name in public)
 
 
 def names(kind: str) -> list[str]:
@@ -113,16 +118,11 @@ def _public(package: str) -> set[str]:
     return set()
 
 
-def _defined(kind: str, path: Path) -> Iterator[Entry]:
-    """Yield the classes of a kind that a file defines."""
-    package, _, parents = KINDS[kind]
-    module = ast.parse(path.read_text(encoding="utf-8"))
-    for node in module.body:
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(base).endswith(parents) for base in node.bases):
-            aliases = tuple(alias for alias, name in ALIASES.get(kind, {}).items() if name == node.name)
-            summary = (ast.get_docstring(node) or "").partition("\n")[0]
-            source = _source(ast.get_docstring(module) or "")
-            yield Entry(node.name, aliases, summary, source, f"{PACKAGE.name}.{package}.{node.name}")
+def _entry(kind: str, node: ast.ClassDef, file: ast.Module) -> Entry:
+    aliases = tuple(alias for alias, name in ALIASES.get(kind, {}).items() if name == node.name)
+    summary = (ast.get_docstring(node) or "").partition("\n")[0]
+    class_path = f"{PACKAGE.name}.{KINDS[kind][0]}.{node.name}"
+    return Entry(node.name, aliases, summary, _source(ast.get_docstring(file) or ""), class_path)
 
 
 def _source(docstring: str) -> str:

@@ -59,7 +59,7 @@ def test_it_draws_what_fit_trains_on(run: Run, config: str, tmp_path: Path, caps
     for expected in (
         "Digits, 1,437 training images in 10 classes",
         "Symmetric(rate=0.4, include_true=False, exact=none), seed 0",
-        f"nominal 40.00 %, expected 40.00 %, realised {100 * summary.realised_rate:.2f} %",
+        f"nominal 40.00 %, expected 40.00 %, realized {100 * summary.realised_rate:.2f} %",
         summary.label_hash,
         "true \\ given",
         "noise/mine: noise.csv, noise.json, noise.png",

@@ -257,7 +257,7 @@ def test_tensorboard_shows_clean_beside_noisy_over_epochs(tmp_path):
     titles = " ".join(charts(board))
     for chart in (
         "loss of clean and of noisy",
-        "memorised",
+        "memorized",
         "accuracy on given",
         "each class",
         "validation",
