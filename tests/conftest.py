@@ -30,7 +30,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return command
 
 
-# A training of a second: two epochs of digits with a tiny network.
+# A run of a second: two epochs of digits with a tiny network.
 SMALL = (
     *("--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "256"),
     *("--model.backbone", "tests.networks.Plain", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"),

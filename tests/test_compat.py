@@ -23,6 +23,7 @@ from multiprocessing import spawn
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import lightning as L
 import numpy as np
@@ -39,6 +40,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.connectors.logger_connector import result
+from sklearn.datasets import load_digits
 from submitit import SlurmJob
 from submitit.helpers import DelayedSubmission
 from torch import Tensor, distributed, nn
@@ -707,6 +709,24 @@ def test_numpy_still_rebuilds_arrays_by_this_function(protocol: int) -> None:
     array = np.arange(3)
     assert array.__reduce__()[0] is compat.numpy_reconstruct()
     assert b"_reconstruct" in pickle.dumps(array, protocol)
+
+
+# scikit-learn
+
+
+def test_scikit_learn_still_keeps_its_digits_in_this_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = load_digits()
+    fallback = Mock(side_effect=load_digits)
+    monkeypatch.setattr("sklearn.datasets.load_digits", fallback)
+    table = compat.digits()
+    fallback.assert_not_called()
+    assert np.array_equal(table, np.column_stack([expected.data, expected.target]))
+
+
+def test_digits_are_read_without_the_file_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = compat.digits()
+    monkeypatch.setattr(compat, "find_spec", lambda name: None)
+    assert np.array_equal(compat.digits(), table)
 
 
 # multiprocessing

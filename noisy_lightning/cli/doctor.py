@@ -179,7 +179,7 @@ def _memory(data: NoisyDataModule) -> Finding:
 
 
 def _available_memory() -> int | None:
-    """Return the bytes of memory that programs can have, as Linux tells; None elsewhere."""
+    """Return the bytes of memory that programs can have, as Linux reports it; None elsewhere."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

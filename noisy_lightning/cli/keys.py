@@ -37,6 +37,8 @@ _HELP = {
     "weights_only": "Not used: checkpoints are always loaded as plain data.",
 }
 _OTHERS = ("seed_everything", "monitor", "oracle", "test_every_epoch", "ckpt_path", "weights_only")
+# That of libyaml, which is faster, where PyYAML has it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def add_training(parser: Parser) -> None:
@@ -90,7 +92,8 @@ def data_parser(name: str) -> Parser:
 
 def plain(parser: Parser, config: Any) -> dict[str, Any]:
     """Return a parsed configuration as plain data, as a run keeps it."""
-    content: dict[str, Any] = yaml.safe_load(parser.dump(config, skip_none=False))
+    text = parser.dump(config, skip_none=False, skip_validation=True)  # parsing has checked it
+    content: dict[str, Any] = yaml.load(text, Loader=_Loader)
     return content
 
 

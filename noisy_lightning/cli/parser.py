@@ -4,6 +4,7 @@ It needs neither torch nor Lightning, so that help is there at once.
 """
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from noisy_lightning import compat
-from noisy_lightning.cli.catalog import KINDS, entries, kind_of, long_name
+from noisy_lightning.cli.catalog import KINDS, PACKAGE, kind_of, long_name
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.shipped import find_config
@@ -124,8 +125,9 @@ def _resolved(key: str, value: Any) -> Any:
 
 
 def _homes() -> dict[str, str]:
-    """Return the class path of each of our classes, by its name."""
-    return {entry.name: entry.class_path for kind in KINDS for entry in entries(kind)}
+    """Return the class path of each of our classes that a configuration can hold, by its name."""
+    packages = {f"{PACKAGE.name}.{package}" for package, _, _ in KINDS.values()} & sys.modules.keys()
+    return {name: f"{package}.{name}" for package in packages for name in sys.modules[package].__all__}
 
 
 set_loader(_MODE, _load, (yaml.YAMLError,))

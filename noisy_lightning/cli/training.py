@@ -34,7 +34,7 @@ from noisy_lightning.training.callbacks.step_hooks import NoProfiler
 from noisy_lightning.training.callbacks.test_curve import TestCurve
 from noisy_lightning.training.module import NoisyClassifier
 
-# Tells the processes that a run starts on this machine which folder theirs is.
+# Names the run's folder to the processes that it starts on this machine.
 RUN_VARIABLE = "NOISY_LIGHTNING_RUN"
 
 

@@ -99,7 +99,7 @@ def described(spec: Mapping[str, Any] | str | None, only: Sequence[str] | None =
 
     Args:
         spec: `class_path` and `init_args`.
-        only: Names of the arguments to tell; None: all that are not None.
+        only: Names of the arguments to show; None: all that are not None.
     """
     if spec is None or isinstance(spec, str):
         return spec

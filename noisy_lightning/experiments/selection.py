@@ -271,7 +271,7 @@ def summary_table(result: Mapping[str, Any], folder: Path, files: Sequence[str])
     """
     rows = [("run", str(folder))]
     if result["oracle"]:
-        rows.append(("oracle", "it was told what only an experiment knows: no result to compare with"))
+        rows.append(("oracle", "it was given what only an experiment knows: no result to compare with"))
     noise = result["noise"]
     rows.append(("data", f"{result['dataset']}, {noise['kind']}, {_percent(noise['realised_rate'])} of labels wrong"))
     selected = f"{result['selected']:,} of {result['samples']:,} labels selected"

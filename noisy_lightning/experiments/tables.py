@@ -17,7 +17,7 @@ NAMES = {
     "acc_best_oracle": "best epoch on the test set: an oracle's choice",
 }
 EPOCH = "epoch"  # as an axis: at which epoch accuracy is read off, the keys of NAMES
-# What tells runs apart that no sweep has labeled, in the order of a table's rows.
+# What distinguishes runs that no sweep has labeled, in the order of a table's rows.
 _TRAITS = ("dataset", "backbone", "method", "loss", "optimizer", "batch_size", "epochs", "noise")
 
 
@@ -38,7 +38,7 @@ class Cell(NamedTuple):
 
     @property
     def std(self) -> float:
-        """Sample standard deviation in %; 0 for a single run, which has none to tell."""
+        """Sample standard deviation in %; 0 for a single run, which has none."""
         return stdev(self.values) if len(self.values) > 1 else 0.0
 
     @property
@@ -94,7 +94,7 @@ class Comparison(NamedTuple):
 
 
 def axes_of(rows: Sequence[Row]) -> dict[str, str]:
-    """Return what tells runs apart: columns of the ledger by name, seeds aside.
+    """Return what distinguishes runs: columns of the ledger by name, seeds aside.
 
     These are the axes of the sweeps that the rows come from, or else the traits in which they differ.
     """

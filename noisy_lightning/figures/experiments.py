@@ -19,7 +19,7 @@ from noisy_lightning.figures.samples import draw_loss_histograms
 from noisy_lightning.figures.style import CLEAN, INK, NOISY, OTHER, finish, new_figure
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
 
-# Okabe and Ito's palette without its yellow, which is invisible on white; dashes tell lines apart in black and white.
+# Okabe and Ito's palette without its yellow, which is invisible on white; dashes distinguish lines in black and white.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")

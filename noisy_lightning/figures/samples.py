@@ -18,7 +18,7 @@ from noisy_lightning.figures.style import CLEAN, CORRECTED, INK, NOISY, OTHER, f
 from noisy_lightning.runs.measures import Bools, Floats
 from noisy_lightning.runs.records import Records
 
-_SHARES = "Blues"  # colors of a matrix: one hue, whose lightness tells all
+_SHARES = "Blues"  # colors of a matrix: one hue, whose lightness is the value
 _LARGEST_WITH_NUMBERS = 20  # classes of a matrix
 _TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
 

@@ -130,7 +130,7 @@ class Cluster:
 
 
 class _Queue:
-    """Slurm's queue, which tells of a job that has ended without a result.
+    """Slurm's queue, which shows that a job has ended without a result.
 
     submitit would ask Slurm's accounting instead, which not every cluster has, and wait for ever.
     """
@@ -170,7 +170,7 @@ class _Work:
         try:
             begin(self.job)
         except SystemExit as end:
-            if end.code == FAILED:  # of which submitit would not tell
+            if end.code == FAILED:  # which submitit would not report
                 raise RuntimeError(f"{self.job.name} has failed") from end
             raise
 

@@ -20,7 +20,7 @@ from noisy_lightning.errors import InputError
 # there is none, as on Windows, each process imports everything again.
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 # By name, since what runs in these processes stands above this; and what a run would import only when it needs it.
-PRELOADED = ["noisy_lightning.cli.evaluation", "noisy_lightning.training.callbacks.sample_board", "sklearn.metrics"]
+PRELOADED = ["noisy_lightning.cli.evaluation", "noisy_lightning.training.callbacks.sample_board"]
 FAILED, INTERRUPTED = 2, 130  # exit codes
 _TICK = 0.5  # seconds
 

@@ -27,7 +27,7 @@ def floor(log_p: Tensor, min_probability: float) -> Tensor:
 
 
 def is_hard(logits: Tensor, target: Tensor) -> bool:
-    """Tell class indices (B,) from class probabilities (B, K).
+    """Distinguish class indices (B,) from class probabilities (B, K).
 
     Raises:
         ValueError: if target is neither.

@@ -41,7 +41,7 @@ def device_name(device: torch.device) -> str:
 def peak_memory(device: torch.device) -> int | None:
     """Return the most memory that this process has used so far, in MiB: of the GPU, or else of the machine.
 
-    None where the system does not tell, such as Windows.
+    None where the system does not say, such as Windows.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) // _MIB

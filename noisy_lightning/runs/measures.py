@@ -96,16 +96,18 @@ def noise_auroc(loss: Floats, is_noisy: Bools) -> float | None:
     Returns:
         The area under the ROC curve in [0, 1], or None without both clean and noisy samples.
     """
-    # Loaded on first use: 0.7 s that neither the command line nor a run without known truth should pay.
-    from sklearn.metrics import auc, roc_curve  # noqa: PLC0415
-
     ranked = ~np.isnan(loss)
     if not is_noisy[ranked].any() or is_noisy[ranked].all():
         return None
     score = np.nan_to_num(loss[ranked])  # ±inf become the largest finite numbers: the same ranks
-    # roc_auc_score gives the same number in twice the time.
-    false_positive, true_positive, _ = roc_curve(is_noisy[ranked], score, drop_intermediate=False)
-    return float(auc(false_positive, true_positive))
+    order = np.argsort(-score)
+    ranking = score[order]
+    last_of_ties = np.append(np.flatnonzero(ranking[1:] != ranking[:-1]), len(score) - 1)
+    noisy = np.append(0, np.cumsum(is_noisy[ranked][order])[last_of_ties])
+    clean = np.append(0, last_of_ties + 1) - noisy
+    true_positive, false_positive = noisy / noisy[-1], clean / clean[-1]
+    # scikit-learn's sum to the last bit, without the 0.7 s of its import in every run.
+    return float((np.diff(false_positive) * (true_positive[1:] + true_positive[:-1]) / 2).sum())
 
 
 def class_accuracy(prediction: Ints, reference: Ints, num_classes: int) -> Floats:

@@ -49,7 +49,7 @@ def _choice(result: Mapping[str, Any]) -> str:
 
 
 def _accuracies(command: str, values: Mapping[str, float]) -> dict[str, list[str]]:
-    """Return what to tell of accuracies, by what was measured: a test set each, or the validation part."""
+    """Return what to show of accuracies, by what was measured: a test set each, or the validation part."""
     if command == "test":
         sets = [key.removesuffix("/acc") for key in values if key.endswith("/acc")]
         return {name.replace("_", " ", 1): [f"{_percent(values[f'{name}/acc'])} on clean labels"] for name in sets}

@@ -105,7 +105,7 @@ class Selector(ABC):
 
     @property
     def oracle(self) -> bool:
-        """Whether it was told what only an experiment knows: how many labels are wrong, or how."""
+        """Whether it was given what only an experiment knows: how many labels are wrong, or how."""
         return False
 
     @abstractmethod

@@ -79,9 +79,9 @@ class INCV(Selector):
 
     @property
     def oracle(self) -> bool:
-        """Whether it was told another pattern than that which it assumes of all noise, or how much to remove."""
-        told = self.pattern != "symmetric" or self.inversion != "symmetric"
-        return told or not isinstance(self.removal_ratio, str)
+        """Whether it was given another pattern than that which it assumes of all noise, or how much to remove."""
+        given = self.pattern != "symmetric" or self.inversion != "symmetric"
+        return given or not isinstance(self.removal_ratio, str)
 
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Iterate."""

@@ -1,4 +1,4 @@
-"""The noise rate that held-out predictions tell, with what it rests on."""
+"""The noise rate that follows from held-out predictions, with what it rests on."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple

@@ -86,7 +86,7 @@ class NoisyCrossValidation(Selector):
 
     @property
     def oracle(self) -> bool:
-        """Whether the pattern of the noise was told."""
+        """Whether the pattern of the noise was given."""
         return self.inversion != "symmetric"
 
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:

@@ -174,12 +174,12 @@ class NoisyClassifier(Classifier):
         self._bodies.start(self.current_epoch)
 
     def on_train_epoch_start(self) -> None:
-        """Thaw when it is time, and tell the method."""
+        """Thaw when it is time, and notify the method."""
         self._bodies.begin(self.current_epoch)
         self.method.on_epoch_start(epoch_context(self))
 
     def on_train_epoch_end(self) -> None:
-        """Tell the method, and log what it has to say and the learning rate."""
+        """Notify the method, and log its values and the learning rate."""
         self.method.on_epoch_end(epoch_context(self))
         values = {f"method/{name}": value for name, value in self.method.scalars().items()}
         # Not what the optimizer has now: the scheduler has stepped already.

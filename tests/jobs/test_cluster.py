@@ -41,7 +41,7 @@ class FakeSlurm:
         self._queue.write_text("".join(f"{number}\n" for number in numbers))
 
     def ends(self, number: str, outcome: str = "success") -> None:
-        """Have a job end, as submitit tells it."""
+        """Have a job end, as submitit reports it."""
         (self.folder / f"{number}_0_result.pkl").write_bytes(pickle.dumps((outcome, None)))
 
     def submitted(self) -> list[str]:

@@ -193,7 +193,7 @@ def test_two_ranks_train_as_one_does(number: int, two_ranks: list[Any]) -> None:
             np.testing.assert_allclose(states[number][name], value.numpy(), rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-# Within a training of Lightning's
+# Within a run of Lightning's
 
 
 SMALL = (

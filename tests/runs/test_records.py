@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import auc, roc_curve
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import EpochRecord, class_accuracy, measure, noise_auroc
@@ -171,6 +172,10 @@ def test_auroc_equals_counting_pairs(seed):
     is_noisy = rng.random(60) < 0.4
     pairs = [(a > b) + 0.5 * (a == b) for a in loss[is_noisy] for b in loss[~is_noisy]]
     assert noise_auroc(loss, is_noisy) == pytest.approx(np.mean(pairs))
+    false_positive, true_positive, _ = roc_curve(
+        is_noisy, np.nan_to_num(loss).astype(np.float64), drop_intermediate=False
+    )
+    assert noise_auroc(loss, is_noisy) == auc(false_positive, true_positive)  # to the last bit
 
 
 def test_accuracy_of_each_class():

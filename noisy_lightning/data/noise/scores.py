@@ -26,7 +26,7 @@ class Scores(NamedTuple):
     """(N,) int64 true labels that the file repeats, negative where unknown."""
 
     def of(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Return the scores (N, K), which belong to these labels as far as the file can tell.
+        """Return the scores (N, K), which belong to these labels as far as the file can show.
 
         Args:
             labels: (N,) int64 true labels of the training set, in [0, K).

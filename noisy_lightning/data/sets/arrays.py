@@ -49,7 +49,7 @@ class ImageArrays(NoisyDataModule):
 
     def __init__(
         self,
-        images: Any = None,  # without a default, a configuration file would be told that it lacks something
+        images: Any = None,  # without a default, jsonargparse would say that a configuration lacks something
         labels: Any = None,
         true_labels: Any = None,
         test: Any = None,

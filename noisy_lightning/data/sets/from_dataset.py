@@ -59,7 +59,7 @@ class FromDataset(NoisyDataModule):
 
     def __init__(
         self,
-        dataset: Any = None,  # without a default, a configuration file would be told that it lacks something
+        dataset: Any = None,  # without a default, jsonargparse would say that a configuration lacks something
         test: Any = None,
         true_labels: Any = None,
         class_names: Sequence[str] | None = None,

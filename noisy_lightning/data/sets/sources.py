@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noisy_lightning.compat import digits
 from noisy_lightning.data.sets.cifar100_classes import FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 
@@ -144,12 +145,9 @@ def load_digits8x8(train: bool) -> Source:
     Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, 1998. The set is ordered by writer, so
     the test images come from other hands.
     """
-    from sklearn.datasets import load_digits  # noqa: PLC0415  # slow to import, and only these images need it
-
-    data = load_digits()
-    part = slice(1437) if train else slice(1437, None)
-    images = torch.from_numpy(np.rint(data.images[part] * (255 / 16)).astype(np.uint8))
-    return Source(images.unsqueeze(-1), torch.from_numpy(data.target[part]).long())
+    table = digits()[slice(1437) if train else slice(1437, None)]
+    images = torch.from_numpy(np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8))
+    return Source(images.view(-1, 8, 8, 1), torch.from_numpy(table[:, -1]).long())
 
 
 def _torchvision(name: str) -> Any:

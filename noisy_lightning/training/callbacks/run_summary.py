@@ -102,7 +102,7 @@ class RunSummary(L.Callback):
             "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
             "seconds": round(self._seconds, 2),
             "images_per_second": round(self._images / self._seconds, 1) if self._seconds else None,
-            "peak_memory_mib": self._peak_memory or None,  # where the system does not tell
+            "peak_memory_mib": self._peak_memory or None,  # where the system does not say
             "hardware": {
                 "device": str(trainer.strategy.root_device),
                 "name": device_name(trainer.strategy.root_device),

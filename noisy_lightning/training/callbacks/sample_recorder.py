@@ -34,7 +34,7 @@ _STEPS = 32
 
 @without_idle_step_hooks
 class SampleRecorder(L.Callback):
-    """Keeps each training sample's loss, confidence in the given label, margin and prediction, and what they tell.
+    """Keeps each training sample's loss, confidence in the given label, margin and prediction, and their measures.
 
     Every epoch leaves one file in `<folder>/records`, which `load_records` opens, and its measures as `train/...` in
     the loggers, whose x axis is the epoch, and in `trainer.callback_metrics`. The step's own work stays on the device:

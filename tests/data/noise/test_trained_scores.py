@@ -1,4 +1,4 @@
-"""Scores from a training of one's own: kept, keyed by all that they depend on, and good for noise."""
+"""Scores from a training run of one's own: kept, keyed by all that they depend on, and good for noise."""
 
 import json
 from collections.abc import Callable

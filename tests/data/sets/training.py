@@ -1,4 +1,4 @@
-"""A training of a moment on any data set, with a recorder."""
+"""A training run of a moment on any data set, with a recorder."""
 
 from pathlib import Path
 

@@ -74,7 +74,7 @@ def test_losses_without_two_groups_leave_nothing_out_and_warn_once(
 
 
 def test_an_estimate_continues_from_a_saved_state() -> None:
-    """In mid-epoch, too, where nothing tells of an epoch's start."""
+    """In mid-epoch, too, where nothing announces an epoch's start."""
     saved = ForgetRate("estimate", 6, 1.0, SIZE)
     for epoch in range(3):
         saved.update(epoch)
