@@ -23,5 +23,4 @@ def noisy_lightning(
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
     )

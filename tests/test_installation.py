@@ -44,7 +44,7 @@ def test_dependencies_that_the_constraints_name_are_within_their_bounds() -> Non
 
 def _pip(*args: str) -> None:
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *args]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -57,7 +57,6 @@ def _run(place: Path, folder: Path, *args: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

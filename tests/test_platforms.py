@@ -52,7 +52,6 @@ def test_every_help_and_a_training_work_where_modules_of_unix_are_absent(tmp_pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     codes = json.loads((tmp_path / "codes.json").read_text())

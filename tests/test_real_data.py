@@ -33,7 +33,7 @@ pytestmark = [
 def root() -> Path:
     """Return a folder with the real files; those that are there already are left alone."""
     folder = ROOT / ".cache" / "data"
-    subprocess.run([sys.executable, SHARED_DATA / "unpack.py", "--root", folder], check=True, timeout=240)
+    subprocess.run([sys.executable, SHARED_DATA / "unpack.py", "--root", folder], check=True)
     return folder
 
 

@@ -171,9 +171,7 @@ def test_an_interrupted_selection_goes_on_and_ends_the_same(run: Callable[..., i
 
 
 def wait_for(ready: Callable[[], bool]) -> None:
-    until = time.monotonic() + 120
     while not ready():
-        assert time.monotonic() < until
         time.sleep(0.02)
 
 

@@ -33,7 +33,6 @@ def test_a_script_without_a_guard_runs_once_whatever_commands_it_calls(tmp_path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=280,
     )
     assert "codes [0, 0, 0]" in done.stdout, done.stderr
     written = [done.stdout, done.stderr, *(path.read_text() for path in tmp_path.rglob("*.log"))]

@@ -276,7 +276,7 @@ def test_a_sweep_killed_three_times_ends_with_the_same_ledger(tmp_path: Path) ->
         folder.mkdir()
         _write(folder, grid)
         (folder / "base.yaml").write_text(base)
-    assert _sweeping(folders[0]).wait(timeout=280) == 0
+    assert _sweeping(folders[0]).wait() == 0
     random = np.random.default_rng(os.getpid())
     for _ in range(3):
         with _sweeping(folders[1]) as process:
@@ -285,7 +285,7 @@ def test_a_sweep_killed_three_times_ends_with_the_same_ledger(tmp_path: Path) ->
                 time.sleep(0.05)
             time.sleep(2 * random.random())
             process.send_signal(signal.SIGKILL)
-    assert _sweeping(folders[1]).wait(timeout=280) == 0
+    assert _sweeping(folders[1]).wait() == 0
     expected, got = (_outcomes(folder / "runs/grid/ledger.csv") for folder in folders)
     assert len(expected) == 12
     assert expected == got
@@ -318,7 +318,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
             assert process.poll() is None
             time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate()
     assert process.returncode == 130
     assert "interrupted: the same command continues runs/grid" in error.decode()
 

@@ -125,7 +125,6 @@ def test_a_job_does_not_run_the_script_again_that_starts_it(start: str, tmp_path
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
     )
     assert done.stdout == "the script runs\n[0]\n", done.stderr
     assert (tmp_path / "log").read_text() == "a job runs\n"

@@ -79,7 +79,7 @@ def test_a_named_folder_must_be_free_or_fit(tmp_path: Path) -> None:
 
 def _claim_and_report(root: Path, paths: "multiprocessing.Queue[str]", done: "multiprocessing.Event") -> None:  # type: ignore[valid-type]
     paths.put(str(_claim(root).path))
-    done.wait(30)  # type: ignore[attr-defined]
+    done.wait()  # type: ignore[attr-defined]
 
 
 def test_two_processes_never_share_a_folder(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_two_processes_never_share_a_folder(tmp_path: Path) -> None:
     processes = [context.Process(target=_claim_and_report, args=(tmp_path, paths, done)) for _ in range(2)]
     for process in processes:
         process.start()
-    claimed = {paths.get(timeout=60) for _ in processes}
+    claimed = {paths.get() for _ in processes}
     done.set()
     for process in processes:
         process.join()

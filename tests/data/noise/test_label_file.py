@@ -490,7 +490,7 @@ def root() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("there is no ../shared/data with the real data sets")
     folder = ROOT / ".cache" / "data"
-    subprocess.run([sys.executable, SHARED_DATA / "unpack.py", "--root", folder], check=True, timeout=240)
+    subprocess.run([sys.executable, SHARED_DATA / "unpack.py", "--root", folder], check=True)
     return folder
 
 

@@ -347,7 +347,7 @@ def test_a_run_without_data_module_is_refused(tmp_path):
 def test_a_sample_that_two_ranks_meet_counts_once(tmp_path):
     """A sampler that pads the last batch gives one sample to two ranks: the record is one rank's, not a mixture."""
     slots: list[Tensor] = [torch.empty(0), torch.empty(0)]
-    meet = Barrier(2, timeout=10)
+    meet = Barrier(2)
     states: list[dict[str, Any]] = [{}, {}]
 
     def work(rank: int) -> None:
