@@ -94,6 +94,15 @@ If lost: a rank that reads `callback_metrics` waits for the others.
 """
 
 
+def logged_values(trainer: "L.Trainer") -> dict[str, Any]:
+    """Return the very dictionary in which Lightning keeps what has been logged for callbacks.
+
+    Private: its name. `trainer.callback_metrics` returns it, too, but says so nowhere.
+    If lost: what is undefined in an epoch repeats the value of an earlier one in metrics.csv and result.json.
+    """
+    return trainer._logger_connector._callback_metrics
+
+
 def log_evaluation_at(trainer: "L.Trainer", epoch: int) -> None:
     """Have Lightning log what an evaluation measures with an epoch on the x axis of the loggers.
 

@@ -271,6 +271,25 @@ def test_lightning_still_neither_synchronizes_nor_warns_with_both_switches(
     assert bool(reductions) == bool(reduced)
 
 
+def test_lightning_still_keeps_what_was_logged_in_one_dictionary_that_nothing_else_fills(tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+
+    class Logging(Module):
+        def on_train_epoch_start(self) -> None:
+            if self.current_epoch == 2:
+                compat.logged_values(self.trainer).clear()
+            seen.append({name: value.item() for name, value in self.trainer.callback_metrics.items()})
+
+        def on_train_epoch_end(self) -> None:
+            if self.current_epoch != 1:
+                self.log("once", float(self.current_epoch))
+
+    trainer = _trainer(tmp_path, max_epochs=3)
+    trainer.fit(Logging(), Loader())
+    assert seen == [{}, {"once": 0.0}, {}]  # kept, and gone once the dictionary is empty
+    assert trainer.callback_metrics is compat.logged_values(trainer)
+
+
 def test_lightning_still_logs_evaluations_where_it_is_told(tmp_path: Path) -> None:
     class Measured(Module):
         epoch: int | None = None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Self, final
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -17,6 +18,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Standard
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.training.callbacks.epoch_values import EpochValues
 from noisy_lightning.training.classifier import Classifier
 from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
@@ -137,6 +139,9 @@ class NoisyClassifier(Classifier):
         """Have the training batches made of the samples, and in as many views, as the method takes."""
         data = self.data
         if stage == "fit":
+            callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+            if not any(isinstance(callback, EpochValues) for callback in callbacks):
+                callbacks.insert(0, EpochValues(self.trainer))
             data.views = self.method.views
             if self.method.uses_candidates:
                 data.train_on_candidates()

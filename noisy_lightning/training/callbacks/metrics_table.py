@@ -14,7 +14,7 @@ from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hook
 @final
 @without_idle_step_hooks
 class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been logged by then
-    """Keeps `metrics.csv`: one row per finished epoch with all that was logged in it.
+    """Keeps `metrics.csv`: one row per finished epoch with all that `trainer.callback_metrics` has of it.
 
     A resumed run drops the rows of epochs that it repeats, so that the table equals an uninterrupted run's.
 
@@ -25,7 +25,6 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
-        self._validated = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take up the rows of earlier epochs."""
@@ -33,21 +32,11 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
             with self.path.open(newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Note that this epoch has validation values of its own."""
-        self._validated = True
-
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the table anew, atomically, so that columns may join late."""
         if not trainer.is_global_zero:
             return
-        # Lightning keeps the values of earlier epochs until they are logged again.
-        values = {
-            name: repr(value.item())
-            for name, value in trainer.callback_metrics.items()
-            if self._validated or not name.startswith(("val/", "val_"))
-        }
-        self._validated = False
+        values = {name: repr(value.item()) for name, value in trainer.callback_metrics.items()}
         self.rows.append({"epoch": trainer.current_epoch, **values})
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         with replacing(self.path) as staged, staged.open("w", newline="") as file:

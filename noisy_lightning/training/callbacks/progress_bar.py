@@ -30,6 +30,7 @@ class RunProgress(ProgressBar):
         self._bar: tqdm[Any] | None = None
         self._enabled = True
         self._next = 0.0
+        self._accuracy = ""  # of the last epoch
 
     def disable(self) -> None:
         """Show nothing."""
@@ -58,16 +59,17 @@ class RunProgress(ProgressBar):
         if self._bar is not None and now >= self._next:
             self._next = now + self.interval
             loss = outputs["loss"].item() * trainer.accumulate_grad_batches  # which Lightning divides it by
-            self._refresh(trainer, batch_idx + 1, f"loss {loss:.3f}")
+            self._refresh(trainer, batch_idx + 1, f"loss {loss:.3f}{_accuracy(trainer) or self._accuracy}")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Show the epoch's means."""
         loss = trainer.callback_metrics.get("train/loss")
-        text = "" if loss is None else f"loss {loss:.3f}"
+        self._accuracy = _accuracy(trainer)
+        text = ("" if loss is None else f"loss {loss:.3f}") + self._accuracy
         if self._bar is not None:
             self._refresh(trainer, int(trainer.num_training_batches), text)
         elif self._enabled:
-            line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}{self._accuracy(trainer)}"
+            line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}"
             print(f"{line}  {time.monotonic() - self._start:.0f} s", flush=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -82,13 +84,14 @@ class RunProgress(ProgressBar):
         assert self._bar is not None
         self._bar.n = trainer.num_training_batches * trainer.current_epoch + batches
         epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self._bar.set_description_str(f"{epoch}  {text}{self._accuracy(trainer)}")
-
-    def _accuracy(self, trainer: L.Trainer) -> str:
-        accuracy = trainer.callback_metrics.get("val/acc")
-        return "" if accuracy is None else f"  val acc {accuracy:.3f}"
+        self._bar.set_description_str(f"{epoch}  {text}")
 
     def _close(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _accuracy(trainer: L.Trainer) -> str:
+    accuracy = trainer.callback_metrics.get("val/acc")
+    return "" if accuracy is None else f"  val acc {accuracy:.3f}"

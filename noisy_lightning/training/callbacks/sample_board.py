@@ -65,17 +65,18 @@ class SampleBoard:
     def __init__(self, writer: SummaryWriter) -> None:
         self.writer = writer
         self._charts: dict[str, list[object]] = {}
+        self._tags: set[str] = set()
 
     def lay_out(self, tags: Iterable[str]) -> None:
         """Put curves that belong together into one chart; a later call adds what has come up since.
 
         Args:
-            tags: of all curves so far; a chart without any of its curves is left out.
+            tags: of curves; a chart without any of its curves is left out.
         """
-        tags = list(tags)
+        self._tags.update(tags)
         charts: dict[str, list[object]] = {}
         for title, patterns in _CHARTS:
-            shown = [f"^{pattern}$" for pattern in patterns if any(re.fullmatch(pattern, tag) for tag in tags)]
+            shown = [f"^{pattern}$" for pattern in patterns if any(re.fullmatch(pattern, tag) for tag in self._tags)]
             if shown:
                 charts[title] = ["Multiline", shown]
         if charts != self._charts:

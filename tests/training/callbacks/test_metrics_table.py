@@ -46,14 +46,6 @@ def test_columns_join_late(tmp_path: Path) -> None:
     assert path.read_text().splitlines()[0] == "epoch,loss,late"
 
 
-def test_validation_values_are_those_of_their_own_epoch(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.csv"
-    trainer = scripted_trainer(tmp_path, MetricsTable(path), epochs=5, check_val_every_n_epoch=2)
-    trainer.fit(Scripted([0.0, 0.25, 0.5, 0.75, 1.0], [{"loss": float(epoch)} for epoch in range(5)]))
-    assert [row["val/acc"] for row in _read(path)] == ["", "0.25", "", "0.75", ""]
-    assert [row["loss"] for row in _read(path)] == ["0.0", "1.0", "2.0", "3.0", "4.0"]
-
-
 def test_a_resumed_run_ends_with_the_table_of_an_uninterrupted_one(tmp_path: Path) -> None:
     scores = [0.5, 0.25, 0.75, 0.125]
     others = [{"loss": 1.0}, {"loss": 0.5, "late": 3.0}, {"loss": 0.25, "late": 2.0}, {"loss": 0.1, "late": 1.0}]
