@@ -52,7 +52,7 @@ bench: $(READY) ## Measure speed against a bare loop and the usual pipeline
 slurm: $(READY) ## Try sweeps on a real Slurm of one node, as root, on a machine that has one installed
 	$(BIN)/python -m tests.tools.slurm
 
-results: $(READY) ## Write README's tables of results anew from the ledgers in notebooks/results
+results: $(READY) ## Write what was measured into READMEs and configs anew, from the ledgers in notebooks/results
 	$(BIN)/python -m tests.tools.readme_tables
 
 format: $(READY) ## Format the code

@@ -12,6 +12,7 @@ import yaml
 from noisy_lightning.experiments.grid import read_sweep
 from noisy_lightning.experiments.published import published
 from tests.fabricated import QUICK, fabricate, quickly
+from tests.tools.readme_tables import MEASURED, with_measured
 
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
@@ -59,6 +60,13 @@ def test_a_configuration_explains_itself(config: Path) -> None:
     assert isinstance(content["seed_everything"], int)
     assert isinstance(content["data"]["init_args"]["seed"], int)
     assert not str(content["data"]["init_args"].get("root", "data")).startswith("/")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_what_a_configuration_says_was_measured_is_what_a_ledger_says(config: Path) -> None:
+    text = config.read_text()
+    assert with_measured(text) == text, "make results writes it anew"
+    assert not re.search(r"[Mm]easured\b[^.]*\d\.\d", MEASURED.sub("", text))
 
 
 @pytest.mark.parametrize("config", SWEEPS, ids=lambda path: path.stem)

@@ -1,19 +1,36 @@
-"""Writes the tables of results in the READMEs anew from the ledgers in notebooks/results: make results."""
+"""Writes what was measured, in the READMEs and in the heads of configurations, from notebooks/results: make results."""
 
+import fnmatch
 import re
+import shlex
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
+from noisy_lightning.experiments.ledger import AXIS, Row, read_ledger
 from noisy_lightning.experiments.report import gather
+from noisy_lightning.experiments.tables import EPOCH, NAMES, tables_of
 from noisy_lightning.experiments.written_tables import as_markdown
 
 ROOT = Path(__file__).parents[2]
 READMES = (ROOT / "README.md", ROOT / "notebooks/results/README.md")
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 _BLOCK = re.compile(r"(<!-- table of (\S+)(?: across (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
+# From the name of the ledger to the command that says which of its rows are meant.
+MEASURED = re.compile(
+    r"# Measured, (\S+\.csv)\b.*?\n(#   noisy-lightning sweep --config \w+ --only ([^\n]+)\n)", re.DOTALL
+)
+_WIDTH = 120
 
 
 def filled(text: str) -> str:
     """Return a text with each table between its marks as its ledger has it."""
     return _BLOCK.sub(lambda block: f"{block[1]}{_table(ROOT / block[2], block[3])}\n{block[4]}", text)
+
+
+def with_measured(text: str) -> str:
+    """Return a configuration whose head says what the ledger has of the rows that its command names."""
+    return MEASURED.sub(lambda block: f"{_paragraph(block[1], shlex.split(block[3]))}\n{block[2]}", text)
 
 
 def _table(ledger: Path, across: str | None) -> str:
@@ -22,6 +39,50 @@ def _table(ledger: Path, across: str | None) -> str:
     return as_markdown(report.tables[0], report.comparisons)
 
 
+def _paragraph(ledger: str, only: Iterable[str]) -> str:
+    rows = _chosen(read_ledger(ROOT / ledger), only)
+    (table,) = tables_of(rows, across=EPOCH)
+    chosen, last = NAMES["acc_chosen"], NAMES["acc_last"]
+    shown = [name for name in (chosen, last) if name in table.columns]
+    numbers = ", ".join(
+        f"{name} {' and '.join(cells[column].text for column in shown)} %" for name, cells in table.rows.items()
+    )
+    when = "at the epoch chosen on noisy validation and at the last" if chosen in shown else "at the last epoch"
+    rates = (f"{100 * row['rate_realised']:.2f} % of labels wrong" for row in rows)
+    facts = [
+        *(_unique(row["dataset"] for row in rows), _unique(rates), _unique(row["backbone"] for row in rows)),
+        *(f"{_unique(row['epochs'] for row in rows)} epochs", _unique(row["precision"] for row in rows)),
+        *(_unique(row["device"] for row in rows), table.caption.rpartition("(")[2].rstrip(")")),
+    ]
+    return textwrap.fill(
+        f"Measured, {ledger} ({', '.join(facts)}), test accuracy {when}: {numbers}. The command:",
+        _WIDTH,
+        initial_indent="# ",
+        subsequent_indent="# ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _chosen(rows: Iterable[Row], only: Iterable[str]) -> list[Row]:
+    """Return the rows that `--only` of a sweep names."""
+    patterns: dict[str, list[str]] = {}
+    for one in only:
+        axis, _, pattern = one.partition("=")
+        patterns.setdefault(f"{AXIS}{axis}", []).append(pattern)
+    return [
+        row
+        for row in rows
+        if all(any(fnmatch.fnmatchcase(str(row[axis]), one) for one in those) for axis, those in patterns.items())
+    ]
+
+
+def _unique(values: Iterable[object]) -> str:
+    return " or ".join(dict.fromkeys(map(str, values)))
+
+
 if __name__ == "__main__":
     for path in READMES:
         path.write_text(filled(path.read_text()))
+    for path in CONFIGS:
+        path.write_text(with_measured(path.read_text()))
