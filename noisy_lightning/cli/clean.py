@@ -51,7 +51,10 @@ def run_clean(args: Sequence[str]) -> None:
     _check(built.data)
     options: RunOptions = built.run
     training = {key: settings[key] for key in ("seed_everything", "trainer", "model", "data", "recorder", "oracle")}
-    training["run"] = {"checkpoint_every_n_steps": options.checkpoint_every_n_steps}
+    if options.extend:
+        raise InputError("run.extend must be false: a selection has no epochs of its own")
+    kept = ("checkpoint_every_n_steps", "stop_when_diverged")
+    training["run"] = {name: settings["run"][name] for name in kept}
     run = claim_run(options.root / experiment_of(config), options.version, options.resume, settings)
     try:
         if not run.config.exists():

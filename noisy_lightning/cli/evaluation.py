@@ -110,29 +110,35 @@ def _measure(command: str, cli: NoisyCLI, what: Evaluated) -> None:
     trainer = cli.new_trainer(logger=False)
     evaluate = {"validate": trainer.validate, "test": trainer.test}[command]
     measured: dict[str, dict[str, Any]] = {}
-    epochs: list[int] = []
     for path in _weights(command, cli, what):
         with what_lightning_refuses():
             of_loaders = evaluate(cli.model, datamodule=cli.datamodule, ckpt_path=str(path), verbose=False)
-        measured[path.stem] = dict(of_loaders[0])  # what is logged after all of them is in each
-        epochs.append(cli.model.loaded_epoch)
+        epoch = cli.model.loaded_epoch
+        # What is logged after all loaders is in each.
+        measured[_name_of(path, what.run)] = {"epoch": epoch, **of_loaders[0]}
     if not trainer.is_global_zero:
         return
     if command == "test" and what.run is not None:
-        _draw(what.run, zip(epochs, measured.values(), strict=True))
+        _draw(what.run, measured.values())
     result: dict[str, Any] = {"oracle": cli.config.oracle}
     if what.run is not None:
-        result = what.run.read_result()
-        result[command] = result.get(command, {}) | measured
-        what.run.write_result(result)
-    print(evaluation_table(command, measured, result, what.run.path if what.run else None))
+        result = what.run.update_result(lambda before: before | {command: before.get(command, {}) | measured})
+    run = what.run.path if what.run else None
+    print(evaluation_table(command, measured, result, run, cli.config.trainer.max_epochs))
 
 
-def _draw(run: RunFolder, measured: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+def _name_of(checkpoint: Path, run: RunFolder | None) -> str:
+    """Return what results call a checkpoint: `best` and `last` are the run's own."""
+    own = run is None or checkpoint.resolve().parent == run.checkpoints.resolve()
+    return checkpoint.stem if own or checkpoint.stem not in ("best", "last") else str(checkpoint)
+
+
+def _draw(run: RunFolder, measured: Iterable[Mapping[str, Any]]) -> None:
     """Put what a test measured on the run's board, at the epochs that the weights come from."""
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # slow to import
 
     with SummaryWriter(run.path) as board:
-        for epoch, metrics in measured:
+        for metrics in measured:
             for name, value in metrics.items():
-                board.add_scalar(name, value, epoch)
+                if name != "epoch":
+                    board.add_scalar(name, value, metrics["epoch"])

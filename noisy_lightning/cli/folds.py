@@ -78,9 +78,16 @@ class FoldRuns:
         return probability
 
     def _train(self, folds: Sequence[Fold]) -> None:
-        """Train what has not been trained to the end."""
+        """Train what has not been trained to the end.
+
+        Raises:
+            InputError: A run failed, or its time was up before its end.
+        """
         unfinished = [fold for fold in folds if not self._run(fold).finished]
         self._start("training", [(fold, self._fit_command(fold)) for fold in unfinished])
+        for fold in unfinished:
+            if not self._run(fold).finished:
+                raise InputError(f"trainer.max_time is over for {fold.name}: the same command continues it")
 
     def _fit_command(self, fold: Fold) -> list[str]:
         """Write the selection file of a fold and return the command line that trains it."""

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from noisy_lightning import compat
 from noisy_lightning.cli.clean import SELECTION_FILE, resolve_clean, run_clean
 from noisy_lightning.cli.commands import BY_NAME
@@ -42,6 +44,7 @@ def run_sweep(args: Sequence[str]) -> int:
     options, of_fit = _parsed(args)
     if options.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {options.jobs}")
+    devices = _devices(options.devices, options.executor)
     sweep = read_sweep(options.config)
     folder = SweepFolder(options.root / (options.name or options.config.stem))
     runs = _plan(sweep, folder, of_fit)
@@ -52,7 +55,7 @@ def run_sweep(args: Sequence[str]) -> int:
     try:
         folder.make()
         folder.write_manifest([Entry(run.name, run.grid.labels, run.grid.published) for run in runs], sweep.published)
-        failed = _execute(wanted, folder, options)
+        failed = _execute(wanted, folder, options, devices)
         folder.write_ledger()
     except OSError as error:
         raise InputError(f"root: cannot write to {folder.path}: {error.strerror or error}") from error
@@ -87,7 +90,7 @@ def complete(
             if not run.finished:
                 place = ["--run.root", str(path.parent), "--run.experiment", path.name, "--run.version", name]
                 run_here(["fit", *options, *place])
-            if not folder.done(name):
+            if run.finished and not folder.done(name):
                 run_here(["test", str(run.path)])
         except Exception as error:
             folder.error(name).write_text(f"{' '.join(str(error).split()) or type(error).__name__}\n")
@@ -141,7 +144,25 @@ def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[Plan
     return list(planned.values())
 
 
-def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: Any) -> list[PlannedRun]:
+def _devices(names: str, executor: str) -> list[str]:
+    """Return the GPUs that jobs take turns on; none: each sees all.
+
+    Raises:
+        InputError: There are no such GPUs here, where all would train on the processor and not say so.
+    """
+    devices = [name.strip() for name in names.split(",")] if names else []
+    if devices and executor != "processes":
+        raise InputError(f"devices: executor {executor} has its GPUs from --submitit, such as gpus_per_node=1")
+    count = torch.cuda.device_count() if devices else 0
+    if wrong := [name for name in devices if not count or (name.isdigit() and int(name) >= count) or not name]:
+        here = f"there are 0 to {count - 1}" if count > 1 else "there is 0 alone" if count else "there is none"
+        raise InputError(f"devices: {wrong[0] or names!r} is no GPU of this machine; {here}")
+    return devices
+
+
+def _execute(
+    wanted: Sequence[PlannedRun], folder: SweepFolder, options: Any, devices: Sequence[str]
+) -> list[PlannedRun]:
     """Do what is not done; return what failed."""
     waiting = {run.name: run for run in wanted if not folder.done(run.name)}
     jobs = [
@@ -160,7 +181,6 @@ def _execute(wanted: Sequence[PlannedRun], folder: SweepFolder, options: Any) ->
             folder.error(job.name).unlink(missing_ok=True)
             progress.begin(waiting[job.name])
 
-        devices = options.devices.split(",") if options.devices else []
         if options.executor == "processes":
             ended = run_jobs(jobs, options.jobs, devices, begin, progress.refresh)
         else:
@@ -196,7 +216,7 @@ def _summary(runs: Sequence[PlannedRun], failed: Sequence[PlannedRun], folder: S
     lines += [f"failed: {run.grid.title}, see {folder.log(run.name)}" for run in failed]
     elsewhere = len(runs) - states.count("done") - len(failed)
     if elsewhere:
-        lines.append(f"{elsewhere} runs are in the hands of other processes")
+        lines.append(f"{elsewhere} runs are unfinished: trainer.max_time was over, or other processes are at them")
     lines.append(f"ledger: {folder.path / LEDGER_FILE}")
     lines.append(f"next: noisy-lightning report {folder.path}")
     return "\n".join(lines)

@@ -19,19 +19,25 @@ from noisy_lightning.cli.keys import as_text, experiment_of, plain, training_par
 from noisy_lightning.cli.parser import in_one_line
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
-from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
+from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run, claim_shorter
+from noisy_lightning.runs.identity import length_of
 from noisy_lightning.runs.measures import OF_TRUE_LABELS
+from noisy_lightning.training.callbacks.announcement import Announcement, watching
 from noisy_lightning.training.callbacks.checkpoints import (
     AtomicCheckpointIO,
     BestCheckpoint,
     LastCheckpoint,
     RandomState,
 )
+from noisy_lightning.training.callbacks.divergence import Divergence
 from noisy_lightning.training.callbacks.metrics_table import MetricsTable
 from noisy_lightning.training.callbacks.progress_bar import RunProgress
 from noisy_lightning.training.callbacks.run_summary import RunSummary
 from noisy_lightning.training.callbacks.step_hooks import NoProfiler
 from noisy_lightning.training.callbacks.test_curve import TestCurve
+from noisy_lightning.training.callbacks.time_limit import TimeIsUpError, TimeLimit
+from noisy_lightning.training.length import why_length_matters
 from noisy_lightning.training.module import NoisyClassifier
 
 # Names the run's folder to the processes that it starts on this machine.
@@ -129,6 +135,8 @@ def run_fit(args: Sequence[str]) -> None:
     except compat.INTERRUPTION:
         print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
         raise SystemExit(130) from None
+    except TimeIsUpError:
+        print(f"trainer.max_time is over: the same command continues {run.path}")
     finally:
         run.unlock()
         if not inherited:
@@ -146,30 +154,36 @@ def what_lightning_refuses() -> Iterator[None]:
 
 def _train(cli: NoisyCLI, run: RunFolder) -> None:
     """Train in a claimed folder, which is removed again if the training cannot begin."""
-    config = cli.config
-    callbacks: list[Callback] = [cli.config_init.recorder, RunSummary(run, config.oracle), RandomState()]
-    callbacks += [TestCurve()] if config.test_every_epoch else []
-    callbacks += [MetricsTable(run.metrics)]
-    callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
-    callbacks += [LastCheckpoint(run.checkpoints, cli.config_init.run.checkpoint_every_n_steps)]
-    options: dict[str, Any] = {"default_root_dir": str(run.path)}
+    config, options = cli.config, cli.config_init.run
+    last, limit = run.checkpoints / "last.ckpt", cli.config_init.trainer.max_time
+    goes_on = last.exists()
+    summary = RunSummary(run, config.oracle)
+    arguments: dict[str, Any] = {"default_root_dir": str(run.path), "max_time": None}
     if cli.config_init.trainer.logger in (None, True):
-        options["logger"] = TensorBoardLogger(run.path, name="", version="", default_hp_metric=False)
+        arguments["logger"] = TensorBoardLogger(run.path, name="", version="", default_hp_metric=False)
     first = True
     try:
-        trainer = cli.new_trainer(callbacks, **options)
-        first = trainer.is_global_zero
-        last = run.checkpoints / "last.ckpt"
-        if last.exists() and first:
-            print(f"continuing {run.path} from its last checkpoint")
         given = None if config.ckpt_path is None else run.checkpoint(config.ckpt_path)
-        _fit(cli, trainer, last if last.exists() else given)
+        checkpoint = last if goes_on else given
+        callbacks: list[Callback] = [Divergence(run, options.stop_when_diverged), cli.config_init.recorder, summary]
+        callbacks += [Announcement(run, checkpoint), RandomState()]
+        callbacks += [TestCurve()] if config.test_every_epoch else []
+        callbacks += [MetricsTable(run.metrics)]
+        callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
+        callbacks += [LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)]
+        with what_lightning_refuses():
+            callbacks += [TimeLimit(limit, last)] if limit is not None else []
+        trainer = cli.new_trainer(callbacks, **arguments)
+        first = trainer.is_global_zero
+        _fit(cli, trainer, checkpoint)
+        if goes_on and not run.finished:  # it was killed after its last epoch: there was nothing left to train
+            summary.write(trainer, cli.model)
     except InputError:
         if first:
             run.discard_unstarted()
         raise
     if run.finished and first:
-        print(f"next: noisy-lightning test {run.path}, tensorboard --logdir {run.path.parent.parent}")
+        print(f"next: {', '.join([f'noisy-lightning test {run.path}', *watching(trainer.loggers, run)])}")
 
 
 def _fit(cli: NoisyCLI, trainer: L.Trainer, checkpoint: Path | str | None) -> None:
@@ -190,10 +204,35 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
         return RunFolder(folder / str(options.version))
     config = plain(training_parser(), cli.config)
     cli.model.specification |= config["model"]  # which says more of classes than what was made of them
-    run = claim_run(folder, options.version, options.resume, config)
+    run = _longer(cli, folder, config) if options.extend else claim_run(folder, options.version, options.resume, config)
     os.environ[RUN_VARIABLE] = str(run.path)
     if not run.config.exists():
         run.config.write_text(as_text({**config, "ckpt_path": None}))
+    return run
+
+
+def _longer(cli: NoisyCLI, folder: Path, config: dict[str, Any]) -> RunFolder:
+    """Claim a run and give it more epochs; before that, nothing has changed.
+
+    Raises:
+        InputError: There is no such run, or with more epochs from the start it would have been another one.
+    """
+    run = claim_shorter(folder, cli.config_init.run.version, config)
+    has, wanted = length_of(run.read_config()), length_of(config)
+    try:
+        last = run.checkpoint("last")
+        if has < wanted and (reasons := why_length_matters(config, cli.model.method)):
+            raise InputError(
+                f"run.extend: {run.path} would not be what {wanted} epochs from the start are: {'; '.join(reasons)}. "
+                f"Train anew, or go on from its weights as they are: --ckpt_path {last}"
+            )
+    except InputError:
+        run.unlock()
+        raise
+    # In this order, a kill in between leaves an unfinished run, which the same command makes longer.
+    run.update_result(lambda result: {name: result[name] for name in ("test", "validate") if name in result})
+    with replacing(run.config) as staged:
+        staged.write_text(as_text({**config, "ckpt_path": None}))
     return run
 
 

@@ -98,6 +98,11 @@ class Method(nn.Module, ABC):
         """Whether it was given what only an experiment knows: how many labels are wrong, which ones, or how."""
         return False
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether an epoch depends on how many epochs the run has: by `max_epochs` or by augmented predictions."""
+        return False
+
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
         """Return the logits (B, K) to evaluate for images (B, C, H, W)."""

@@ -101,6 +101,11 @@ class DimensionalityDriven(OneNetwork):
         self.register_buffer("turning_epoch", torch.full((), -1))
         self.register_buffer("alpha", torch.ones(()))
 
+    @property
+    def depends_on_length(self) -> bool:
+        """α falls with the share of epochs done."""
+        return True
+
     def scalars(self) -> dict[str, Tensor]:
         """Return the LID and α of the current epoch."""
         return {"lid": self.recent[-1], "alpha": self.alpha}

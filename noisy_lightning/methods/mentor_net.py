@@ -119,6 +119,11 @@ class MentorNet(OneNetwork):
             labels = read_trusted_labels(Path(trusted), problem.num_samples, problem.num_classes)
             self.mentor = Mentor(labels, problem.num_samples, warm_up)
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Its curriculum is by percentage of the run."""
+        return True
+
     def scalars(self) -> dict[str, Tensor]:
         """Return a, and how well the mentor classifies what it was taught."""
         return {"loss_average": self.average} | (

@@ -111,6 +111,11 @@ class StochasticLabelNoise(Method):
         """Return the network itself."""
         return {"raw": self.backbone}
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether labels are corrected, by augmented predictions."""
+        return self.correction_epoch is not None
+
     def scalars(self) -> dict[str, Tensor]:
         """Return `sigma` and, where labels are corrected, `relabelled`: the share of labels that were overruled."""
         return {"sigma": self.noise_now} | ({} if self.targets is None else {"relabelled": self.relabelled})

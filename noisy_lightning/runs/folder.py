@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import yaml
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
-from noisy_lightning.runs.identity import deciding
+from noisy_lightning.runs.identity import deciding, length_of, without_length
 from noisy_lightning.runs.locks import Lock
 
 FOLDS = "folds"
@@ -27,6 +29,10 @@ class RunOptions:
         version: Folder of this run; None: the next number, or the unfinished run of the same configuration.
         resume: Whether an unfinished run of the same configuration is continued.
         checkpoint_every_n_steps: Save the last checkpoint within epochs too, every n steps; 0: once per epoch.
+        extend: Whether a run of the same configuration with fewer `trainer.max_epochs`, finished or not, is made
+            longer, exactly as if it had been that long from the start. Where it would not be, the reason is said.
+        stop_when_diverged: Whether the first loss or weight that is not finite stops the run. With false, a run that
+            has stopped so goes on from its last checkpoint.
     """
 
     root: Path = Path("runs")
@@ -34,6 +40,8 @@ class RunOptions:
     version: str | None = None
     resume: bool = True
     checkpoint_every_n_steps: int = 0
+    extend: bool = False
+    stop_when_diverged: bool = True
 
 
 @dataclass
@@ -121,6 +129,23 @@ class RunFolder:
         with replacing(self.result) as staged:
             staged.write_text(json.dumps(_without_nan(result), indent=2, allow_nan=False) + "\n")
 
+    def update_result(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        """Replace the result by what a function makes of it, and return that; of several processes one at a time.
+
+        A file that cannot be read, since somebody else has damaged it, counts as empty.
+        """
+        turn = Lock(self.path / f"{_LOCK}.result")
+        turn.acquire(wait=True)
+        try:
+            before: dict[str, Any] = {}
+            with suppress(InputError):
+                before = self.read_result()
+            result = change(before)
+            self.write_result(result)
+        finally:
+            turn.release()
+        return result
+
     def lock(self) -> bool:
         """Claim the folder for as long as this process lives; return whether it was free."""
         lock = Lock(self.path / _LOCK)
@@ -194,6 +219,39 @@ def claim_run(folder: Path, version: str | None, resume: bool, config: dict[str,
         else:
             run.lock()
             return run
+
+
+def claim_shorter(folder: Path, version: str | None, config: dict[str, Any]) -> RunFolder:
+    """Return a locked folder whose run is to be made longer, or is being made longer already.
+
+    Args:
+        folder: Of the experiment.
+        version: Which run is wanted; None: the latest that fits.
+        config: The resolved configuration, as plain data, with the epochs that are wanted.
+
+    Raises:
+        InputError: There is none, it is in use, or it ended before its last epoch.
+    """
+    numbers = sorted((int(path.name) for path in folder.glob("*") if path.name.isdigit()), reverse=True)
+    for run in (RunFolder(folder / name) for name in ([version] if version is not None else map(str, numbers))):
+        if not run.config.is_file():
+            continue
+        has = run.read_config()
+        is_longer = not run.finished and run.same_configuration(config)
+        if not is_longer and (without_length(has) != without_length(config) or length_of(has) >= length_of(config)):
+            continue
+        if not run.lock():
+            raise InputError(f"run.extend: another process is training in {run.path}")
+        done = run.read_result().get("epochs", length_of(has))
+        if done < length_of(has):
+            run.unlock()
+            raise InputError(
+                f"run.extend: {run.path} ended by itself after {done} of {length_of(has)} epochs: it would have ended "
+                "there with any trainer.max_epochs"
+            )
+        return run
+    where = folder if version is None else folder / version
+    raise InputError(f"run.extend: in {where} is no run of this configuration with fewer trainer.max_epochs")
 
 
 def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFolder:

@@ -37,6 +37,17 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def length_of(config: Mapping[str, Any]) -> int:
+    """Return the epochs that a configuration asks for; 0 where it does not say."""
+    return int((config.get("trainer") or {}).get("max_epochs") or 0)
+
+
+def without_length(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the outcome of a run, but for how many epochs it has."""
+    kept = deciding(config)
+    return kept | {"trainer": {**(kept.get("trainer") or {}), "max_epochs": None}}
+
+
 def identity(config: Mapping[str, Any]) -> str:
     """Return a SHA-256, in hex, of what decides the outcome of a run and of the version of results.
 

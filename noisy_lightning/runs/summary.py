@@ -5,20 +5,56 @@ from pathlib import Path
 from typing import Any
 
 
+def divergence(found: Mapping[str, Any]) -> str:
+    """Return where a run diverged.
+
+    Args:
+        found: `diverged` of its `result.json`.
+    """
+    verb = "are" if found["what"] == "weights" else "is"
+    rate = found["learning_rate"]
+    at = "of unknown size" if rate is None else f"{rate:g}"
+    return f"{found['what']} {verb} not finite in step {found['step']} (epoch {found['epoch'] + 1}), learning rate {at}"
+
+
+def of_the_end(result: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return what an evaluation measured, without what is of weights that a longer run has replaced.
+
+    Args:
+        result: `result.json` of a finished run.
+        measured: `test` or `validate` of it: values by checkpoint. `epoch`, which older versions have not written, is
+            that of the weights.
+    """
+    ends = {"last": result["epochs"] - 1, "best": (result.get("best_epoch") or {}).get("epoch")}
+    return {
+        name: values
+        for name, values in measured.items()
+        if name not in ends or values.get("epoch", ends[name]) == ends[name]
+    }
+
+
 def evaluation_table(
-    command: str, measured: Mapping[str, Mapping[str, float]], result: Mapping[str, Any], run: Path | None
+    command: str,
+    measured: Mapping[str, Mapping[str, float]],
+    result: Mapping[str, Any],
+    run: Path | None,
+    max_epochs: int = 0,
 ) -> str:
     """Return what was measured, beside what is known of the run.
 
     Args:
         command: `test` or `validate`.
-        measured: Values by name for each checkpoint, by its name.
+        measured: Values by name for each checkpoint, by its name; `epoch` is that of its weights, counted from 0.
         result: The run's `result.json`; may be empty.
         run: The run's folder, if there is one.
+        max_epochs: How many the run is to have.
     """
     rows: list[tuple[str, str]] = []
+    unfinished = run is not None and "epochs" not in result
     if run is not None:
-        rows.append(("run", str(run)))
+        rows.append(("run", f"{run}, unfinished: its command continues it" if unfinished else str(run)))
+    if found := result.get("diverged"):
+        rows.append(("diverged", divergence(found)))
     if result.get("oracle"):
         rows.append(("oracle", "it knew what only an experiment knows of the true labels: no result to compare with"))
     if noise := result.get("noise"):
@@ -27,6 +63,9 @@ def evaluation_table(
         )
     for name, values in measured.items():
         epoch = {"best": _choice(result), "last": "last epoch"}.get(name, "this checkpoint")
+        if unfinished and name in ("best", "last"):
+            reached = f"epoch {values['epoch'] + 1} of {max_epochs}"
+            epoch = reached if name == "last" else f"{reached}, {epoch} so far"
         for measure, shares in _accuracies(command, values).items():
             rows.append((f"{measure} accuracy", f"{', '.join(shares)} ({epoch}: {name})"))
     last = result.get("last_epoch", {})

@@ -1,15 +1,16 @@
 """The LightningModule of all methods that train within one fit."""
 
 from collections.abc import Callable
-from typing import Any, Self, final
+from typing import Any, Self, cast, final
 
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning import compat
 from noisy_lightning.backbones import ResNet18
@@ -23,11 +24,11 @@ from noisy_lightning.training.classifier import Classifier
 from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
 from noisy_lightning.training.epoch_log import log_at_epoch
-from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizers
+from noisy_lightning.training.optimization import Bodies, add_l1_gradient, catch_up, optimizers, span
 from noisy_lightning.training.specification import described
 from noisy_lightning.types import Batch, Step
 
-_SET_IN_EVERY_STEP = (compat.RUNNING_HOOK, "last_step")
+_SET_IN_EVERY_STEP = (compat.RUNNING_HOOK, "last_step", "learning_rate")
 
 
 @final
@@ -94,7 +95,8 @@ class NoisyClassifier(Classifier):
         memories = (name for name, part in self.named_modules() if isinstance(part, SampleMemory))
         compat.leave_out_of_ddp(self, (f"{name}.values" for name in memories))
         self.last_step: Step | None = None
-        self._learning_rate = 0.0
+        self._spanning: CosineAnnealingLR | None = None
+        self.learning_rate = 0.0  # of the last step, of the first group of weights
 
     @classmethod
     def for_data(
@@ -170,13 +172,18 @@ class NoisyClassifier(Classifier):
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
         """Step, then let the method follow up."""
-        self._learning_rate = optimizer.param_groups[0]["lr"]
+        self.learning_rate = optimizer.param_groups[0]["lr"]
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.method.on_step_end()
 
     def on_train_start(self) -> None:
-        """Freeze where the training starts frozen, be it in the middle of an epoch."""
+        """Freeze where the training starts frozen, be it in the middle of an epoch; set the schedule to its length."""
         self._bodies.start(self.current_epoch)
+        if self._spanning is not None:
+            span(self._spanning, self.trainer.max_epochs or 0)
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                catch_up(config.scheduler, self.current_epoch, self.trainer.callback_metrics)
 
     def on_train_epoch_start(self) -> None:
         """Thaw when it is time, and notify the method."""
@@ -188,10 +195,13 @@ class NoisyClassifier(Classifier):
         self.method.on_epoch_end(epoch_context(self))
         values = {f"method/{name}": value for name, value in self.method.scalars().items()}
         # Not what the optimizer has now: the scheduler has stepped already.
-        log_at_epoch(self, {"lr": self._learning_rate, **values})
+        log_at_epoch(self, {"lr": self.learning_rate, **values})
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer of the method's parameters and its scheduler."""
         self._bodies.check(self.trainer.strategy)
-        weights, epochs = list(self.method.parameters()), self.trainer.max_epochs or 0
-        return optimizers(self.optimizer, self.lr_scheduler, weights, self._bodies, epochs)
+        made = optimizers(self.optimizer, self.lr_scheduler, list(self.method.parameters()), self._bodies)
+        scheduler = made.get("lr_scheduler", {}).get("scheduler")
+        # Asked for before a checkpoint gives it the T_max of a run that may have been shorter.
+        self._spanning = scheduler if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max == 0 else None
+        return cast(OptimizerLRScheduler, made)

@@ -1,11 +1,11 @@
 """How the weights of a method are optimized: groups, optimizer, schedule, frozen bodies."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -71,8 +71,7 @@ def optimizers(
     make_scheduler: LRSchedulerCallable | None,
     weights: Sequence[Tensor],
     bodies: Bodies,
-    epochs: int,
-) -> OptimizerLRScheduler:
+) -> dict[str, Any]:
     """Return the optimizer of some weights and its scheduler, as Lightning wants them.
 
     Args:
@@ -80,7 +79,6 @@ def optimizers(
         make_scheduler: Called with the optimizer; None: the learning rate stays.
         weights: All that are optimized.
         bodies: Which of them learn at a rate of their own.
-        epochs: Of the whole training, which CosineAnnealingLR with T_max 0 spans.
 
     Raises:
         InputError: The optimizer refuses a value.
@@ -94,13 +92,44 @@ def optimizers(
     if weights[0].device.type in ("cpu", "cuda"):
         compat.fuse(optimizer)
     if make_scheduler is None:
-        return optimizer
+        return {"optimizer": optimizer}
     scheduler = make_scheduler(optimizer)
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
-    if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max == 0:
-        compat.span(scheduler, epochs)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+
+
+def span(scheduler: CosineAnnealingLR, epochs: int) -> None:
+    """Have a cosine schedule span a whole run, wherever in it: its learning rates are those of that many epochs.
+
+    Args:
+        scheduler: New, or with the state of a run that may have been of another length.
+        epochs: Of the run, >= 1.
+
+    Raises:
+        InputError: There is no such number.
+    """
+    if epochs < 1:
+        raise InputError(f"model.lr_scheduler: T_max 0 spans trainer.max_epochs, which is {epochs}")
+    if scheduler.T_max == epochs:  # the rates of a run that goes on are its own, to the last bit
+        return
+    done, begins = scheduler.last_epoch, scheduler.T_max == 0
+    compat.span(scheduler, epochs)
+    for group, base in zip(scheduler.optimizer.param_groups, () if begins else scheduler.base_lrs, strict=not begins):
+        share = (1 + math.cos(math.pi * done / epochs)) / 2
+        group["lr"] = scheduler.eta_min + (base - scheduler.eta_min) * share
+
+
+def catch_up(scheduler: ReduceLROnPlateau, epochs: int, values: Mapping[str, Tensor]) -> None:
+    """Have a scheduler see the value of an epoch that it would have seen after the checkpoint.
+
+    Args:
+        scheduler: As the checkpoint has it.
+        epochs: That have ended.
+        values: What the last of them logged.
+    """
+    if scheduler.last_epoch < epochs and scheduler.monitor in values:
+        scheduler.step(values[scheduler.monitor])
 
 
 @torch.no_grad()

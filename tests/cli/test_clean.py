@@ -249,6 +249,7 @@ def test_own_images_are_judged_reviewed_and_corrected(
         (("--selector", "INCV", "--trainer.fast_dev_run", "true"), "trainer.fast_dev_run must be false"),
         (("--selector", "INCV", "--run.root", "/dev/null/runs"), "run.root: cannot make the folder /dev/null/runs"),
         (("--selector", "INCV", "--jobs", "0"), "jobs must be at least 1, got 0"),
+        (("--selector", "INCV", "--run.extend", "true"), "run.extend must be false"),
         (("--selector", "INCV", "--data.selection", "s.csv"), "data.selection must be left out"),
         (("--selector", "INCV", "--data.redraw", "per_epoch"), "data.redraw must be once"),
         (("--selector", "INCV", "--selector.inversion", "no.csv"), "matrix: cannot read no.csv"),
@@ -275,3 +276,11 @@ def test_a_training_that_fails_is_named(
     log = tmp_path / fold[2]
     assert log.name == f"{fold[1]}.log"
     assert "model.optimizer: Invalid learning rate: -1" in log.read_text()
+
+
+def test_nothing_is_judged_by_a_run_whose_time_was_up(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("clean", *CROSS, "--trainer.max_time", "00:00:00:00") == 2
+    assert "trainer.max_time is over for fold_1: the same command continues it" in capsys.readouterr().err
+    assert not Path("runs/default/0/selection.csv").exists()

@@ -174,7 +174,7 @@ def test_two_sweeps_do_not_run_the_same_run_twice(
         assert run("sweep", "--config", "grid.yaml", *quick) == 0
     out = capsys.readouterr().out
     assert "another process is at it" in out
-    assert "1 runs are in the hands of other processes" in out
+    assert "1 runs are unfinished" in out
     assert not (folder.path / name).exists()
     assert run("sweep", "--config", "grid.yaml", *quick) == 0
     assert folder.done(name)
@@ -352,3 +352,47 @@ def test_labels_are_selected_before_the_training_on_them(run: Callable[..., int]
         selected = json.loads((selection / "result.json").read_text())["selected"]
         assert 0 < trained <= selected < 1437
     assert run("report", "runs/grid", "--only-print") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "count", "message"),
+    [
+        (("--devices", "0,1"), 0, "devices: 0 is no GPU of this machine; there is none"),
+        (("--devices", "GPU-4711"), 0, "devices: GPU-4711 is no GPU of this machine; there is none"),
+        (("--devices", "0,1"), 1, "devices: 1 is no GPU of this machine; there is 0 alone"),
+        (("--devices", "0,2"), 2, "devices: 2 is no GPU of this machine; there are 0 to 1"),
+        (("--devices", "0,"), 2, "devices: '0,' is no GPU of this machine"),
+        (("--devices", "0", "--executor", "slurm"), 2, "devices: executor slurm has its GPUs from --submitit"),
+    ],
+)
+def test_a_gpu_that_is_not_there_is_refused(
+    options: tuple[str, ...],
+    count: int,
+    message: str,
+    run: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    _write(tmp_path)
+    assert run("sweep", "--config", "grid.yaml", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_a_run_whose_time_was_up_is_neither_done_nor_failed(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(tmp_path, "config: base.yaml\n")
+    command = ("sweep", "--config", "grid.yaml", "--trainer.limit_train_batches", "2", "--trainer.max_time")
+    assert run(*command, "00:00:00:00") == 0
+    out = capsys.readouterr().out
+    assert "unfinished, since trainer.max_time is over" in out
+    assert "0 of 1 runs are done" in out
+    assert "1 runs are unfinished" in out
+    while "1 of 1 runs are done" not in out:  # a batch each time
+        assert run(*command, "00:00:00:00") == 0
+        out = capsys.readouterr().out
+    (row,) = read_ledger(Path("runs/grid/ledger.csv"))
+    assert (row["status"], row["epochs"]) == ("done", 2)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -57,6 +57,38 @@ def _context(epoch: int) -> EpochContext:
         return output if index is None else output[index]
 
     return EpochContext(epoch, EPOCHS, labels, predict, candidates=torch.arange(N) % 4 == 0)
+
+
+class _Watched(EpochContext):
+    """Notes in `asked` what a method learns of the length of the run."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "max_epochs":
+            _Watched.asked.append(name)
+        return super().__getattribute__(name)
+
+
+@each_example
+def test_a_method_says_whether_its_epochs_depend_on_the_length_of_the_run(example: Any) -> None:
+    torch.manual_seed(0)
+    _Watched.asked.clear()
+    method, labels = make(example, _problem()), _data()[1]
+    for epoch in range(EPOCHS):
+        plain = _context(epoch)
+
+        def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+            _Watched.asked.extend(["augmented"] * augmented)  # whose draws are those of epochs beyond the last
+            return plain.predict(network, augmented, index)  # noqa: B023  # called within the epoch
+
+        context = _Watched(epoch, EPOCHS, labels, predict, plain.candidates)
+        method.on_epoch_start(context)
+        for index in torch.arange(N).split(20):
+            method.step(_images(method, index), labels[index], index).loss.backward()
+            method.on_step_end()
+        method.on_epoch_end(context)
+    assert bool(_Watched.asked) == method.depends_on_length
 
 
 def test_every_method_has_an_example() -> None:

@@ -125,3 +125,26 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     run.result.write_text("{")
     with pytest.raises(InputError, match="is damaged"):
         run.read_result()
+
+
+def _count(path: Path, key: str, times: int) -> None:
+    run = RunFolder(path)
+    for _ in range(times):
+        run.update_result(lambda result: result | {key: result.get(key, 0) + 1, "sum": result.get("sum", 0) + 1})
+
+
+def test_no_update_of_a_result_is_lost_between_processes(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_count, args=(tmp_path, key, 50)) for key in "abc"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert RunFolder(tmp_path).read_result() == {"a": 50, "b": 50, "c": 50, "sum": 150}
+
+
+def test_a_damaged_result_does_not_cost_the_next_one(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.result.write_text("{torn")
+    assert run.update_result(lambda result: result | {"epochs": 2}) == {"epochs": 2}
+    assert run.read_result() == {"epochs": 2}

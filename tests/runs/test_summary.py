@@ -1,8 +1,9 @@
 from pathlib import Path
 
-from noisy_lightning.runs.summary import evaluation_table
+from noisy_lightning.runs.summary import evaluation_table, of_the_end
 
 RESULT = {
+    "epochs": 2,
     "dataset": "Digits",
     "noise": {"kind": "Symmetric", "realised_rate": 0.40292},
     "last_epoch": {"train/auroc": 0.97314, "train/memorised": 0.125, "val/acc": 0.5},
@@ -39,7 +40,8 @@ def test_validation_names_the_labels_it_was_measured_on() -> None:
 
 def test_what_is_unknown_is_not_made_up() -> None:
     """Own data: no true label is known, and the checkpoint comes from anywhere."""
-    result = {"dataset": "Mine", "noise": {"kind": "NoNoise", "realised_rate": None}, "last_epoch": {"train/loss": 1.0}}
+    noise = {"kind": "NoNoise", "realised_rate": None}
+    result = {"epochs": 4, "dataset": "Mine", "noise": noise, "last_epoch": {"train/loss": 1.0}}
     assert evaluation_table("validate", {"epoch=3": {"val/acc": 0.5}}, result, Path("r")).splitlines() == [
         "run                r",
         "data               Mine, NoNoise, an unknown share of labels wrong",
@@ -48,9 +50,18 @@ def test_what_is_unknown_is_not_made_up() -> None:
     ]
 
 
-def test_a_run_that_has_not_finished_can_be_tested() -> None:
-    assert evaluation_table("test", {"last": {"test/acc": 1.0}}, {}, Path("r")).splitlines() == [
-        "run            r",
-        "test accuracy  100.00 % on clean labels (last epoch: last)",
+def test_of_a_run_that_has_not_finished_it_is_said_how_far_it_is() -> None:
+    measured = {"best": {"test/acc": 0.5, "epoch": 1}, "last": {"test/acc": 1.0, "epoch": 2}}
+    assert evaluation_table("test", measured, {}, Path("r"), max_epochs=60).splitlines() == [
+        "run            r, unfinished: its command continues it",
+        "test accuracy  50.00 % on clean labels (epoch 2 of 60, chosen on noisy validation so far: best)",
+        "test accuracy  100.00 % on clean labels (epoch 3 of 60: last)",
         "pictures       tensorboard --logdir r",
     ]
+
+
+def test_what_was_measured_of_an_earlier_epoch_is_not_of_the_end() -> None:
+    result = {"epochs": 4, "best_epoch": {"epoch": 1, "val/acc": 0.5}}
+    measured: dict[str, dict[str, float]] = {"last": {"epoch": 2}, "best": {"epoch": 1}, "epoch=0.ckpt": {"epoch": 0}}
+    assert set(of_the_end(result, measured)) == {"best", "epoch=0.ckpt"}
+    assert set(of_the_end(result, {"last": {"test/acc": 0.5}})) == {"last"}  # of an older version

@@ -19,6 +19,7 @@ from noisy_lightning.backbones import SmallCNN
 from noisy_lightning.cli.keys import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, NoisyDataModule, Symmetric
 from noisy_lightning.data.sets.sources import Source
+from noisy_lightning.errors import InputError
 from noisy_lightning.losses import SymmetricCrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.runs.records import FOLDER
@@ -575,6 +576,12 @@ def test_a_cosine_without_a_length_spans_the_training(tmp_path: Path) -> None:
     model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=0, eta_min=0.01))
     logged = [epoch["lr"] for epoch in _fit(tmp_path, model, _data(), max_epochs=5)]
     assert logged == pytest.approx([0.01 + 0.09 * (1 + math.cos(math.pi * epoch / 5)) / 2 for epoch in range(5)])
+
+
+def test_a_cosine_cannot_span_a_training_without_end(tmp_path: Path) -> None:
+    model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=0))
+    with pytest.raises(InputError, match="T_max 0 spans"):
+        _fit(tmp_path, model, _data(), max_epochs=-1)
 
 
 def test_a_given_length_is_kept(tmp_path: Path) -> None:

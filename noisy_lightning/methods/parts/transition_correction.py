@@ -30,6 +30,11 @@ class TransitionCorrection(OneNetwork):
         """Whether the matrix was given."""
         return self.noise.given
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether the matrix is estimated after half of all epochs."""
+        return not self.noise.given and self.noise.warm_up is None
+
     def transition(self) -> Tensor | None:
         """Return the matrix (K, K), None before it is known."""
         return self.noise.transition()

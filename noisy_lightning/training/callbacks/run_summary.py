@@ -12,7 +12,9 @@ from noisy_lightning.data.loading.loader import BatchLoader
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.runs.environment import device_name, git_commit, peak_memory, versions
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.summary import of_the_end
 from noisy_lightning.training.callbacks.checkpoints import BestCheckpoint
+from noisy_lightning.training.callbacks.divergence import Divergence
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.training.callbacks.transition import transition_error, transition_of
 from noisy_lightning.training.module import NoisyClassifier
@@ -54,8 +56,23 @@ class RunSummary(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the result; an interrupted run does not come here."""
-        if trainer.is_global_zero:
-            self.run.write_result(self._result(trainer, pl_module))
+        self.write(trainer, pl_module)
+
+    def write(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the result, to which belongs what has been measured of the same weights meanwhile."""
+        if not trainer.is_global_zero:
+            return
+        result = self._result(trainer, pl_module)
+
+        def with_measured(before: dict[str, Any]) -> dict[str, Any]:
+            both = dict(result)
+            for command in ("test", "validate"):
+                own = {name: values for name, values in before.get(command, {}).items() if "epoch" in values}
+                if kept := of_the_end(result, own):
+                    both[command] = kept
+            return both
+
+        self.run.update_result(with_measured)
 
     def state_dict(self) -> dict[str, Any]:
         """Return seconds, images and most memory so far."""
@@ -92,6 +109,7 @@ class RunSummary(L.Callback):
             "best_epoch": _best(trainer),
             "validation": _data(trainer).validation,
             "oracle": self._is_oracle(trainer, pl_module),
+            **({"diverged": found} if (found := _divergence(trainer)) else {}),
             "noise": noise.headline(),
             "transition": _transition(trainer, pl_module),
             "dataset": noise.dataset,
@@ -128,6 +146,12 @@ def _transition(trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, A
         "estimated": [[round(share, 6) for share in row] for row in matrix.tolist()],
         "mean_absolute_error": transition_error(matrix, data.labels, data.true_labels),
     }
+
+
+def _divergence(trainer: L.Trainer) -> dict[str, Any] | None:
+    """Return where the run diverged, if it did and has gone on."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback.found for callback in callbacks if isinstance(callback, Divergence)), None)
 
 
 def _best(trainer: L.Trainer) -> dict[str, Any] | None:

@@ -1,0 +1,146 @@
+"""Runs that are made longer, and runs that had nothing left to train."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.records import load
+from noisy_lightning.training.callbacks.run_summary import RunSummary
+from tests.conftest import SMALL
+
+Run = Callable[..., int]
+STEP_LR = ("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "2", "--model.optimizer.momentum", "0.9")
+PLATEAU: tuple[str, ...] = (
+    "--model.lr_scheduler",
+    "lightning.pytorch.cli.ReduceLROnPlateau",
+    "--model.lr_scheduler.monitor",
+    "val/loss",
+)
+PLATEAU += ("--model.lr_scheduler.patience", "0", "--model.lr_scheduler.threshold", "0.5")
+COSINE = ("--model.lr_scheduler", "CosineAnnealingLR", "--model.lr_scheduler.T_max", "0")
+
+
+def _rates(run: str) -> list[float]:
+    with Path("runs", run, "metrics.csv").open(newline="") as file:
+        return [float(row["lr"]) for row in csv.DictReader(file)]
+
+
+def _assert_same(one: Path, other: Path) -> None:
+    assert (one / "metrics.csv").read_text() == (other / "metrics.csv").read_text()
+    np.testing.assert_array_equal(load(one).loss, load(other).loss)
+    states = [torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (one, other)]
+    assert all(torch.equal(value, states[1]["state_dict"][name]) for name, value in states[0]["state_dict"].items())
+    results = [json.loads((run / "result.json").read_text()) for run in (one, other)]
+    for name in ("epochs", "last_epoch", "best_epoch"):
+        assert results[0][name] == results[1][name]
+
+
+@pytest.mark.parametrize("options", [(), STEP_LR, PLATEAU], ids=["constant", "steps", "plateau"])
+def test_a_finished_run_made_longer_is_what_it_would_have_been_from_the_start(
+    options: tuple[str, ...], run: Run
+) -> None:
+    assert run("fit", *SMALL, *options) == 0
+    assert run("test", "runs/default/0") == 0
+    assert run("fit", *SMALL, *options, "--trainer.max_epochs", "5", "--run.extend", "true") == 0
+    assert run("fit", *SMALL, *options, "--trainer.max_epochs", "5", "--run.experiment", "whole") == 0
+    longer = Path("runs/default/0")
+    assert not Path("runs/default/1").exists()
+    _assert_same(longer, Path("runs/whole/0"))
+    assert yaml.safe_load((longer / "config.yaml").read_text())["trainer"]["max_epochs"] == 5
+    assert "last" not in json.loads((longer / "result.json").read_text()).get("test", {})  # that of two epochs
+
+
+def test_a_kill_while_a_run_is_made_longer_loses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("fit", *SMALL) == 0
+    longer = ("fit", *SMALL, "--trainer.max_epochs", "3", "--run.extend", "true")
+
+    def fall(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr("noisy_lightning.cli.training.as_text", fall)  # before the configuration says so
+        with pytest.raises(ZeroDivisionError):
+            run(*longer)
+    with monkeypatch.context() as broken:
+        broken.setattr("noisy_lightning.cli.training._train", fall)  # and after
+        with pytest.raises(ZeroDivisionError):
+            run(*longer)
+    assert run(*longer) == 0
+    assert run("fit", *SMALL, "--trainer.max_epochs", "3", "--run.experiment", "whole") == 0
+    _assert_same(Path("runs/default/0"), Path("runs/whole/0"))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (COSINE, "model.lr_scheduler spans the whole run (T_max 0), so that its learning rates were lower"),
+        (("--model.method", "ForwardCorrection"), "model.method ForwardCorrection divides the run into parts"),
+    ],
+)
+def test_a_run_that_would_have_been_another_one_is_not_made_longer(
+    options: tuple[str, ...], reason: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, *options, "--trainer.max_epochs", "1") == 0
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*.*") if path.is_file()}
+    assert run("fit", *SMALL, *options, "--trainer.max_epochs", "4", "--run.extend", "true") == 2
+    error = capsys.readouterr().err
+    assert "run.extend: runs/default/0 would not be what 4 epochs from the start are" in error
+    assert reason in error
+    assert "--ckpt_path runs/default/0/checkpoints/last.ckpt" in error
+    assert {path: path.read_bytes() for path in before} == before
+    assert RunFolder(Path("runs/default/0")).lock()  # given up
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "in runs/default is no run of this configuration with fewer trainer.max_epochs"),
+        (("--trainer.max_epochs", "1"), "in runs/default is no run"),
+        (("--trainer.max_epochs", "4", "--model.optimizer.lr", "0.2"), "in runs/default is no run"),
+        (("--trainer.max_epochs", "4", "--run.version", "7"), "in runs/default/7 is no run"),
+        (("--trainer.max_epochs", "4"), "runs/default/0 ended by itself after 1 of 2 epochs"),
+    ],
+)
+def test_what_cannot_be_made_longer_is_said(
+    options: tuple[str, ...], message: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL) == 0
+    if "by itself" in message:
+        result = json.loads(Path("runs/default/0/result.json").read_text())
+        Path("runs/default/0/result.json").write_text(json.dumps(result | {"epochs": 1}))
+    assert run("fit", *SMALL, *options, "--run.extend", "true") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_cosine_follows_the_epochs_of_a_run_that_begins_with_a_checkpoint(run: Run) -> None:
+    assert run("fit", *SMALL, *COSINE) == 0
+    checkpoint = ("--ckpt_path", "runs/default/0/checkpoints/last.ckpt")
+    assert run("fit", *SMALL, *COSINE, "--trainer.max_epochs", "4", *checkpoint) == 0
+    assert run("fit", *SMALL, *COSINE, "--trainer.max_epochs", "4", "--run.experiment", "whole") == 0
+    assert _rates("default/0") == pytest.approx([0.1, 0.05])
+    assert _rates("default/1") == pytest.approx(_rates("whole/0")[2:])
+
+
+def test_a_run_killed_after_its_last_epoch_is_finished_by_the_same_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("fit", *SMALL, "--run.experiment", "whole") == 0
+
+    def fall(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(RunSummary, "write", fall)
+        with pytest.raises(ZeroDivisionError):
+            run("fit", *SMALL)
+    assert not Path("runs/default/0/result.json").exists()
+    assert run("fit", *SMALL) == 0
+    assert not Path("runs/default/1").exists()
+    _assert_same(Path("runs/default/0"), Path("runs/whole/0"))
