@@ -11,8 +11,10 @@ import yaml
 
 from noisy_lightning import __version__
 from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.settings import as_text, described, settings_of
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.summary import divergence, of_the_end
 
 LEDGER_FILE = "ledger.csv"
 AXIS = "axis_"  # begins the name of a column with the label of an axis
@@ -22,7 +24,7 @@ ACCURACIES = ("acc_last", "acc_mean_last_10", "acc_chosen", "acc_best_oracle")
 the epoch that validation on given labels chose; and the best of all, which only looking at the test set finds."""
 _LAST = 10
 # What may look like a number and is none.
-_TEXTS, _OF_TEXT = ("run", "noise_hash", "git_commit"), (AXIS, PUBLISHED, "version_")
+_TEXTS, _OF_TEXT = ("run", "noise_hash", "git_commit", "settings"), (AXIS, PUBLISHED, "version_")
 
 Row = dict[str, Any]
 
@@ -94,29 +96,10 @@ def read_ledger(path: Path) -> list[Row]:
     return [{name: _value(name, cell) for name, cell in zip(lines[0], cells, strict=True)} for cells in lines[1:]]
 
 
-def described(spec: Mapping[str, Any] | str | None, only: Sequence[str] | None = None) -> str | None:
-    """Return a class of a configuration as it would be called, such as `Symmetric(rate=0.4, include_true=False)`.
-
-    Args:
-        spec: `class_path` and `init_args`.
-        only: Names of the arguments to show; None: all that are not None.
-    """
-    if spec is None or isinstance(spec, str):
-        return spec
-    arguments = {
-        name: described(value) if isinstance(value, dict) and "class_path" in value else value
-        for name, value in (spec.get("init_args") or {}).items()
-        if value is not None and (only is None or name in only)
-    }
-    text = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    name = str(spec["class_path"]).rpartition(".")[2]
-    return f"{name}({text})" if text else name
-
-
 def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -> Row:
     noise, hardware, made_with = result["noise"], result["hardware"], result["versions"]
     data, model, last = config["data"]["init_args"], config["model"], result["last_epoch"]
-    tests = result.get("test", {})
+    tests = of_the_end(result, result.get("test", {}))
     at_last, best = tests.get("last", last), result.get("best_epoch") or {}
     curve = _test_curve(run.metrics)
     top = max(curve, key=lambda epoch: curve[epoch], default=None)
@@ -138,6 +121,7 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
         "val_fraction": data["val_fraction"],
         "validation": result["validation"],
         "oracle": result["oracle"],
+        "diverged": divergence(result["diverged"]) if result.get("diverged") else None,
         "seed": config["seed_everything"],
         "data_seed": data["seed"],
         "acc_last": at_last.get("test/acc"),
@@ -164,6 +148,7 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
         "precision": hardware["precision"],
         **{f"version_{name}": made_with.get(name) for name in ("noisy_lightning", "torch", "lightning", "python")},
         "git_commit": result.get("git_commit"),
+        "settings": as_text(settings_of(config, run.path.parent)),
     }
     # Of a method's other networks, and of further test sets.
     others = {name[len("test_") : -len("/acc")] for name in at_last if re.fullmatch(r"test_\w+/acc", name)}

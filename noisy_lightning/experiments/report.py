@@ -22,6 +22,8 @@ from noisy_lightning.experiments.tables import (
     axes_of,
     axis_across,
     comparisons_of,
+    distinct,
+    further_axes,
     place_of,
     tables_of,
 )
@@ -31,6 +33,7 @@ from noisy_lightning.figures.samples import selection_quality
 from noisy_lightning.runs import records
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import class_accuracy
+from noisy_lightning.runs.summary import divergence
 
 _NO_NOISE = "NoNoise"
 
@@ -77,6 +80,11 @@ class Report:
         notes.append(f"Runs: {len(self.rows)}, {hours:.1f} hours in all." if self.rows else "")
         if any(row.get("oracle") is True for row in self.rows):
             notes.append("(oracle): the run knew what only an experiment knows of the true labels.")
+        if further := further_axes(self.rows):
+            notes.append(f"Besides the axes of their sweeps, runs differ in {', '.join(further)}: axes here, too.")
+        if repeated := len(self.rows) - len(distinct(self.rows)):
+            notes.append(f"{repeated} runs have settings and seeds of others: each of these counts once.")
+        notes += [f"Diverged, and went on: {row['run']}: {row['diverged']}" for row in self.rows if row.get("diverged")]
         notes += [f"Failed: {row['run']}: {row['error']}" for row in self.failed]
         if self.missing:
             notes.append(f"Yet to do: {len(self.missing)} runs.")
@@ -164,7 +172,8 @@ def gather(paths: Sequence[Path], across: str | None = None) -> Report:
         else:
             _add_runs(report, path)
     if not report.rows and not report.selections:
-        raise InputError(f"no finished run in {', '.join(map(str, paths))}")
+        failed = "".join(f"; {row['run']} has failed: {row['error']}" for row in report.failed[:1])
+        raise InputError(f"no finished run in {', '.join(map(str, paths))}{failed}")
     return report
 
 
@@ -184,6 +193,9 @@ def _add_runs(report: Report, path: Path) -> None:
             report.selections.append(run)
         elif "epochs" in result:
             report.rows.append(row_of(run.path))
+        elif "diverged" in result:
+            error = f"diverged: {divergence(result['diverged'])}"
+            report.failed.append({"status": "failed", "run": str(run.path), "error": error})
         else:
             report.missing.append(str(run.path))
 

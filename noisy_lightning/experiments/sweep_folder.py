@@ -9,13 +9,13 @@ from typing import Any
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, row_of, write_ledger
+from noisy_lightning.experiments.settings import SELECTIONS
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.locks import Lock
 
 MANIFEST_FILE = "sweep.json"
 _PARTS = ("logs", "errors", ".locks")
-_SELECTIONS = "selections"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class SweepFolder:
     @property
     def selections(self) -> Path:
         """Folder of the selections that runs are trained on."""
-        return self.path / _SELECTIONS
+        return self.path / SELECTIONS
 
     @contextmanager
     def held(self, name: str, wait: bool = False) -> Iterator[bool]:

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.experiments.ledger import Row, described, read_ledger, row_of, write_ledger
+from noisy_lightning.experiments.ledger import Row, read_ledger, row_of, write_ledger
+from noisy_lightning.experiments.settings import described
 from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 
 CONFIG: dict[str, Any] = {

@@ -1,11 +1,12 @@
 import csv
 import io
+import json
 
 import pytest
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import Row
-from noisy_lightning.experiments.tables import EPOCH, Table, axes_of, comparisons_of, tables_of
+from noisy_lightning.experiments.tables import EPOCH, Table, axes_of, comparisons_of, further_axes, tables_of
 from noisy_lightning.experiments.written_tables import as_csv, as_latex, as_markdown, compared, comparison_as_markdown
 
 
@@ -124,10 +125,63 @@ def test_a_single_axis_stands_against_the_epoch() -> None:
 def test_runs_of_no_sweep_are_told_apart_by_what_differs() -> None:
     plain = {"dataset": "CIFAR10", "method": "Standard", "noise": "Symmetric(rate=0.4)", "acc_last": 0.5}
     rows: list[Row] = [{**plain, "loss": "CrossEntropy"}, {**plain, "loss": "MeanAbsoluteError"}]
-    assert axes_of(rows) == {"loss": "loss"}
-    assert axes_of(rows[:1]) == {"loss": "loss", "noise": "noise"}
+    assert list(axes_of(rows)) == ["loss"]
+    assert list(axes_of(rows[:1])) == ["loss", "noise"]
     (table,) = tables_of(rows)
     assert table.rows.keys() == {"CrossEntropy", "MeanAbsoluteError"}
+
+
+def _configured(row: Row, seed: int, epochs: int, **trainer: object) -> Row:
+    """Return a row as a ledger has it, which knows the run's configuration."""
+    settings = {"trainer": {"max_epochs": epochs, **trainer}, "model": {"loss": {"class_path": "x.CE"}}}
+    return {**row, "seed": seed, "data_seed": seed, "settings": json.dumps(settings)}
+
+
+def test_runs_of_other_lengths_are_not_taken_for_seeds() -> None:
+    """As from two sweeps of one grid, one of them with `--trainer.max_epochs 2`."""
+    rows = [_configured(_row("CE", "x", last, seed), seed, 10) for seed, last in enumerate((0.80, 0.82))]
+    rows += [_configured(_row("CE", "x", last, seed), seed, 2) for seed, last in enumerate((0.40, 0.44))]
+    (table,) = tables_of(rows)
+    assert table.corner == "method, epochs"
+    assert {name: [cell.text for cell in cells.values()] for name, cells in table.rows.items()} == {
+        "CE, 10": ["81.00 ± 1.41"],
+        "CE, 2": ["42.00 ± 2.83"],
+    }
+    assert further_axes(rows) == ["epochs"]
+
+
+def test_a_key_that_no_column_holds_distinguishes_runs_by_its_name() -> None:
+    rows = [_configured(_row("CE", "x", 0.8, 0), 0, 10, gradient_clip_val=clip) for clip in (None, 1.0)]
+    (table,) = tables_of(rows)
+    assert table.corner == "method, trainer.gradient_clip_val"
+    assert list(table.rows) == ["CE, null", "CE, 1.0"]
+    assert further_axes(rows) == ["trainer.gradient_clip_val"]
+
+
+def test_runs_that_differ_in_nothing_but_seeds_need_no_further_axis() -> None:
+    rows = [_configured(_row("CE", "x", 0.8, seed), seed, 10) for seed in (0, 1)]
+    assert list(axes_of(rows)) == ["method", "noise"]
+    assert further_axes(rows) == []
+
+
+def test_epochs_after_which_runs_ended_by_themselves_do_not_distinguish_them() -> None:
+    rows = [{**_configured(_row("CE", "x", 0.8, seed), seed, 10), "epochs": ended} for seed, ended in ((0, 7), (1, 9))]
+    assert list(axes_of(rows)) == ["method", "noise"]
+
+
+def test_rows_of_older_ledgers_are_distinguished_by_their_columns() -> None:
+    rows = [_row("CE", "x", 0.8, seed, epochs=epochs, val_fraction=0.1) for seed, epochs in ((0, 10), (1, 2))]
+    (table,) = tables_of(rows)
+    assert list(table.rows) == ["CE, 10", "CE, 2"]
+    mixed = [*rows, _configured(_row("CE", "x", 0.8, 2, val_fraction=0.1), 2, 10)]
+    (table,) = tables_of(mixed)
+    assert [(name, len(cells["x"].values)) for name, cells in table.rows.items()] == [("CE, 10", 2), ("CE, 2", 1)]
+
+
+def test_a_run_counts_once_however_often_it_is_given() -> None:
+    rows = [_configured(_row("CE", "x", last, 0), seed, 10) for last, seed in ((0.8, 0), (0.8, 0), (0.9, 1))]
+    (table,) = tables_of(rows)
+    assert list(table.rows["CE"]["x"].values) == pytest.approx([80, 90])
 
 
 def test_published_numbers_stand_beside_ours_by_their_epoch_rule() -> None:
