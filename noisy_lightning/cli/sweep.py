@@ -1,5 +1,7 @@
 """noisy-lightning sweep: the runs of a grid, each once, on this machine or by a cluster's scheduler."""
 
+import difflib
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -26,6 +28,8 @@ from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.identity import identity
 
+_DEVICES = r"(\d+|(GPU|MIG)-[\w/-]+)(,(\d+|(GPU|MIG)-[\w/-]+))*"
+
 
 def run_sweep(args: Sequence[str]) -> int:
     """Do the runs of a sweep that are not done yet, and write the ledger.
@@ -42,6 +46,8 @@ def run_sweep(args: Sequence[str]) -> int:
     options, of_fit = _parsed(args)
     if options.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {options.jobs}")
+    if options.devices and not re.fullmatch(_DEVICES, options.devices):
+        raise InputError(f"devices must be numbers of GPUs, such as 0,1, got {options.devices}")
     sweep = read_sweep(options.config)
     folder = SweepFolder(options.root / (options.name or options.config.stem))
     runs = _plan(sweep, folder, of_fit)
@@ -111,7 +117,10 @@ def _parsed(args: Sequence[str]) -> tuple[Any, list[str]]:
     is_own = True  # what no option comes before is for the parser to refuse
     for word in args:
         if word.startswith("--") or word in own_options:
-            is_own = word.partition("=")[0] in own_options
+            option = word.partition("=")[0]
+            is_own = option in own_options
+            if not is_own and (meant := difflib.get_close_matches(option, own_options, n=1, cutoff=0.8)):
+                raise InputError(f"sweep: unknown option {option}; did you mean {meant[0]}?")
         parts[is_own].append(word)
     return parser.parse_args(parts[True]), parts[False]
 

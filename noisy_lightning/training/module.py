@@ -22,6 +22,7 @@ from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
 from noisy_lightning.training.epoch_log import log_at_epoch
 from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizers
+from noisy_lightning.training.probe import check_loss, check_network, check_step
 from noisy_lightning.training.specification import described
 from noisy_lightning.types import Batch, Step
 
@@ -46,8 +47,10 @@ class NoisyClassifier(Classifier):
         method: How the network is trained.
         optimizer: Class of the optimizer, called with the method's parameters. Of SGD, Adam and AdamW the fused
             implementation, which takes half the time, unless `foreach` or `fused` is given.
-        lr_scheduler: Class of a scheduler that steps once per epoch, called with the optimizer. CosineAnnealingLR with
-            T_max 0 spans the whole training.
+        lr_scheduler: Class of a scheduler, called with the optimizer. CosineAnnealingLR with T_max 0 spans the whole
+            training, and so does OneCycleLR that is not said how long. Schedulers step once per epoch, OneCycleLR and
+            CyclicLR with the optimizer; SequentialLR has several follow each other, such as a warm-up, and has any
+            of them step with the optimizer.
         frozen_epochs: Epochs, >= 0, in which all of a network but its classifier stays as it is, batch statistics
             included: a warm-up for pretrained weights. Several devices need the strategy
             ddp_find_unused_parameters_true.
@@ -88,6 +91,7 @@ class NoisyClassifier(Classifier):
         shape = num_classes, in_channels, num_samples
         self.method, networks = build(method, backbone, self.loss, shape, channels_last, compile)
         self._bodies = Bodies(networks, frozen_epochs, body_lr)
+        self._tried = networks[:1]
         # All ranks write the same to what is remembered of samples: it need not be sent in every step.
         memories = (name for name, part in self.named_modules() if isinstance(part, SampleMemory))
         compat.leave_out_of_ddp(self, (f"{name}.values" for name in memories))
@@ -134,9 +138,16 @@ class NoisyClassifier(Classifier):
             super().__setattr__(name, value)
 
     def setup(self, stage: str) -> None:
-        """Have the training batches made of the samples, and in as many views, as the method takes."""
+        """Have the training batches made of the samples, and in as many views, as the method takes.
+
+        Raises:
+            InputError: The network takes no such images, or returns no logits; or the loss is none per sample.
+        """
         data = self.data
         if stage == "fit":
+            share = data.batch_size // self.trainer.world_size
+            logits = check_network(self._tried[0], self.num_classes, data.image_shape, self.channels_last, share)
+            check_loss(self.loss, logits)
             data.views = self.method.views
             if self.method.uses_candidates:
                 data.train_on_candidates()
@@ -150,6 +161,8 @@ class NoisyClassifier(Classifier):
         """Let the method take a step; its per-sample losses stay in `last_step` for whoever records them."""
         image = batch.image if self.channels_last else batch.image.contiguous()
         self.last_step = self.method.step(image, batch.label, batch.index)
+        if batch_idx == 0:
+            check_step(self.method, self.last_step, len(batch.label))
         return self.last_step.loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -189,4 +202,8 @@ class NoisyClassifier(Classifier):
         """Build the optimizer of the method's parameters and its scheduler."""
         self._bodies.check(self.trainer.strategy)
         weights, epochs = list(self.method.parameters()), self.trainer.max_epochs or 0
-        return optimizers(self.optimizer, self.lr_scheduler, weights, self._bodies, epochs)
+
+        def steps() -> int:
+            return int(min(self.trainer.estimated_stepping_batches, 2**62))
+
+        return optimizers(self.optimizer, self.lr_scheduler, weights, self._bodies, epochs, steps)

@@ -1,17 +1,17 @@
 """How the weights of a method are optimized: groups, optimizer, schedule, frozen bodies."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning import compat
 from noisy_lightning.backbones.classifier import Body
 from noisy_lightning.errors import InputError
+from noisy_lightning.training.schedules import made
 
 
 @final
@@ -72,6 +72,7 @@ def optimizers(
     weights: Sequence[Tensor],
     bodies: Bodies,
     epochs: int,
+    steps: Callable[[], int],
 ) -> OptimizerLRScheduler:
     """Return the optimizer of some weights and its scheduler, as Lightning wants them.
 
@@ -81,26 +82,27 @@ def optimizers(
         weights: All that are optimized.
         bodies: Which of them learn at a rate of their own.
         epochs: Of the whole training, which CosineAnnealingLR with T_max 0 spans.
+        steps: Returns the steps of the optimizer in it, which OneCycleLR spans.
 
     Raises:
-        InputError: The optimizer refuses a value.
+        InputError: The optimizer or the scheduler refuses a value.
     """
     try:
         optimizer = make_optimizer(bodies.groups(weights))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f"model.optimizer: {error}") from error
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise InputError("model.optimizer: SparseAdam takes sparse gradients, which no network here has: use Adam")
     for group in optimizer.param_groups[1:]:
         group["lr"] *= bodies.lr_factor
     if weights[0].device.type in ("cpu", "cuda"):
         compat.fuse(optimizer)
     if make_scheduler is None:
         return optimizer
-    scheduler = make_scheduler(optimizer)
+    scheduler, interval = made(make_scheduler, optimizer, epochs, steps)
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
-    if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max == 0:
-        compat.span(scheduler, epochs)
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
 
 
 @torch.no_grad()
