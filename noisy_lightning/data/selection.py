@@ -107,8 +107,8 @@ def _check_labels(path: Path, found: Tensor, labels: Tensor, class_names: Sequen
         here = named_class(int(labels[first]), class_names)
         raise InputError(
             f"data.selection: {path} was made for other labels: sample {first} is {there} there and {here} here, "
-            f"{len(differing)} of {len(labels)} differ; use the data set, data.noise and data.seed that it was made with "
-            "(config.yaml beside it)"
+            f"{len(differing)} of {len(labels)} differ; use the data set, data.noise and data.seed that it was made "
+            "with (config.yaml beside it)"
         )
 
 

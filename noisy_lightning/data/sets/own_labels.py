@@ -118,7 +118,7 @@ def _occurring(subject: str, given: Labels, true: Labels | None) -> list[str]:
         _check_known(true, set(names) | {""})
         return names
     numbers = found[found >= 0]
-    _check_known(true, {-1, *numbers.tolist()})
+    _check_known(true, set(numbers.tolist()))
     missing = (numbers != np.arange(len(numbers))).nonzero()[0]
     if len(missing):
         raise InputError(
@@ -131,7 +131,7 @@ def _occurring(subject: str, given: Labels, true: Labels | None) -> list[str]:
 def _check_known(true: Labels | None, known: set[Any]) -> None:
     """Check that each true label is the given label of an image: one that is not is probably misspelled."""
     for position, label in enumerate([] if true is None else true.tolist()):
-        if label not in known:
+        if label not in known and not (isinstance(label, int) and label < 0):  # which is unknown, or refused elsewhere
             raise InputError(
                 f"data.true_labels: {label!r} of image {position} is the given label of no image; class_names names "
                 "all classes where one has no image"

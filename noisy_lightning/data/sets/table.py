@@ -45,8 +45,8 @@ class ImageTable(FileDataModule):
     - `trusted`, if there is one: 1 or true where the given label is known to be right; 0, false or empty elsewhere.
 
     Other columns are ignored. Classes are the values of `label` that occur in training, whole numbers in their order
-    before names in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts as
-    true where `true_label` is empty.
+    before names in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts
+    as true where `true_label` is empty.
 
     Args:
         csv: The file: comma-separated, UTF-8.
