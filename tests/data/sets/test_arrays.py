@@ -271,7 +271,7 @@ def test_some_true_labels_may_be_unknown() -> None:
 )
 def test_other_true_labels_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ImageArrays(IMAGES, LABELS, **arguments)
+        ImageArrays(IMAGES, **{"labels": LABELS, **arguments})
 
 
 def test_the_seed_alone_decides_on_noise_and_split() -> None:
