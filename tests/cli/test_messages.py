@@ -1,11 +1,19 @@
 """One line for each kind of wrong input, through the real parser: these texts depend on jsonargparse's wording."""
 
+import inspect
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from noisy_lightning import compat
+from noisy_lightning.cli.commands import BY_NAME
+from noisy_lightning.cli.keys import training_parser
+from noisy_lightning.data import NoisyDataModule
 from tests.conftest import SMALL
+from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
 
 
 @pytest.mark.parametrize(
@@ -195,3 +203,25 @@ def test_a_step_that_spans_all_data_is_said(run: Callable[..., int], capsys: pyt
     assert run("fit", *SMALL, "--trainer.max_epochs", "1", "--data.batch_size", "5000") == 0
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line == "Digits: data.batch_size 5000 is more than the 1,293 samples to train on: a step per epoch"
+
+
+def test_there_is_a_mistake_for_each_key_and_each_command() -> None:
+    made = " ".join(mistake.command for mistake in MISTAKES)
+    parser = training_parser()
+    keys = {option for option in compat.option_strings(parser) if option.startswith("--") and "help" not in option}
+    arguments = inspect.signature(NoisyDataModule).parameters
+    keys |= {f"--data.{name}" for name in arguments if name != "selection"}  # whose mistakes are files
+    keys = {key for key in keys if not key.endswith("+") and not key.startswith("--print_")}
+    keys -= {"--trainer", "--model", "--recorder", "--run"}
+    keys -= {"--model.in_channels", "--model.num_samples"}  # which the data give
+    assert [key for key in sorted(keys) if key not in made] == []
+    assert [name for name in BY_NAME if not re.search(rf"(^| ){name}( |$)", made)] == []
+    assert len(MISTAKES) >= 184
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_nearly_all_wrong_inputs_end_in_one_clear_line() -> None:
+    outcomes = Counter(answer.outcome for _, answer in answers(MISTAKES))
+    assert outcomes[TRACEBACK] == outcomes[SILENT] == 0
+    assert outcomes[CLEAR] >= 0.97 * len(MISTAKES)

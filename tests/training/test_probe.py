@@ -59,7 +59,7 @@ def test_a_loss_that_averages_is_refused() -> None:
 
 
 def test_the_error_of_a_loss_is_named() -> None:
-    class Broken(losses.CrossEntropy.__base__):  # type: ignore[misc]
+    class Broken(losses.RobustLoss):
         def forward(self, logits: Any, target: Any) -> Any:
             return logits[target, 99]
 
