@@ -241,8 +241,12 @@ def class_of(made: "partial[Any]") -> Any:
 _UNHELPFUL_WARNINGS = (
     r"Be aware that when using `ckpt_path`, callbacks used",  # an evaluation needs no training callbacks
     r"The `srun` command is available on your system but is not used",  # an array job needs none
+    r"You are trying to `self\.log\(\)` but `Trainer\(barebones=True\)`",  # whoever asks for that knows
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
 )
+
+# What only says something where a user has asked for it.
+_ASKED_FOR = ("lightning.pytorch.callbacks.model_summary", "lightning.pytorch.profilers.profiler")
 
 
 def silence() -> None:
@@ -253,6 +257,8 @@ def silence() -> None:
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _ASKED_FOR:
+        logging.getLogger(name).setLevel(logging.INFO)
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning calls
     for message in _UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message)

@@ -33,11 +33,11 @@ from jsonargparse import ArgumentError, ArgumentParser
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.strategies.launchers import subprocess_script
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, model_summary
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.profilers import PassThroughProfiler, profiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.connectors.logger_connector import result
 from sklearn.datasets import load_digits
@@ -610,9 +610,12 @@ def test_lightning_still_warns_by_these_texts_of_callbacks_and_srun(
         _trainer(tmp_path, max_epochs=2).fit(Module(), Loader(), ckpt_path=tmp_path / "last.ckpt")
 
 
-@pytest.mark.parametrize("text", ["callbacks used", "`srun` command"])
+@pytest.mark.parametrize("text", ["callbacks used", "`srun` command", "to `self.log()` but `Trainer(barebones"])
 def test_lightning_still_has_these_warnings_to_silence(text: str) -> None:
-    modules = ("lightning.pytorch.trainer.call", "lightning.fabric.plugins.environments.slurm")
+    modules = (
+        *("lightning.pytorch.trainer.call", "lightning.fabric.plugins.environments.slurm"),
+        "lightning.pytorch.core.module",
+    )
     sources = [inspect.getsource(import_module(name)) for name in modules]
     assert any(text in source for source in sources)
 
@@ -626,6 +629,10 @@ def test_lightning_still_speaks_by_these_loggers(
         _trainer(tmp_path).fit(Module(), Loader())
     assert not caplog.records
     assert capsys.readouterr().err == ""
+
+
+def test_lightning_still_shows_what_is_asked_for_by_these_loggers() -> None:
+    assert {model_summary.log.name, profiler.log.name} == set(compat._ASKED_FOR)
 
 
 def test_jsonargparse_still_keeps_quiet_by_this_variable(monkeypatch: pytest.MonkeyPatch) -> None:

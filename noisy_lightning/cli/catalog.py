@@ -48,6 +48,12 @@ ALIASES = {
     "selectors": {"AUM": "AreaUnderMargin", "CL": "ConfidentLearning", "NCV": "NoisyCrossValidation"},
 }
 
+# Of two classes of one name, the one that can be configured: torch's lacks what is monitored, or wants an optimizer.
+SCHEDULERS = {
+    "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",
+    "SequentialLR": "noisy_lightning.training.schedules.SequentialLR",
+}
+
 
 class Entry(NamedTuple):
     """A class that a configuration can name."""
@@ -109,6 +115,19 @@ def long_name(kind: str | None, name: str) -> str:
     """
     tables = ALIASES.values() if kind is None else [ALIASES.get(kind, {})]
     return next((table[name] for table in tables if name in table), name)
+
+
+def named(key: str, name: str) -> str:
+    """Return what a name of a class stands for at a key of the configuration; a name that is no alias stays.
+
+    Args:
+        key: Dotted, such as `model.loss`.
+        name: As the user wrote it.
+    """
+    if key.rpartition(".")[2] in ("lr_scheduler", "schedulers"):
+        return SCHEDULERS.get(name, name)
+    kind = kind_of(key)
+    return name if kind is None else long_name(kind, name)
 
 
 def _public(package: str) -> set[str]:

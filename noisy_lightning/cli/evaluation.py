@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from noisy_lightning.cli.training import NoisyCLI, what_lightning_refuses
+from noisy_lightning.cli.trainer_keys import what_lightning_refuses
+from noisy_lightning.cli.training import NoisyCLI
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, existing_run
@@ -33,7 +34,7 @@ def run_validate(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    what = _named(args)
+    what = _named("validate", args)
     cli = NoisyCLI(what.options, weights_follow=True)
     if not cli.datamodule.validates:
         raise InputError("data.validation: there is no validation part")
@@ -49,7 +50,7 @@ def run_test(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    what = _named(args)
+    what = _named("test", args)
     _measure("test", NoisyCLI(what.options, weights_follow=True), what)
 
 
@@ -62,7 +63,7 @@ def run_predict(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    what = _named(args)
+    what = _named("predict", args)
     cli = NoisyCLI(what.options, weights_follow=True)
     trainer = cli.new_trainer(logger=False)
     if trainer.world_size > 1:
@@ -79,10 +80,16 @@ def run_predict(args: Sequence[str]) -> None:
         print(f"{file}: {', '.join(f'{name} {tuple(column.shape)}' for name, column in columns.items())}")
 
 
-def _named(args: Sequence[str]) -> Evaluated:
-    """Take the run's folder and the checkpoint from the beginning of a command line."""
+def _named(command: str, args: Sequence[str]) -> Evaluated:
+    """Take the run's folder and the checkpoint from the beginning of a command line.
+
+    Raises:
+        InputError: There is neither a run nor a configuration.
+    """
     options = list(args)
     if not options or options[0].startswith("-"):
+        if not any(option.startswith(("--config", "-c", "--data")) for option in options):
+            raise InputError(f"{command} needs a run: noisy-lightning {command} runs/<experiment>/<number>")
         return Evaluated(None, [], options)
     run = existing_run(Path(options.pop(0)))
     named = options and not options[0].startswith("-")

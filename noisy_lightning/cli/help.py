@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from noisy_lightning.cli.catalog import entries, kind_of, long_name, names
+from noisy_lightning.cli.catalog import entries, kind_of, named, names
 from noisy_lightning.cli.commands import Command
 from noisy_lightning.cli.messages import close
 from noisy_lightning.cli.parser import Parser
@@ -43,7 +43,8 @@ model: network, loss, method, optimizer
   --model.loss NAME                  noisy-lightning list losses (CrossEntropy)
   --model.method NAME                noisy-lightning list methods (Standard)
   --model.optimizer NAME             of torch.optim, with --model.optimizer.lr and so on (SGD)
-  --model.lr_scheduler NAME          of torch.optim.lr_scheduler; CosineAnnealingLR with T_max 0 spans the training
+  --model.lr_scheduler NAME          of torch.optim.lr_scheduler; CosineAnnealingLR with T_max 0 spans the training;
+                                     SequentialLR makes a warm-up (--model.lr_scheduler.help SequentialLR)
 
 trainer: Lightning's
   --trainer.max_epochs N             how long
@@ -135,7 +136,7 @@ def listing(kind: str) -> str:
 
 def _of_class(key: str, name: str, kind: str | None) -> str:
     """Return the docstring of a class and the keys that its arguments become."""
-    found = _class_of(key, long_name(kind, name), kind)
+    found = _class_of(key, named(key, name), kind)
     parser = Parser(f"fit --{key} {name}")
     handed_on = _HANDED_ON.get(kind or key.rpartition(".")[2], set())
     parser.add_class_arguments(found, key, fail_untyped=False, skip=handed_on, sub_configs=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 import yaml
+from jsonargparse.typing import register_type
 
 # Imported for their classes: a short name is looked for among what has been imported.
 from noisy_lightning import backbones, compat, data, losses, methods  # noqa: F401
@@ -36,6 +38,8 @@ _HELP = {
     "ckpt_path": "Checkpoint to start from, or to evaluate: best, last or a file.",
     "weights_only": "Not used: checkpoints are always loaded as plain data.",
 }
+# The default of a callback's argument, which a run would else keep as what cannot be read again.
+register_type(torch.device, str, torch.device, fail_already_registered=False)
 _OTHERS = ("seed_everything", "monitor", "oracle", "test_every_epoch", "ckpt_path", "weights_only")
 # That of libyaml, which is faster, where PyYAML has it.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -39,10 +39,8 @@ def run_configs(args: Sequence[str]) -> None:
     """
     name = own_parser(BY_NAME["configs"]).parse_args(args).name
     if name is not None:
-        try:
-            path = find_config(name)
-        except InputError:
-            path = find_config(name, sweep=True)
+        sweeps = [one.rpartition("/")[2] for one in names() if "/" in one]
+        path = find_config(name, sweep=name in sweeps)
         print(path.read_text(encoding="utf-8"), end="")
         return
     width = max(map(len, names()))

@@ -13,13 +13,19 @@ import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from noisy_lightning import compat
-from noisy_lightning.cli.catalog import KINDS, PACKAGE, kind_of, long_name
+from noisy_lightning.cli.catalog import KINDS, PACKAGE, SCHEDULERS, long_name, named
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.shipped import find_config
+from noisy_lightning.runs.yaml_file import read_yaml
 
 _MODE = "yaml with short names"
 _CONFIG = ("-c", "--config")
+# Keys of classes, which no parser lists; whoever looks for one of them by the end of its name finds it.
+_OF_CLASSES = (
+    *("--data.batch_size", "--data.noise", "--data.noise.rate", "--data.root", "--data.seed", "--data.selection"),
+    *("--data.val_fraction", "--data.workers", "--model.optimizer.lr", "--model.optimizer.weight_decay"),
+)
 # A class of ours by any of its paths; what a run keeps has the one that configurations have always had.
 _OURS = re.compile(r"\bnoisy_lightning(?:\.\w+)*\.(\w+)\b(?!\.)")
 
@@ -50,8 +56,10 @@ class Parser(ArgumentParser):
         if not self.exit_on_error:
             super().error(message, ex)
         options = [option for option in compat.option_strings(self) if "help" not in option]
-        text = explain(message, options)
-        raise InputError(f"{self._command}: {text}" if text.startswith("needs ") else text) from None
+        text = explain(message, [*options, *(_OF_CLASSES if "--data" in options else ())])
+        if text.startswith("needs "):
+            text = f"{self._command} {text}{' (--config FILE, or --data NAME)' * (text == 'needs data')}"
+        raise InputError(text) from None
 
     def dump(self, *args: Any, **options: Any) -> str:
         """Return a configuration as text, with the class paths that configurations have always had."""
@@ -92,21 +100,32 @@ def with_files(args: Sequence[str], sweep: bool = False) -> list[str]:
         sweep: Whether the configurations are those of sweeps.
 
     Raises:
-        InputError: A configuration is neither a file nor one of ours.
+        InputError: A configuration is neither a file nor one of ours, or holds something else.
     """
     found: list[str] = []
     for word in args:
         option, equals, value = word.partition("=")
         if found and found[-1] in _CONFIG and not word.startswith("-"):
-            found.append(str(find_config(word, sweep)))
+            found.append(_checked(word, sweep))
         else:
-            found.append(f"{option}={find_config(value, sweep)}" if equals and option in _CONFIG else word)
+            found.append(f"{option}={_checked(value, sweep)}" if equals and option in _CONFIG else word)
     return found
 
 
+def _checked(name: str, sweep: bool) -> str:
+    """Return the file of a configuration, once it is known to hold one."""
+    path = find_config(name, sweep)
+    content = read_yaml(path, "config")
+    if not isinstance(content, dict):
+        found = "is empty" if content is None else f"holds a {type(content).__name__}"
+        raise InputError(f"config: {path} {found}; it must be a mapping of keys, such as trainer, data and model")
+    if "axes" in content and not sweep:
+        raise InputError(f"config: {path} is the grid of a sweep: noisy-lightning sweep --config {name}")
+    return str(path)
+
+
 def _class_at(key: str, value: str) -> str:
-    kind = kind_of(key.removesuffix(".help"))
-    return value if kind is None else long_name(kind, value)
+    return named(key.removesuffix(".help"), value)
 
 
 def _load(text: str) -> Any:
@@ -118,10 +137,12 @@ def _resolved(key: str, value: Any) -> Any:
     if isinstance(value, dict):
         path = value.get("class_path")
         own = {name: _resolved(str(name), one) for name, one in value.items()}
-        return own | {"class_path": long_name(kind_of(key), path)} if isinstance(path, str) else own
+        if isinstance(path, str):  # at the top of a value no key is known
+            own["class_path"] = named(key, path) if key else SCHEDULERS.get(path, long_name(None, path))
+        return own
     if isinstance(value, list):
         return [_resolved(key, one) for one in value]
-    return long_name(kind_of(key), value) if isinstance(value, str) and kind_of(key) else value
+    return named(key, value) if isinstance(value, str) else value
 
 
 def _homes() -> dict[str, str]:

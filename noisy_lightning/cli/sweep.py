@@ -1,5 +1,7 @@
 """noisy-lightning sweep: the runs of a grid, each once, on this machine or by a cluster's scheduler."""
 
+import difflib
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -27,6 +29,8 @@ from noisy_lightning.jobs.cluster import GONE, Cluster
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.identity import identity
+
+_DEVICE = r"\d+|(GPU|MIG)-[\w/-]+"
 
 
 def run_sweep(args: Sequence[str]) -> int:
@@ -114,7 +118,10 @@ def _parsed(args: Sequence[str]) -> tuple[Any, list[str]]:
     is_own = True  # what no option comes before is for the parser to refuse
     for word in args:
         if word.startswith("--") or word in own_options:
-            is_own = word.partition("=")[0] in own_options
+            option = word.partition("=")[0]
+            is_own = option in own_options
+            if not is_own and (meant := difflib.get_close_matches(option, own_options, n=1, cutoff=0.8)):
+                raise InputError(f"sweep: unknown option {option}; did you mean {meant[0]}?")
         parts[is_own].append(word)
     return parser.parse_args(parts[True]), parts[False]
 
@@ -151,10 +158,12 @@ def _devices(names: str, executor: str) -> list[str]:
         InputError: There are no such GPUs here, where all would train on the processor and not say so.
     """
     devices = [name.strip() for name in names.split(",")] if names else []
+    if not all(re.fullmatch(_DEVICE, name) for name in devices):
+        raise InputError(f"devices must be numbers of GPUs, such as 0,1, got {names}")
     if devices and executor != "processes":
         raise InputError(f"devices: executor {executor} has its GPUs from --submitit, such as gpus_per_node=1")
     count = torch.cuda.device_count() if devices else 0
-    if wrong := [name for name in devices if not count or (name.isdigit() and int(name) >= count) or not name]:
+    if wrong := [name for name in devices if not count or (name.isdigit() and int(name) >= count)]:
         here = f"there are 0 to {count - 1}" if count > 1 else "there is 0 alone" if count else "there is none"
         raise InputError(f"devices: {wrong[0] or names!r} is no GPU of this machine; {here}")
     return devices

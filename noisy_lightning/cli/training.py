@@ -3,13 +3,12 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
 import lightning as L
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -17,6 +16,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from noisy_lightning import backbones, compat
 from noisy_lightning.cli.keys import as_text, experiment_of, plain, training_parser
 from noisy_lightning.cli.parser import in_one_line
+from noisy_lightning.cli.trainer_keys import (
+    building_the_trainer,
+    check_callbacks,
+    check_seed,
+    check_trainer,
+    keeps_nothing,
+    what_lightning_refuses,
+)
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
@@ -79,6 +86,7 @@ class NoisyCLI(LightningCLI):
     def parse_arguments(self, parser: Any, args: Any) -> None:
         """Parse `args`; unlike Lightning, without a warning that the process has a command line of its own."""
         self.config = parser.parse_args(args)
+        check_seed(self.config.seed_everything)
 
     def before_instantiate_classes(self) -> None:
         """Spare an evaluation the pretrained weights that its checkpoint replaces."""
@@ -88,6 +96,7 @@ class NoisyCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build data and model; a command builds the trainer that it needs."""
+        check_trainer(self.config.trainer)
         with in_one_line():
             self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
@@ -105,13 +114,19 @@ class NoisyCLI(LightningCLI):
         config = self.config_init.trainer
         if not self.datamodule.validates:
             options["limit_val_batches"] = 0  # else Lightning warns of an empty loader
-        if config.profiler is None:
+        if config.profiler is None and not config.barebones:
             options["profiler"] = NoProfiler()
-        options["plugins"] = [*(config.plugins or []), AtomicCheckpointIO()]
-        shown = [RunProgress()] if config.enable_progress_bar is not False else []  # after what it shows values of
-        options["callbacks"] = [*(config.callbacks or []), *callbacks, *shown]
-        with what_lightning_refuses():
+        options["plugins"] = [*_as_list(config.plugins), AtomicCheckpointIO()]
+        shows = config.enable_progress_bar is not False and not config.barebones
+        shown = [RunProgress()] if shows else []  # after what it shows values of
+        options["callbacks"] = [*self.callbacks, *callbacks, *shown]
+        with building_the_trainer(self.config.trainer):
             return self.instantiate_trainer(**options)
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """Those of the configuration, which may name one without a list."""
+        return _as_list(self.config_init.trainer.callbacks)
 
 
 def run_fit(args: Sequence[str]) -> None:
@@ -124,9 +139,10 @@ def run_fit(args: Sequence[str]) -> None:
         InputError: The input cannot work.
     """
     cli = NoisyCLI(args)
-    _check_monitored(cli.config, cli.config_init.trainer.callbacks or [])
-    if cli.config.trainer.fast_dev_run:  # tries a batch or a few, and keeps nothing
-        _fit(cli, cli.new_trainer(), cli.config.ckpt_path)
+    _check_monitored(cli.config, cli.callbacks)
+    check_callbacks(cli.callbacks, cli.model.channels_last)
+    if cause := keeps_nothing(cli.config.trainer):
+        _try(cli, cause)
         return
     inherited = RUN_VARIABLE in os.environ
     run = _claimed(cli)
@@ -141,15 +157,6 @@ def run_fit(args: Sequence[str]) -> None:
         run.unlock()
         if not inherited:
             os.environ.pop(RUN_VARIABLE, None)
-
-
-@contextmanager
-def what_lightning_refuses() -> Iterator[None]:
-    """Turn Lightning's word on a configuration that cannot work into an InputError."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise InputError(str(error)) from error
 
 
 def _train(cli: NoisyCLI, run: RunFolder) -> None:
@@ -184,6 +191,19 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
         raise
     if run.finished and first:
         print(f"next: {', '.join([f'noisy-lightning test {run.path}', *watching(trainer.loggers, run)])}")
+
+
+def _try(cli: NoisyCLI, cause: str) -> None:
+    """Train without a folder, for its own sake or for the time that it takes."""
+    logger = False if cli.config_init.trainer.logger in (None, True) else cli.config_init.trainer.logger
+    trainer = cli.new_trainer(logger=logger)
+    started = time.monotonic()
+    _fit(cli, trainer, cli.config.ckpt_path)
+    if trainer.is_global_zero:
+        seconds = time.monotonic() - started
+        print(
+            f"nothing is kept, by {cause}: {trainer.current_epoch} epochs, {trainer.global_step} steps, {seconds:.2f} s"
+        )
 
 
 def _fit(cli: NoisyCLI, trainer: L.Trainer, checkpoint: Path | str | None) -> None:
@@ -234,6 +254,11 @@ def _longer(cli: NoisyCLI, folder: Path, config: dict[str, Any]) -> RunFolder:
     with replacing(run.config) as staged:
         staged.write_text(as_text({**config, "ckpt_path": None}))
     return run
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Return what a key names as a list, where it may name one thing, several or nothing."""
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def _check_monitored(config: Any, callbacks: Sequence[Callback]) -> None:

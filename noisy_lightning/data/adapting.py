@@ -1,9 +1,35 @@
 """Bringing images of one data set to the shape of another's."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
+
+_NAMED = 5  # classes that a message names
+
+
+def check_classes(name: str, found: Sequence[str], expected: Sequence[str]) -> None:
+    """Check that class k of a test set can be class k of a data set.
+
+    Args:
+        name: Of the test set, in `data.test_sets`.
+        found: Names of its classes.
+        expected: Names of the classes of the data set.
+
+    Raises:
+        InputError: There are fewer or more, and they are not the first ones by their names.
+    """
+    if len(found) != len(expected) and list(found) != list(expected[: len(found)]):
+        raise InputError(
+            f"data.test_sets.{name} must have the {len(expected)} classes of the data set, {_listed(expected)}, in "
+            f"this order, and has {len(found)}: {_listed(found)}"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + ", …" * (len(names) > _NAMED)
 
 
 def adapted(name: str, source: Source, image_shape: tuple[int, int, int], num_classes: int) -> Source:

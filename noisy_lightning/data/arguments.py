@@ -1,5 +1,6 @@
 """Checks of what a data set is given; an error names the key of the configuration."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from noisy_lightning.errors import InputError
@@ -27,14 +28,18 @@ def check_choice(key: str, value: object, choices: Sequence[str]) -> None:
 
 
 def check_statistics(mean: Sequence[float] | None, std: Sequence[float] | None, channels: int) -> None:
-    """Check that a mean and a standard deviation have a number per channel.
+    """Check that a mean and a standard deviation have a number per channel, of pixels that are in [0, 1].
 
     Raises:
-        InputError: They have not, or a deviation is not above 0.
+        InputError: They have not, or one is out of its range.
     """
-    for key, values in {"mean": mean, "std": std}.items():
-        if values is not None and (len(values) != channels or (key == "std" and min(values) <= 0)):
-            raise InputError(f"data.{key} needs {channels} numbers{' > 0' * (key == 'std')}, got {values}")
+    for key, values, right in (("mean", mean, "in [0, 1]"), ("std", std, "> 0")):
+        if values is None:
+            continue
+        fits = (0 <= value <= 1 if key == "mean" else 0 < value < math.inf for value in values)
+        if len(values) != channels or not all(fits):
+            number = "a number" if channels == 1 else f"{channels} numbers"
+            raise InputError(f"data.{key} needs {number} {right}, one per channel, got {values}")
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -46,6 +51,26 @@ def check_names(names: Iterable[str]) -> None:
     for name in names:
         if not name.isidentifier():
             raise InputError(f"data.test_sets: a name is made of letters, digits and _, got {name!r}")
+
+
+def check_alike(key: str, names: Iterable[str], instead: str) -> None:
+    """Check that no two classes differ by upper and lower case only: one of them is probably misspelled.
+
+    Names of one letter may: there are data sets of letters.
+
+    Args:
+        key: Where the names come from, the beginning of an error.
+        names: Of the classes.
+        instead: What to do about it.
+
+    Raises:
+        InputError: Two do.
+    """
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(name.casefold(), name)
+        if other != name and len(name) > 1:
+            raise InputError(f"{key}: the classes {other!r} and {name!r} differ by case only: {instead}")
 
 
 def check_image_options(channels: int, cache_gib: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.adapting import adapted
+from noisy_lightning.data.adapting import adapted, check_classes
 from noisy_lightning.data.arguments import at_least, check_choice, check_names, check_statistics
 from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarize
@@ -195,6 +195,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         if not self._tests and (stage == "test" or (stage is None and self.has_test_set)):
             self._tests["test"] = self.load(train=False)
             for name, data in self.test_sets.items():
+                check_classes(name, data.class_names, self.class_names)
                 self._tests[f"test_{name}"] = adapted(name, data.load(train=False), self.image_shape, self.num_classes)
 
     def train_on_candidates(self) -> None:
@@ -254,11 +255,16 @@ class NoisyDataModule(ServingDataModule, ABC):
 
     def _split(self, selection: Path | None) -> None:
         """Split the training set into what is trained on and what is validated on."""
-        chosen = None if selection is None else read_selection(selection, self.labels)
+        chosen = None if selection is None else read_selection(selection, self.labels, self.class_names)
         generator, dataset = seeded_generator("split", self.seed), type(self).__name__
         self.train_indices, self.val_indices, self.candidate_indices = split(
             self.source, self.labels, self.validation, self.val_fraction, chosen, generator, dataset
         )
+        if self.batch_size > len(self.train_indices):
+            count = len(self.train_indices)
+            self._say(
+                f"data.batch_size {self.batch_size} is more than the {count:,} samples to train on: a step per epoch"
+            )
         if chosen is not None:
             self.estimated_noise_rate, self.selected_by_oracle = chosen.noise_rate, chosen.oracle
         if self.redraw == "per_epoch":

@@ -215,6 +215,17 @@ def summarize(
     )
 
 
+def named_class(label: int, class_names: Sequence[str]) -> str:
+    """Return what a message calls a class.
+
+    Args:
+        label: In [0, K).
+        class_names: K names, by label.
+    """
+    known = 0 <= label < len(class_names) and class_names[label] != str(label)
+    return f"{class_names[label]!r} (class {label})" if known else f"class {label}"
+
+
 def format_matrix(matrix: Tensor, class_names: Sequence[str]) -> str:
     """Format a transition matrix for the terminal.
 

@@ -3,13 +3,14 @@
 import csv
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from noisy_lightning.data.labels import named_class
 from noisy_lightning.errors import InputError
 
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
@@ -37,7 +38,7 @@ class Selection(NamedTuple):
     """Whether the selector knew true labels, which only an experiment does."""
 
 
-def read_selection(path: Path, labels: Tensor) -> Selection:
+def read_selection(path: Path, labels: Tensor, class_names: Sequence[str] = ()) -> Selection:
     """Return what a selection file says.
 
     The file is comma-separated, and its first line names the columns: `index`, a position in the original training
@@ -48,6 +49,7 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
     Args:
         path: The file, such as `selection.csv` of `noisy-lightning clean`.
         labels: (N,) given labels of the training set.
+        class_names: K names, by label, for errors; classes go by their numbers without them.
 
     Raises:
         InputError: The file cannot be read, holds something else (names the first bad line), or was made for other
@@ -87,11 +89,11 @@ def read_selection(path: Path, labels: Tensor) -> Selection:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"data.selection: cannot read {path}: {error}") from error
     if _GIVEN in names:
-        _check_labels(path, given, labels)
+        _check_labels(path, given, labels, class_names)
     return Selection(path, marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate, oracle)
 
 
-def _check_labels(path: Path, found: Tensor, labels: Tensor) -> None:
+def _check_labels(path: Path, found: Tensor, labels: Tensor, class_names: Sequence[str]) -> None:
     """Refuse a file that was made for other given labels."""
     differing = (found != labels).nonzero().squeeze(1)
     if len(differing):
@@ -101,11 +103,12 @@ def _check_labels(path: Path, found: Tensor, labels: Tensor) -> None:
                 f"data.selection: {path} lacks {len(differing)} of {len(labels)} samples, sample {first} first: "
                 "it has been cut off, or was made for a smaller data set; select 0 leaves a sample out of training"
             )
-        there = f"label {int(found[first])}" if found[first] >= 0 else "missing"
+        there = "missing" if found[first] < 0 else named_class(int(found[first]), class_names)
+        here = named_class(int(labels[first]), class_names)
         raise InputError(
-            f"data.selection: {path} was made for other labels: sample {first} is {there} there and label "
-            f"{int(labels[first])} here, {len(differing)} of {len(labels)} differ; use the data set, data.noise and "
-            "data.seed that it was made with (config.yaml beside it)"
+            f"data.selection: {path} was made for other labels: sample {first} is {there} there and {here} here, "
+            f"{len(differing)} of {len(labels)} differ; use the data set, data.noise and data.seed that it was made "
+            "with (config.yaml beside it)"
         )
 
 

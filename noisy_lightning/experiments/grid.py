@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from noisy_lightning.errors import InputError
+from noisy_lightning.runs.yaml_file import read_yaml
 
 SEED = "seed"
 _KEYS = ("config", "axes", "seeds", "published")
@@ -145,10 +144,7 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         InputError: The file cannot be read, or says something else.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"config: cannot read {path}: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, "config")
     if not isinstance(content, dict) or "config" not in content or not isinstance(content.get("axes", {}), dict):
         raise InputError(f"config: {path} is no sweep, which has the keys config (a file for fit) and axes (a mapping)")
     if unknown := [key for key in content if key not in _KEYS]:
@@ -163,9 +159,12 @@ def read_sweep(path: Path) -> Sweep:
         if twice := [label for label in labels if labels.count(label) > 1]:
             raise InputError(f"axes: {name} has the value {twice[0]} twice")
     published = content.get("published", [])
-    return Sweep(
-        _file(content["config"], path.parent), axes, [published] if isinstance(published, str) else list(published)
-    )
+    sources = [published] if isinstance(published, str) else published
+    if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
+        raise InputError(
+            f"published must be a list of sources (noisy_lightning/experiments/published.csv), got {sources!r}"
+        )
+    return Sweep(_file(content["config"], path.parent), axes, sources)
 
 
 def chosen(runs: Sequence[GridRun], only: Sequence[str] = (), shard: str | None = None) -> list[int]:

@@ -43,6 +43,11 @@ class RunOptions:
     extend: bool = False
     stop_when_diverged: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse fewer steps than none."""
+        if self.checkpoint_every_n_steps < 0:
+            raise InputError(f"run.checkpoint_every_n_steps must be at least 0, got {self.checkpoint_every_n_steps}")
+
 
 @dataclass
 class RunFolder:
@@ -164,7 +169,8 @@ class RunFolder:
         """Remove the folder if training never began in it, which its noise files would show."""
         if (self.path / "noise.json").exists():
             return
-        for file in [self.config, *self.path.glob(f"{_LOCK}*"), *self.path.glob("events.out.tfevents.*")]:
+        own = [self.config, self.path / "hparams.yaml"]
+        for file in [*own, *self.path.glob(f"{_LOCK}*"), *self.path.glob("events.out.tfevents.*")]:
             file.unlink(missing_ok=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()

@@ -39,9 +39,9 @@ def build(
 
     def new_network() -> nn.Module:
         with _naming("model.backbone"):
-            network = make_backbone(classes, channels)
-        if channels_last:
-            network = network.to(memory_format=torch.channels_last)
+            network = _network(make_backbone(classes, channels))
+            if channels_last:
+                network = network.to(memory_format=torch.channels_last)
         if compiled:
             network.compile()
         networks.append(network)
@@ -70,10 +70,26 @@ def only(network: nn.Module) -> MakeBackbone:
     return hand_out
 
 
+def _network(made: object) -> nn.Module:
+    """Return what a backbone has made, if it is a network.
+
+    Raises:
+        ValueError: It is none, or has no weights.
+    """
+    if not isinstance(made, nn.Module):
+        raise ValueError(f"a network must be a torch.nn.Module, got {type(made).__name__}")
+    if not any(weight.requires_grad for weight in made.parameters()):
+        raise ValueError(f"{type(made).__name__} has no weights to train")
+    return made
+
+
 @contextmanager
 def _naming(key: str) -> Iterator[None]:
     """Name the key of the configuration in an error of what is built, unless it names one itself."""
     try:
         yield
-    except ValueError as error:
-        raise InputError(str(error) if str(error).startswith("model.") else f"{key}: {error}") from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        if key == "model.backbone" and isinstance(error, TypeError):
+            text += " (a network is called with num_classes and in_channels)"
+        raise InputError(text if text.startswith("model.") else f"{key}: {text}") from error

@@ -24,7 +24,9 @@ from noisy_lightning.training.classifier import Classifier
 from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
 from noisy_lightning.training.epoch_log import log_at_epoch
-from noisy_lightning.training.optimization import Bodies, add_l1_gradient, catch_up, optimizers, span
+from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizers
+from noisy_lightning.training.probe import check_loss, check_network, check_step
+from noisy_lightning.training.schedules import catch_up, ending, set_length
 from noisy_lightning.training.specification import described
 from noisy_lightning.types import Batch, Step
 
@@ -49,8 +51,10 @@ class NoisyClassifier(Classifier):
         method: How the network is trained.
         optimizer: Class of the optimizer, called with the method's parameters. Of SGD, Adam and AdamW the fused
             implementation, which takes half the time, unless `foreach` or `fused` is given.
-        lr_scheduler: Class of a scheduler that steps once per epoch, called with the optimizer. CosineAnnealingLR with
-            T_max 0 spans the whole training.
+        lr_scheduler: Class of a scheduler, called with the optimizer. CosineAnnealingLR with T_max 0 spans the whole
+            training, and so does OneCycleLR that is not said how long. Schedulers step once per epoch, OneCycleLR and
+            CyclicLR with the optimizer; SequentialLR has several follow each other, such as a warm-up, and has any
+            of them step with the optimizer.
         frozen_epochs: Epochs, >= 0, in which all of a network but its classifier stays as it is, batch statistics
             included: a warm-up for pretrained weights. Several devices need the strategy
             ddp_find_unused_parameters_true.
@@ -91,11 +95,12 @@ class NoisyClassifier(Classifier):
         shape = num_classes, in_channels, num_samples
         self.method, networks = build(method, backbone, self.loss, shape, channels_last, compile)
         self._bodies = Bodies(networks, frozen_epochs, body_lr)
+        self._tried = networks[:1]
         # All ranks write the same to what is remembered of samples: it need not be sent in every step.
         memories = (name for name, part in self.named_modules() if isinstance(part, SampleMemory))
         compat.leave_out_of_ddp(self, (f"{name}.values" for name in memories))
         self.last_step: Step | None = None
-        self._spanning: CosineAnnealingLR | None = None
+        self._ending: tuple[CosineAnnealingLR, int] | None = None
         self.learning_rate = 0.0  # of the last step, of the first group of weights
 
     @classmethod
@@ -138,12 +143,19 @@ class NoisyClassifier(Classifier):
             super().__setattr__(name, value)
 
     def setup(self, stage: str) -> None:
-        """Have the training batches made of the samples, and in as many views, as the method takes."""
+        """Have the training batches made of the samples, and in as many views, as the method takes.
+
+        Raises:
+            InputError: The network takes no such images, or returns no logits; or the loss is none per sample.
+        """
         data = self.data
         if stage == "fit":
             callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
             if not any(isinstance(callback, EpochValues) for callback in callbacks):
                 callbacks.insert(0, EpochValues(self.trainer))
+            share = data.batch_size // self.trainer.world_size
+            logits = check_network(self._tried[0], self.num_classes, data.image_shape, self.channels_last, share)
+            check_loss(self.loss, logits)
             data.views = self.method.views
             if self.method.uses_candidates:
                 data.train_on_candidates()
@@ -157,6 +169,8 @@ class NoisyClassifier(Classifier):
         """Let the method take a step; its per-sample losses stay in `last_step` for whoever records them."""
         image = batch.image if self.channels_last else batch.image.contiguous()
         self.last_step = self.method.step(image, batch.label, batch.index)
+        if batch_idx == 0:
+            check_step(self.method, self.last_step, len(batch.label))
         return self.last_step.loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -179,8 +193,8 @@ class NoisyClassifier(Classifier):
     def on_train_start(self) -> None:
         """Freeze where the training starts frozen, be it in the middle of an epoch; set the schedule to its length."""
         self._bodies.start(self.current_epoch)
-        if self._spanning is not None:
-            span(self._spanning, self.trainer.max_epochs or 0)
+        if self._ending is not None:
+            set_length(*self._ending)
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau):
                 catch_up(config.scheduler, self.current_epoch, self.trainer.callback_metrics)
@@ -200,8 +214,12 @@ class NoisyClassifier(Classifier):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer of the method's parameters and its scheduler."""
         self._bodies.check(self.trainer.strategy)
-        made = optimizers(self.optimizer, self.lr_scheduler, list(self.method.parameters()), self._bodies)
-        scheduler = made.get("lr_scheduler", {}).get("scheduler")
-        # Asked for before a checkpoint gives it the T_max of a run that may have been shorter.
-        self._spanning = scheduler if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max == 0 else None
+        weights, epochs = list(self.method.parameters()), self.trainer.max_epochs or 0
+
+        def steps() -> int:
+            return int(min(self.trainer.estimated_stepping_batches, 2**62))
+
+        made = optimizers(self.optimizer, self.lr_scheduler, weights, self._bodies, epochs, steps)
+        # Asked for before a checkpoint gives it the length of a run that may have been shorter.
+        self._ending = ending(made.get("lr_scheduler", {}).get("scheduler"))
         return cast(OptimizerLRScheduler, made)

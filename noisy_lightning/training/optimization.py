@@ -1,17 +1,16 @@
 """How the weights of a method are optimized: groups, optimizer, schedule, frozen bodies."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, final
 
 import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning import compat
 from noisy_lightning.backbones.classifier import Body
 from noisy_lightning.errors import InputError
+from noisy_lightning.training.schedules import made
 
 
 @final
@@ -71,6 +70,8 @@ def optimizers(
     make_scheduler: LRSchedulerCallable | None,
     weights: Sequence[Tensor],
     bodies: Bodies,
+    epochs: int,
+    steps: Callable[[], int],
 ) -> dict[str, Any]:
     """Return the optimizer of some weights and its scheduler, as Lightning wants them.
 
@@ -79,57 +80,28 @@ def optimizers(
         make_scheduler: Called with the optimizer; None: the learning rate stays.
         weights: All that are optimized.
         bodies: Which of them learn at a rate of their own.
+        epochs: Of the whole training, which CosineAnnealingLR with T_max 0 spans.
+        steps: Returns the steps of the optimizer in it, which OneCycleLR spans.
 
     Raises:
-        InputError: The optimizer refuses a value.
+        InputError: The optimizer or the scheduler refuses a value.
     """
     try:
         optimizer = make_optimizer(bodies.groups(weights))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InputError(f"model.optimizer: {error}") from error
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        raise InputError("model.optimizer: SparseAdam takes sparse gradients, which no network here has: use Adam")
     for group in optimizer.param_groups[1:]:
         group["lr"] *= bodies.lr_factor
     if weights[0].device.type in ("cpu", "cuda"):
         compat.fuse(optimizer)
     if make_scheduler is None:
         return {"optimizer": optimizer}
-    scheduler = make_scheduler(optimizer)
+    scheduler, interval = made(make_scheduler, optimizer, epochs, steps)
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler}}
-
-
-def span(scheduler: CosineAnnealingLR, epochs: int) -> None:
-    """Have a cosine schedule span a whole run, wherever in it: its learning rates are those of that many epochs.
-
-    Args:
-        scheduler: New, or with the state of a run that may have been of another length.
-        epochs: Of the run, >= 1.
-
-    Raises:
-        InputError: There is no such number.
-    """
-    if epochs < 1:
-        raise InputError(f"model.lr_scheduler: T_max 0 spans trainer.max_epochs, which is {epochs}")
-    if scheduler.T_max == epochs:  # the rates of a run that goes on are its own, to the last bit
-        return
-    done, begins = scheduler.last_epoch, scheduler.T_max == 0
-    compat.span(scheduler, epochs)
-    for group, base in zip(scheduler.optimizer.param_groups, () if begins else scheduler.base_lrs, strict=not begins):
-        share = (1 + math.cos(math.pi * done / epochs)) / 2
-        group["lr"] = scheduler.eta_min + (base - scheduler.eta_min) * share
-
-
-def catch_up(scheduler: ReduceLROnPlateau, epochs: int, values: Mapping[str, Tensor]) -> None:
-    """Have a scheduler see the value of an epoch that it would have seen after the checkpoint.
-
-    Args:
-        scheduler: As the checkpoint has it.
-        epochs: That have ended.
-        values: What the last of them logged.
-    """
-    if scheduler.last_epoch < epochs and scheduler.monitor in values:
-        scheduler.step(values[scheduler.monitor])
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
 
 
 @torch.no_grad()

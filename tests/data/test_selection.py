@@ -50,7 +50,7 @@ def test_what_a_selector_adds_is_read(tmp_path: Path) -> None:
 
 def test_a_file_for_other_labels_is_refused_by_its_first_difference(tmp_path: Path) -> None:
     path = _write(tmp_path, "index,y_noisy,select,candidate\n0,0,1,0\n1,2,1,0\n2,1,1,0\n")
-    message = "made for other labels: sample 1 is label 2 there and label 1 here, 2 of 3 differ"
+    message = "made for other labels: sample 1 is class 2 there and class 1 here, 2 of 3 differ"
     with pytest.raises(InputError, match=message):
         read_selection(path, torch.tensor([0, 1, 2]))
     with pytest.raises(InputError, match="lacks 1 of 4 samples, sample 3 first: it has been cut off"):
@@ -102,3 +102,9 @@ def test_training_after_a_test_reads_the_selection(tmp_path: Path) -> None:
     assert data.train_indices.tolist() == [3]
     assert data.candidate_indices is not None
     assert data.candidate_indices.tolist() == [5]
+
+
+def test_a_file_for_other_labels_names_the_classes(tmp_path: Path) -> None:
+    path = _write(tmp_path, "index,select,candidate,y_noisy\n0,1,0,0\n1,1,0,1\n")
+    with pytest.raises(InputError, match=r"sample 0 is 'cat' \(class 0\) there and 'dog' \(class 1\) here"):
+        read_selection(path, torch.tensor([1, 1]), ["cat", "dog"])

@@ -3,6 +3,7 @@
 import csv
 import difflib
 import pickle
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, final
@@ -33,6 +34,8 @@ _ALIASES = {
 # What the files of SLN and IDN, of this package's runs and of CIFAR-100N call given labels, and true ones.
 _GIVEN = ("label_noisy", "given_label", "noisy_label", "noise_label")
 _TRUE = ("label", "true_label", "clean_label")
+_HUMAN_LABELS = ("CIFAR-10_human.pt", "CIFAR-100_human.pt")
+_WHERE_TO_GET = "; it is in the folder data of https://github.com/UCSC-REAL/cifar-10-100n (noisylabels.com)"
 _UNNAMED = ""
 _FOREIGN = "foreign_index"
 # What an array of numbers in a pickle is rebuilt with; files from before numpy 2 call the first one by its old place.
@@ -151,7 +154,8 @@ def _read(path: Path, column: str | None) -> _Labels:
     try:
         columns = readers[path.suffix](path)
     except OSError as error:
-        raise InputError(f"path: cannot read {path}: {error.strerror or error}") from error
+        where = _WHERE_TO_GET if isinstance(error, FileNotFoundError) and path.name in _HUMAN_LABELS else ""
+        raise InputError(f"path: cannot read {path}: {error.strerror or error}{where}") from error
     name = _chosen(path, list(columns), column)
     true_name = _true_column(list(columns), name)
     given = _whole_numbers(path, name, columns[name])
@@ -287,7 +291,8 @@ def _not_numpy(path: Path, error: Exception) -> str:
 def _read_pt(path: Path) -> dict[str, Any]:
     """Return a pickled dictionary of arrays, made of nothing that is not on the allow-list."""
     try:
-        with torch.serialization.safe_globals(_SAFE):
+        with torch.serialization.safe_globals(_SAFE), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of how old or new the pickle is
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise

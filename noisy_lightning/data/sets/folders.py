@@ -7,6 +7,7 @@ from typing import Any, final
 
 import torch
 
+from noisy_lightning.data.arguments import check_alike
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.image_files import SUFFIXES
 from noisy_lightning.errors import InputError
@@ -43,6 +44,7 @@ class ImageFolder(FileDataModule):
             if test is None or folder.resolve() != test.resolve()
         ]
         classes = [folder.name for folder in folders]
+        check_alike("data.root", classes, "rename one of the folders, or move the images of one to the other")
         images = images_by_class("data.root", self.root, folders, classes)
         count = len(images)
         if "val" in parts:

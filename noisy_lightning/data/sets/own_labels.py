@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noisy_lightning.data.arguments import check_alike
 from noisy_lightning.errors import InputError
 
 Labels = NDArray[Any]
@@ -110,10 +111,14 @@ def _occurring(subject: str, given: Labels, true: Labels | None) -> list[str]:
     """Return the names of the classes that occur."""
     if true is not None and true.dtype.kind != given.dtype.kind:
         raise InputError("data.true_labels must be whole numbers or names as the given labels, or class_names be given")
-    found = np.unique(given if true is None else np.concatenate([given, true]))
+    found = np.unique(given)
     if given.dtype.kind == "U":
-        return sorted((str(name) for name in found if name), key=number_or_name)
+        names = sorted((str(name) for name in found if name), key=number_or_name)
+        check_alike(subject, names, "correct one, or name all classes by class_names")
+        _check_known(true, set(names) | {""})
+        return names
     numbers = found[found >= 0]
+    _check_known(true, set(numbers.tolist()))
     missing = (numbers != np.arange(len(numbers))).nonzero()[0]
     if len(missing):
         raise InputError(
@@ -121,6 +126,16 @@ def _occurring(subject: str, given: Labels, true: Labels | None) -> list[str]:
             "all classes by class_names where some have no image"
         )
     return [str(label) for label in range(max(1, len(numbers)))]
+
+
+def _check_known(true: Labels | None, known: set[Any]) -> None:
+    """Check that each true label is the given label of an image: one that is not is probably misspelled."""
+    for position, label in enumerate([] if true is None else true.tolist()):
+        if label not in known and not (isinstance(label, int) and label < 0):  # which is unknown, or refused elsewhere
+            raise InputError(
+                f"data.true_labels: {label!r} of image {position} is the given label of no image; class_names names "
+                "all classes where one has no image"
+            )
 
 
 def _checked(class_names: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Your own images in a table of paths and labels."""
 
 import csv
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple, final
 
 import torch
 
+from noisy_lightning.data.arguments import check_alike
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.folders import check_inside
 from noisy_lightning.data.sets.own_labels import number_or_name
@@ -42,9 +44,9 @@ class ImageTable(FileDataModule):
     - `split`, if there is one: `train` (or empty), `val` or `test`. What is `val` is never trained on.
     - `trusted`, if there is one: 1 or true where the given label is known to be right; 0, false or empty elsewhere.
 
-    Other columns are ignored. Classes are the labels that occur in training, whole numbers in their order before names
-    in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts as true where
-    `true_label` is empty.
+    Other columns are ignored. Classes are the values of `label` that occur in training, whole numbers in their order
+    before names in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts
+    as true where `true_label` is empty.
 
     Args:
         csv: The file: comma-separated, UTF-8.
@@ -66,10 +68,23 @@ class ImageTable(FileDataModule):
         train, test = ([row for row in rows if (row.split == "test") == is_test] for is_test in (False, True))
         if not train:
             raise InputError(f"data.csv: {self.csv} lists no image to train on")
-        found = {row.label for row in train} | {row.true_label for row in train if row.true_label}
-        classes = self.classes or sorted(found, key=number_or_name)
+        classes = self.classes or self._occurring(train)
         by_name = {name: label for label, name in enumerate(classes)}
         return Listings(classes, self._training(train, by_name), self._test_listing(test, by_name) if test else None)
+
+    def _occurring(self, rows: Sequence[Row]) -> list[str]:
+        """Return the labels that occur, whole numbers before names."""
+        classes = sorted({row.label for row in rows}, key=number_or_name)
+        check_alike(f"data.csv: {self.csv}", classes, "correct one, or name all classes by data.classes")
+        for row in rows:
+            if row.true_label and row.true_label not in classes:
+                hint = difflib.get_close_matches(row.true_label, classes, n=1)
+                meant = f"did you mean {hint[0]}? " if hint else ""
+                raise InputError(
+                    f"{row.where}: true_label {row.true_label!r} is the label of no image; {meant}data.classes names "
+                    "all classes where one has no image"
+                )
+        return classes
 
     def _training(self, rows: Sequence[Row], classes: Mapping[str, int]) -> Listing:
         given = torch.tensor([_label(row.where, row.label, classes) for row in rows])

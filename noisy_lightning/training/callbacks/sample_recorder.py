@@ -64,6 +64,10 @@ class SampleRecorder(L.Callback):
     def __init__(
         self, folder: str | Path | None = None, pictures: bool = True, picture_epochs: Sequence[int] | None = None
     ) -> None:
+        if picture_epochs is not None and min(picture_epochs, default=1) < 1:
+            raise InputError(
+                f"recorder.picture_epochs must be at least 1: epochs count from 1 here, got {picture_epochs}"
+            )
         self.folder = None if folder is None else Path(folder)
         self.pictures, self.picture_epochs = pictures, picture_epochs
         self._boards: list[SampleBoard] = []

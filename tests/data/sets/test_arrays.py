@@ -253,6 +253,14 @@ def test_some_true_labels_may_be_unknown() -> None:
     ("arguments", "message"),
     [
         ({"true_labels": LABELS[:5]}, "data.true_labels must hold one label per image: 60 images, 5 labels"),
+        (
+            {"true_labels": LABELS + 1},
+            r"data\.true_labels: 3 of image \d+ is the given label of no image; class_names names",
+        ),
+        (
+            {"labels": NAMES[LABELS], "true_labels": np.where(LABELS == 0, "Dgo", NAMES[LABELS])},
+            "'Dgo' of image 0 is the given label of no image",
+        ),
         ({"true_labels": LABELS - 2}, r"data\.true_labels must be in \[-1, 3\), got -2 for image 0"),
         ({"true_labels": NAMES[LABELS]}, "data.true_labels must be whole numbers or names as the given labels"),
         (
@@ -263,7 +271,7 @@ def test_some_true_labels_may_be_unknown() -> None:
 )
 def test_other_true_labels_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ImageArrays(IMAGES, LABELS, **arguments)
+        ImageArrays(IMAGES, **{"labels": LABELS, **arguments})
 
 
 def test_the_seed_alone_decides_on_noise_and_split() -> None:

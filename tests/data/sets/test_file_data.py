@@ -86,6 +86,13 @@ def test_true_labels_splits_and_trust_are_understood(table: Callable[..., ImageT
     assert (trusted.train_indices.tolist(), trusted.val_indices.tolist()) == ([1, 2], [0])
 
 
+def test_classes_that_are_named_may_differ_by_case_and_have_no_image(table: Callable[..., ImageTable]) -> None:
+    classes = ["Cat", "cat", "fox"]
+    data = table(rows("Cat,", "cat,fox", header="path,label,true_label"), classes=classes, validation="none")
+    data.setup("fit")
+    assert data.true_labels.tolist() == [-1, 2]
+
+
 def test_the_byte_order_mark_of_spreadsheets_is_ignored(table: Callable[..., ImageTable]) -> None:
     assert table("\ufeff" + GOOD).num_samples == 6
 
@@ -108,6 +115,14 @@ def test_the_byte_order_mark_of_spreadsheets_is_ignored(table: Callable[..., Ima
         (rows("a,train", "b,train", "c,test", header="path,label,split"), "line 4: 'c' is no class of the training"),
         (rows("a", "b,b"), "line 3: there are not as many cells as columns"),
         (rows("a", "a"), "has one class"),
+        (
+            rows("Cat", "cat", "dog"),
+            "labels.csv: the classes 'Cat' and 'cat' differ by case only: correct one, or name",
+        ),
+        (
+            rows("cat,cat", "dog,dgo", header="path,label,true_label"),
+            r"line 3: true_label 'dgo' is the label of no image; did you mean dog\? data\.classes names all classes",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_is_refused(text: str, message: str, table: Callable[..., ImageTable]) -> None:

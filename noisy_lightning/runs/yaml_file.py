@@ -1,0 +1,70 @@
+"""Reads a YAML file that a user wrote: what is wrong in it is said with the file's name and the line."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from noisy_lightning.errors import InputError
+
+# That of libyaml, which is faster, where PyYAML has it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_yaml(path: Path, key: str) -> Any:
+    """Return what a YAML file holds.
+
+    Args:
+        path: The file.
+        key: What the user calls it, the beginning of an error.
+
+    Raises:
+        InputError: It cannot be read, is no YAML, or says something twice, of which YAML would take the last.
+    """
+    where = f"{key}: {path}"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{where}, line {line}: must be UTF-8, got the byte 0x{error.object[error.start]:02x}"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{key}: cannot read {path}: {error.strerror or error}") from error
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _check_keys(root, where)
+        return loader.construct_document(root)
+    except InputError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{where}, line {line}: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise InputError(f"{where} is no YAML: {' '.join(str(error).split())}") from error
+
+
+def _check_keys(root: yaml.Node, where: str) -> None:
+    """Check that no mapping has a key twice.
+
+    Raises:
+        InputError: One has.
+    """
+    waiting, seen = [root], set[int]()  # an alias may repeat a node without end
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        lines: dict[str, int] = {}
+        for name, value in node.value:
+            line = name.start_mark.line + 1
+            if isinstance(name, yaml.ScalarNode) and (first := lines.setdefault(name.value, line)) != line:
+                raise InputError(f"{where}, line {line}: {name.value} is there twice, first in line {first}")
+            waiting.append(value)

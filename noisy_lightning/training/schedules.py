@@ -1,0 +1,157 @@
+"""Schedules of the learning rate: those one after another, and how often one steps."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal, final
+
+from lightning.pytorch.cli import LRSchedulerCallable, ReduceLROnPlateau
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim import lr_scheduler as schedulers_of_torch
+from torch.optim.lr_scheduler import CosineAnnealingLR, CyclicLR, LRScheduler, OneCycleLR
+
+from noisy_lightning import compat
+from noisy_lightning.errors import InputError
+
+Interval = Literal["epoch", "step"]
+_PER_STEP = (OneCycleLR, CyclicLR)
+"""Those of torch that are made to step with the optimizer; all others step once per epoch."""
+
+_OF_MADE_SCHEDULES = (schedulers_of_torch.SequentialLR, schedulers_of_torch.ChainedScheduler)
+
+
+@final
+class SequentialLR(schedulers_of_torch.SequentialLR):
+    """Schedules one after another, such as a warm-up and what follows it; or one that is to step with the optimizer.
+
+    Args:
+        optimizer: Whose learning rates they set.
+        schedulers: Classes of schedules, in their order, each called with the optimizer. CosineAnnealingLR with T_max 0
+            lasts until the next one begins, or the training ends.
+        milestones: After how many epochs, or steps, the second and each further one begins: ascending, one number fewer
+            than schedulers.
+        interval: Whether they step once per `epoch` or with every `step` of the optimizer; None: per step if one of
+            them is made for that (OneCycleLR, CyclicLR), else per epoch.
+
+    Raises:
+        InputError: There are no schedules, or not as many milestones as there must be.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedulers: list[LRSchedulerCallable],
+        milestones: list[int] | None = None,
+        interval: Interval | None = None,
+    ) -> None:
+        self.starts = [0, *(milestones or [])]
+        if not schedulers or len(self.starts) != len(schedulers) or sorted(set(self.starts)) != self.starts:
+            raise InputError(
+                f"model.lr_scheduler.milestones must be {max(0, len(schedulers) - 1)} ascending numbers above 0 for "
+                f"{len(schedulers)} schedulers, got {milestones or []}"
+            )
+        self.parts: list[Any] = [make(optimizer) for make in schedulers]
+        self.interval = interval or ("step" if any(isinstance(part, _PER_STEP) for part in self.parts) else "epoch")
+        super().__init__(optimizer, self.parts, self.starts[1:])
+
+
+def made(
+    make: LRSchedulerCallable, optimizer: Optimizer, epochs: int, steps: Callable[[], int]
+) -> tuple[Any, Interval]:
+    """Return a schedule, which spans the training where it is not said how long it is, and how often it steps.
+
+    Args:
+        make: Called with the optimizer.
+        optimizer: Whose learning rates it sets.
+        epochs: Of the training; -1 where it has no end.
+        steps: Returns the steps of the optimizer in it.
+
+    Raises:
+        InputError: The schedule refuses a value, or should span a training without an end.
+    """
+    kind = compat.class_of(make) if isinstance(make, partial) else make
+    given = make.keywords if isinstance(make, partial) else {}
+    if kind in _OF_MADE_SCHEDULES:
+        raise InputError(f"model.lr_scheduler: {kind.__name__} takes schedules that are made already: use SequentialLR")
+    spans = kind is OneCycleLR and given.get("total_steps") is None and given.get("epochs") is None
+    try:
+        scheduler: Any = make(optimizer, total_steps=_length(steps())) if spans else make(optimizer)  # type: ignore[call-arg]  # OneCycleLR takes it
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise error if isinstance(error, InputError) else InputError(f"model.lr_scheduler: {error}") from error
+    if getattr(scheduler, "step_size", 1) == 0:
+        raise InputError("model.lr_scheduler.step_size must be at least 1, got 0")
+    per_step = isinstance(scheduler, _PER_STEP) or getattr(scheduler, "interval", None) == "step"
+
+    def end() -> int:
+        return _length(steps() if per_step else epochs)
+
+    parts = (
+        zip(scheduler.parts, scheduler.starts, strict=True) if isinstance(scheduler, SequentialLR) else [(scheduler, 0)]
+    )
+    _span(list(parts), end)
+    return scheduler, "step" if per_step else "epoch"
+
+
+def ending(scheduler: Any) -> tuple[CosineAnnealingLR, int] | None:
+    """Return the schedule that a run ends with, and its length, if that is a cosine.
+
+    Args:
+        scheduler: New, before a checkpoint gives it another state.
+    """
+    last = scheduler.parts[-1] if isinstance(scheduler, SequentialLR) else scheduler
+    return (last, last.T_max) if isinstance(last, CosineAnnealingLR) else None
+
+
+def set_length(scheduler: CosineAnnealingLR, length: int) -> None:
+    """Have a cosine be as long as its configuration says: its learning rates are those of that length from the start.
+
+    Args:
+        scheduler: New, or with the state of a run that may have been of another length.
+        length: In epochs or steps, >= 1.
+    """
+    if scheduler.T_max == length:  # the rates of a run that goes on are its own, to the last bit
+        return
+    compat.span(scheduler, length)
+    done = scheduler.last_epoch
+    if done < 0:  # its turn has not come yet
+        return
+    for group, base in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
+        share = (1 + math.cos(math.pi * done / length)) / 2
+        group["lr"] = scheduler.eta_min + (base - scheduler.eta_min) * share
+
+
+def catch_up(scheduler: ReduceLROnPlateau, epochs: int, values: Mapping[str, Tensor]) -> None:
+    """Have a scheduler see the value of an epoch that it would have seen after the checkpoint.
+
+    Args:
+        scheduler: As the checkpoint has it.
+        epochs: That have ended.
+        values: What the last of them logged.
+    """
+    if scheduler.last_epoch < epochs and scheduler.monitor in values:
+        scheduler.step(values[scheduler.monitor])
+
+
+def _span(parts: Sequence[tuple[LRScheduler, int]], end: Callable[[], int]) -> None:
+    """Have schedules of no length last until the next one begins, or the training ends."""
+    for number, (part, start) in enumerate(parts):
+        if isinstance(part, CosineAnnealingLR) and part.T_max == 0:
+            until = parts[number + 1][1] if number + 1 < len(parts) else end()
+            if until <= start:
+                raise InputError(
+                    f"model.lr_scheduler.milestones: the last schedule begins after {start}, the training ends after "
+                    f"{until}"
+                )
+            compat.span(part, until - start)
+
+
+def _length(count: float) -> int:
+    """Return how long a training is.
+
+    Raises:
+        InputError: It has no end.
+    """
+    if not 0 < count < float("inf"):
+        raise InputError("model.lr_scheduler: a training without an end cannot be spanned: set trainer.max_epochs")
+    return int(count)
