@@ -17,6 +17,8 @@ from noisy_lightning.training.metrics import TestMetrics, ValidationMetrics, com
 from noisy_lightning.training.specification import described, read_specification, rebuilt
 from noisy_lightning.types import Batch
 
+_SET_IN_EVERY_STEP = (compat.RUNNING_HOOK, "last_step", "learning_rate")
+
 
 class Classifier(L.LightningModule, ABC):
     """Measures a method's networks on validation and test data, and carries in a checkpoint what it was made of.
@@ -36,6 +38,13 @@ class Classifier(L.LightningModule, ABC):
         self.loaded_epoch = 0  # that of the weights that a checkpoint brought
         self._validation: dict[str, ValidationMetrics] = {}
         self._tests: list[dict[str, TestMetrics]] = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; past torch's search for parameters where that happens in every step."""
+        if name in _SET_IN_EVERY_STEP:
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @classmethod
     def load_from_checkpoint(  # type: ignore[override]  # no file of hyper-parameters, and never an unsafe load

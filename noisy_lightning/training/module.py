@@ -1,11 +1,10 @@
 """The LightningModule of all methods that train within one fit."""
 
 from collections.abc import Callable
-from typing import Any, Self, cast, final
+from typing import Any, Self, final
 
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -24,13 +23,11 @@ from noisy_lightning.training.classifier import Classifier
 from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
 from noisy_lightning.training.epoch_log import log_at_epoch
-from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizers
-from noisy_lightning.training.probe import check_loss, check_network, check_step
-from noisy_lightning.training.schedules import catch_up, ending, set_length
+from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizer_of
+from noisy_lightning.training.probe import check_step, try_parts
+from noisy_lightning.training.schedules import ending, go_on, scheduler_of
 from noisy_lightning.training.specification import described
 from noisy_lightning.types import Batch, Step
-
-_SET_IN_EVERY_STEP = (compat.RUNNING_HOOK, "last_step", "learning_rate")
 
 
 @final
@@ -51,10 +48,9 @@ class NoisyClassifier(Classifier):
         method: How the network is trained.
         optimizer: Class of the optimizer, called with the method's parameters. Of SGD, Adam and AdamW the fused
             implementation, which takes half the time, unless `foreach` or `fused` is given.
-        lr_scheduler: Class of a scheduler, called with the optimizer. CosineAnnealingLR with T_max 0 spans the whole
-            training, and so does OneCycleLR that is not said how long. Schedulers step once per epoch, OneCycleLR and
-            CyclicLR with the optimizer; SequentialLR has several follow each other, such as a warm-up, and has any
-            of them step with the optimizer.
+        lr_scheduler: Class of a scheduler, called with the optimizer. CosineAnnealingLR with T_max 0 spans the run, as
+            does OneCycleLR without a length. They step once per epoch, OneCycleLR and CyclicLR with the optimizer;
+            SequentialLR has several follow each other, such as a warm-up, and any of them step with the optimizer.
         frozen_epochs: Epochs, >= 0, in which all of a network but its classifier stays as it is, batch statistics
             included: a warm-up for pretrained weights. Several devices need the strategy
             ddp_find_unused_parameters_true.
@@ -62,8 +58,8 @@ class NoisyClassifier(Classifier):
         l1_decay: δ >= 0 of a penalty δ·Σ|θ| on all weights, as active negative losses ask for; its gradient counts in
             gradient clipping.
         channels_last: Whether images and weights lie in memory with the channel last: faster for convolutions.
-        compile: Whether torch.compile compiles the network, by its default mode. Slower on a CPU; on a GPU worth a try
-            where kernels take longer to run than to launch, which ResNet-18 does not on an H100 at batches of 128.
+        compile: Whether torch.compile compiles the network. Slower on a CPU; on a GPU worth a try where kernels take
+            longer to run than to launch, which ResNet-18 does not on an H100 at batches of 128.
 
     Raises:
         InputError: A value is out of its range.
@@ -135,27 +131,12 @@ class NoisyClassifier(Classifier):
         model.specification |= described({"backbone": backbone, "loss": loss})
         return model
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; past torch's search for parameters where that happens in every step."""
-        if name in _SET_IN_EVERY_STEP:
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     def setup(self, stage: str) -> None:
-        """Have the training batches made of the samples, and in as many views, as the method takes.
-
-        Raises:
-            InputError: The network takes no such images, or returns no logits; or the loss is none per sample.
-        """
+        """Try network and loss; have the training batches made of the samples, in the views, that the method takes."""
         data = self.data
         if stage == "fit":
-            callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-            if not any(isinstance(callback, EpochValues) for callback in callbacks):
-                callbacks.insert(0, EpochValues(self.trainer))
-            share = data.batch_size // self.trainer.world_size
-            logits = check_network(self._tried[0], self.num_classes, data.image_shape, self.channels_last, share)
-            check_loss(self.loss, logits)
+            EpochValues.lead(self.trainer)
+            try_parts(self._tried, self.loss, data, self.channels_last, self.trainer.world_size)
             data.views = self.method.views
             if self.method.uses_candidates:
                 data.train_on_candidates()
@@ -193,11 +174,7 @@ class NoisyClassifier(Classifier):
     def on_train_start(self) -> None:
         """Freeze where the training starts frozen, be it in the middle of an epoch; set the schedule to its length."""
         self._bodies.start(self.current_epoch)
-        if self._ending is not None:
-            set_length(*self._ending)
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ReduceLROnPlateau):
-                catch_up(config.scheduler, self.current_epoch, self.trainer.callback_metrics)
+        go_on(self.trainer, self._ending)
 
     def on_train_epoch_start(self) -> None:
         """Thaw when it is time, and notify the method."""
@@ -214,12 +191,9 @@ class NoisyClassifier(Classifier):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer of the method's parameters and its scheduler."""
         self._bodies.check(self.trainer.strategy)
-        weights, epochs = list(self.method.parameters()), self.trainer.max_epochs or 0
-
-        def steps() -> int:
-            return int(min(self.trainer.estimated_stepping_batches, 2**62))
-
-        made = optimizers(self.optimizer, self.lr_scheduler, weights, self._bodies, epochs, steps)
-        # Asked for before a checkpoint gives it the length of a run that may have been shorter.
-        self._ending = ending(made.get("lr_scheduler", {}).get("scheduler"))
-        return cast(OptimizerLRScheduler, made)
+        optimizer = optimizer_of(self.optimizer, list(self.method.parameters()), self._bodies)
+        if self.lr_scheduler is None:
+            return optimizer
+        scheduler = scheduler_of(self.lr_scheduler, optimizer, self.trainer)
+        self._ending = ending(scheduler["scheduler"])  # before a checkpoint of a shorter run gives it another length
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}

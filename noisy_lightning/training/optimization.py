@@ -1,16 +1,15 @@
 """How the weights of a method are optimized: groups, optimizer, schedule, frozen bodies."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from noisy_lightning import compat
 from noisy_lightning.backbones.classifier import Body
 from noisy_lightning.errors import InputError
-from noisy_lightning.training.schedules import made
 
 
 @final
@@ -65,29 +64,19 @@ class Bodies:
         return [{"params": [weight for weight in weights if (weight in bodies) == slow]} for slow in (False, True)]
 
 
-def optimizers(
-    make_optimizer: OptimizerCallable,
-    make_scheduler: LRSchedulerCallable | None,
-    weights: Sequence[Tensor],
-    bodies: Bodies,
-    epochs: int,
-    steps: Callable[[], int],
-) -> dict[str, Any]:
-    """Return the optimizer of some weights and its scheduler, as Lightning wants them.
+def optimizer_of(make: OptimizerCallable, weights: Sequence[Tensor], bodies: Bodies) -> torch.optim.Optimizer:
+    """Return the optimizer of some weights.
 
     Args:
-        make_optimizer: Called with groups of weights.
-        make_scheduler: Called with the optimizer; None: the learning rate stays.
+        make: Called with groups of weights.
         weights: All that are optimized.
         bodies: Which of them learn at a rate of their own.
-        epochs: Of the whole training, which CosineAnnealingLR with T_max 0 spans.
-        steps: Returns the steps of the optimizer in it, which OneCycleLR spans.
 
     Raises:
-        InputError: The optimizer or the scheduler refuses a value.
+        InputError: The optimizer refuses a value.
     """
     try:
-        optimizer = make_optimizer(bodies.groups(weights))
+        optimizer = make(bodies.groups(weights))
     except (ValueError, TypeError) as error:
         raise InputError(f"model.optimizer: {error}") from error
     if isinstance(optimizer, torch.optim.SparseAdam):
@@ -96,12 +85,7 @@ def optimizers(
         group["lr"] *= bodies.lr_factor
     if weights[0].device.type in ("cpu", "cuda"):
         compat.fuse(optimizer)
-    if make_scheduler is None:
-        return {"optimizer": optimizer}
-    scheduler, interval = made(make_scheduler, optimizer, epochs, steps)
-    if isinstance(scheduler, ReduceLROnPlateau):
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": scheduler.monitor}}
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
+    return optimizer
 
 
 @torch.no_grad()

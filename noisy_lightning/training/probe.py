@@ -2,18 +2,39 @@
 
 import copy
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import RobustLoss
 from noisy_lightning.types import Step
 
 _IMAGES = 2
 _PACKAGES = "site-packages"
+
+
+def try_parts(
+    networks: Sequence[nn.Module], loss: RobustLoss, data: NoisyDataModule, channels_last: bool, devices: int
+) -> None:
+    """Check that a network takes the images of a data set and a loss what it makes of them.
+
+    Args:
+        networks: As they are before training; the first is tried, the others are of its kind.
+        loss: The loss.
+        data: The data set.
+        channels_last: Whether images lie in memory with the channel last.
+        devices: How many share a batch.
+
+    Raises:
+        InputError: One of them does not.
+    """
+    share = data.batch_size // devices
+    check_loss(loss, check_network(networks[0], data.num_classes, data.image_shape, channels_last, share))
 
 
 def check_network(

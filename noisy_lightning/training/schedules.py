@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, final
 
+import lightning as L
 from lightning.pytorch.cli import LRSchedulerCallable, ReduceLROnPlateau
+from lightning.pytorch.utilities.types import LRSchedulerConfigType
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim import lr_scheduler as schedulers_of_torch
@@ -28,7 +30,7 @@ class SequentialLR(schedulers_of_torch.SequentialLR):
     Args:
         optimizer: Whose learning rates they set.
         schedulers: Classes of schedules, in their order, each called with the optimizer. CosineAnnealingLR with T_max 0
-            lasts until the next one begins, or the training ends.
+            lasts until the next one begins, or the run ends.
         milestones: After how many epochs, or steps, the second and each further one begins: ascending, one number fewer
             than schedulers.
         interval: Whether they step once per `epoch` or with every `step` of the optimizer; None: per step if one of
@@ -59,16 +61,16 @@ class SequentialLR(schedulers_of_torch.SequentialLR):
 def made(
     make: LRSchedulerCallable, optimizer: Optimizer, epochs: int, steps: Callable[[], int]
 ) -> tuple[Any, Interval]:
-    """Return a schedule, which spans the training where it is not said how long it is, and how often it steps.
+    """Return a schedule, which spans the run where it is not said how long it is, and how often it steps.
 
     Args:
         make: Called with the optimizer.
         optimizer: Whose learning rates it sets.
-        epochs: Of the training; -1 where it has no end.
+        epochs: Of the run; -1 where it has no end.
         steps: Returns the steps of the optimizer in it.
 
     Raises:
-        InputError: The schedule refuses a value, or should span a training without an end.
+        InputError: The schedule refuses a value, or should span a run without an end.
     """
     kind = compat.class_of(make) if isinstance(make, partial) else make
     given = make.keywords if isinstance(make, partial) else {}
@@ -91,6 +93,25 @@ def made(
     )
     _span(list(parts), end)
     return scheduler, "step" if per_step else "epoch"
+
+
+def scheduler_of(make: LRSchedulerCallable, optimizer: Optimizer, trainer: L.Trainer) -> LRSchedulerConfigType:
+    """Return a schedule for a run, as Lightning wants it.
+
+    Args:
+        make: Called with the optimizer.
+        optimizer: Whose learning rates it sets.
+        trainer: Of the run.
+
+    Raises:
+        InputError: The schedule refuses a value, or should span a run without an end.
+    """
+    scheduler, interval = made(
+        make, optimizer, trainer.max_epochs or 0, lambda: int(min(trainer.estimated_stepping_batches, 2**62))
+    )
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return {"scheduler": scheduler, "monitor": scheduler.monitor}
+    return {"scheduler": scheduler, "interval": interval}
 
 
 def ending(scheduler: Any) -> tuple[CosineAnnealingLR, int] | None:
@@ -121,6 +142,20 @@ def set_length(scheduler: CosineAnnealingLR, length: int) -> None:
         group["lr"] = scheduler.eta_min + (base - scheduler.eta_min) * share
 
 
+def go_on(trainer: L.Trainer, ending: tuple[CosineAnnealingLR, int] | None) -> None:
+    """Have the schedules of a run go on as its configuration says, wherever its checkpoint comes from.
+
+    Args:
+        trainer: With the state of the checkpoint.
+        ending: What `ending` returned before.
+    """
+    if ending is not None:
+        set_length(*ending)
+    for config in trainer.lr_scheduler_configs:
+        if isinstance(config.scheduler, ReduceLROnPlateau):
+            catch_up(config.scheduler, trainer.current_epoch, trainer.callback_metrics)
+
+
 def catch_up(scheduler: ReduceLROnPlateau, epochs: int, values: Mapping[str, Tensor]) -> None:
     """Have a scheduler see the value of an epoch that it would have seen after the checkpoint.
 
@@ -134,24 +169,23 @@ def catch_up(scheduler: ReduceLROnPlateau, epochs: int, values: Mapping[str, Ten
 
 
 def _span(parts: Sequence[tuple[LRScheduler, int]], end: Callable[[], int]) -> None:
-    """Have schedules of no length last until the next one begins, or the training ends."""
+    """Have schedules of no length last until the next one begins, or the run ends."""
     for number, (part, start) in enumerate(parts):
         if isinstance(part, CosineAnnealingLR) and part.T_max == 0:
             until = parts[number + 1][1] if number + 1 < len(parts) else end()
             if until <= start:
                 raise InputError(
-                    f"model.lr_scheduler.milestones: the last schedule begins after {start}, the training ends after "
-                    f"{until}"
+                    f"model.lr_scheduler.milestones: the last schedule begins after {start}, the run ends after {until}"
                 )
             compat.span(part, until - start)
 
 
 def _length(count: float) -> int:
-    """Return how long a training is.
+    """Return how long a run is.
 
     Raises:
         InputError: It has no end.
     """
     if not 0 < count < float("inf"):
-        raise InputError("model.lr_scheduler: a training without an end cannot be spanned: set trainer.max_epochs")
+        raise InputError("model.lr_scheduler: a run without an end cannot be spanned: set trainer.max_epochs")
     return int(count)

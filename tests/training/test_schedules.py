@@ -74,7 +74,7 @@ def test_a_cosine_of_no_length_lasts_from_the_warm_up_to_the_end() -> None:
         (partial(SequentialLR, schedulers=[LinearLR] * 3, milestones=[3, 2]), "must be 2 ascending"),
         (
             partial(SequentialLR, schedulers=[LinearLR, partial(CosineAnnealingLR, T_max=0)], milestones=[EPOCHS]),
-            "the last schedule begins after 6, the training ends after 6",
+            "the last schedule begins after 6, the run ends after 6",
         ),
         (partial(StepLR, step_size=0), "step_size must be at least 1"),
         (ChainedScheduler, "ChainedScheduler takes schedules that are made already: use SequentialLR"),
