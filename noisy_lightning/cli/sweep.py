@@ -165,7 +165,7 @@ def _devices(names: str, executor: str) -> list[str]:
     count = torch.cuda.device_count() if devices else 0
     if wrong := [name for name in devices if not count or (name.isdigit() and int(name) >= count)]:
         here = f"there are 0 to {count - 1}" if count > 1 else "there is 0 alone" if count else "there is none"
-        raise InputError(f"devices: {wrong[0] or names!r} is no GPU of this machine; {here}")
+        raise InputError(f"devices: {wrong[0] or repr(names)} is no GPU of this machine; {here}")
     return devices
 
 
