@@ -33,7 +33,7 @@ def _line(capsys: pytest.CaptureFixture[str]) -> str:
         ("check_val_every_n_epoch", "0", "must be at least 1"),
         ("check_val_every_n_epoch", "5", "5 is more than trainer.max_epochs 1: nothing would be validated"),
         ("accumulate_grad_batches", "0", "must be at least 1"),
-        ("gradient_clip_val", "-1", "must be above 0"),
+        ("gradient_clip_val", "-1", "must be at least 0, which clips nothing"),
         ("reload_dataloaders_every_n_epochs", "-1", "must be at least 0"),
         ("use_distributed_sampler", "true", "must be false"),
         ("default_root_dir", "elsewhere", "must be left out: run.root says where runs are kept"),
