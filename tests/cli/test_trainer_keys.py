@@ -61,6 +61,12 @@ def test_a_value_that_cannot_work_is_refused_by_its_key(
     assert not any((tmp_path / "runs").rglob("*.ckpt"))
 
 
+@pytest.mark.parametrize("batches", ["2", "0.5"])
+def test_a_number_and_a_share_of_batches_are_taken(batches: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fit", *ONE, "--trainer.limit_train_batches", batches, "--trainer.enable_checkpointing", "false") == 0
+    assert f"1 epochs, {'2' if batches == '2' else '3'} steps" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["test", "predict"])
 def test_what_evaluates_nothing_is_refused(command: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fit", *ONE) == 0
