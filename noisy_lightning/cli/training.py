@@ -181,7 +181,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
         callbacks += [MetricsTable(run.metrics)]
         callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
         callbacks += [LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)]
-        with what_lightning_refuses():
+        with building_the_trainer(config.trainer):
             callbacks += [TimeLimit(limit, last)] if limit is not None else []
         trainer = cli.new_trainer(callbacks, **arguments)
         first = trainer.is_global_zero
