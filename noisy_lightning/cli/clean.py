@@ -15,7 +15,7 @@ from noisy_lightning.cli.folds import FoldRuns
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.keys import add_training, as_text, experiment_of, plain
 from noisy_lightning.cli.parser import Parser, in_one_line
-from noisy_lightning.cli.trainer_keys import check_seed, check_trainer
+from noisy_lightning.cli.trainer_keys import check_seed, check_trainer, keeps_nothing
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError
@@ -45,8 +45,8 @@ def run_clean(args: Sequence[str]) -> None:
     settings = plain(parser, config)
     if config.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {config.jobs}")
-    if settings["trainer"]["fast_dev_run"]:
-        raise InputError("trainer.fast_dev_run must be false: it leaves no run to judge by")
+    if cause := keeps_nothing(settings["trainer"]):
+        raise InputError(f"{cause} leaves no run to judge by")
     check_seed(config.seed_everything)
     check_trainer(config.trainer)
     with in_one_line():

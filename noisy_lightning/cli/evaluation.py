@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from noisy_lightning.cli.trainer_keys import what_lightning_refuses
+from noisy_lightning.cli.trainer_keys import check_trainer, what_lightning_refuses
 from noisy_lightning.cli.training import NoisyCLI
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
@@ -65,6 +65,7 @@ def run_predict(args: Sequence[str]) -> None:
     """
     what = _named("predict", args)
     cli = NoisyCLI(what.options, weights_follow=True)
+    check_trainer(cli.config.trainer, ["limit_predict_batches"])
     trainer = cli.new_trainer(logger=False)
     if trainer.world_size > 1:
         raise InputError("predict runs in one process: --trainer.devices 1 --trainer.strategy auto")
@@ -114,6 +115,7 @@ def _weights(command: str, cli: NoisyCLI, what: Evaluated) -> Sequence[Path]:
 
 def _measure(command: str, cli: NoisyCLI, what: Evaluated) -> None:
     """Measure each of the chosen weights, print a table and add it to the run's result."""
+    check_trainer(cli.config.trainer, ["limit_test_batches" if command == "test" else "limit_val_batches"])
     trainer = cli.new_trainer(logger=False)
     evaluate = {"validate": trainer.validate, "test": trainer.test}[command]
     measured: dict[str, dict[str, Any]] = {}

@@ -19,6 +19,7 @@ from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.keys import resolved
 from noisy_lightning.cli.main import run_here
+from noisy_lightning.cli.trainer_keys import keeps_nothing
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
@@ -142,6 +143,8 @@ def _plan(sweep: Sweep, folder: SweepFolder, of_fit: Sequence[str]) -> list[Plan
                 chosen_by = ["--data.selection", str(folder.selections / selection / SELECTION_FILE)]
                 grid = replace(grid, parts=[*grid.parts, chosen_by])  # noqa: PLW2901
             config = resolve(grid)
+            if cause := keeps_nothing(config["trainer"]):
+                raise InputError(f"{cause} leaves no run to test")
         except InputError as error:
             raise InputError(f"{grid.title}: {error}") from error
         known = identity(config)

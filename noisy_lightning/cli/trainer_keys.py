@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ def _at_least(least: float, *besides: float) -> _Rule:
 
 
 def _share_or_count(value: Any) -> bool:
-    return 0 < value <= 1 or (value > 1 and value == int(value))  # the command line makes 2.0 of 2
+    return 0 < value < 1 or (value >= 1 and value == int(value))  # a whole number comes as a float, too
 
 
 _LIMIT = _Rule(_share_or_count, "must be a number of batches, at least 1, or a share of them in (0, 1]")
@@ -41,7 +41,7 @@ _RULES = {
     "overfit_batches": _Rule(lambda value: value == 0 or _share_or_count(value), _LIMIT.right),
     "check_val_every_n_epoch": _at_least(1),
     "accumulate_grad_batches": _at_least(1),
-    "gradient_clip_val": _Rule(lambda value: value > 0, "must be above 0; null clips nothing"),
+    "gradient_clip_val": _Rule(lambda value: value >= 0, "must be at least 0, which clips nothing"),
     "reload_dataloaders_every_n_epochs": _at_least(0),
     "use_distributed_sampler": _Rule(lambda value: not value, "must be false: each device has its own part already"),
     "default_root_dir": _Rule(lambda _: False, "must be left out: run.root says where runs are kept"),
@@ -69,19 +69,31 @@ _NOT_MEASURED = re.compile(
 _TOO_SELDOM = re.compile(r"`val_check_interval` .* number of the training batches \((\d+)\)")
 
 
-def check_trainer(trainer: Mapping[str, Any]) -> None:
-    """Check the keys of the trainer that Lightning takes as they are, and that then end in a crash, or in nothing done.
+def check_trainer(trainer: Mapping[str, Any], keys: Iterable[str] = ()) -> None:
+    """Check keys of the trainer that Lightning takes as they are, and that then end in a crash, or in nothing done.
+
+    Args:
+        trainer: Part `trainer` of a parsed configuration.
+        keys: Which; none given: all.
+
+    Raises:
+        InputError: One of them cannot work.
+    """
+    for key in keys or _RULES:
+        value, (allowed, right) = trainer[key], _RULES[key]
+        if value is not None and not allowed(value):
+            raise InputError(f"trainer.{key} {right}, got {value}")
+
+
+def check_validation(trainer: Mapping[str, Any]) -> None:
+    """Check that a validation part is validated on.
 
     Args:
         trainer: Part `trainer` of a parsed configuration.
 
     Raises:
-        InputError: One of them cannot work.
+        InputError: It never would be.
     """
-    for key, (allowed, right) in _RULES.items():
-        value = trainer[key]
-        if value is not None and not allowed(value):
-            raise InputError(f"trainer.{key} {right}, got {value}")
     seldom, epochs = trainer["check_val_every_n_epoch"], trainer["max_epochs"]
     if epochs not in _ENDLESS and seldom is not None and seldom > epochs:
         raise InputError(

@@ -21,6 +21,7 @@ from noisy_lightning.cli.trainer_keys import (
     check_callbacks,
     check_seed,
     check_trainer,
+    check_validation,
     keeps_nothing,
     what_lightning_refuses,
 )
@@ -96,7 +97,6 @@ class NoisyCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build data and model; a command builds the trainer that it needs."""
-        check_trainer(self.config.trainer)
         with in_one_line():
             self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
@@ -139,7 +139,10 @@ def run_fit(args: Sequence[str]) -> None:
         InputError: The input cannot work.
     """
     cli = NoisyCLI(args)
+    check_trainer(cli.config.trainer)
     _check_monitored(cli.config, cli.callbacks)
+    if cli.datamodule.validates:
+        check_validation(cli.config.trainer)
     check_callbacks(cli.callbacks, cli.model.channels_last)
     if cause := keeps_nothing(cli.config.trainer):
         _try(cli, cause)
@@ -178,7 +181,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
         callbacks += [MetricsTable(run.metrics)]
         callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
         callbacks += [LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)]
-        with what_lightning_refuses():
+        with building_the_trainer(config.trainer):
             callbacks += [TimeLimit(limit, last)] if limit is not None else []
         trainer = cli.new_trainer(callbacks, **arguments)
         first = trainer.is_global_zero

@@ -246,7 +246,7 @@ def test_own_images_are_judged_reviewed_and_corrected(
     [
         (("--selector", "INVC"), "INCV"),
         (("--selector", "INCV", "--selector.iterations", "0"), "iterations must be in [1, inf), got 0"),
-        (("--selector", "INCV", "--trainer.fast_dev_run", "true"), "trainer.fast_dev_run must be false"),
+        (("--selector", "INCV", "--trainer.fast_dev_run", "true"), "trainer.fast_dev_run leaves no run to judge by"),
         (("--selector", "INCV", "--run.root", "/dev/null/runs"), "run.root: cannot make the folder /dev/null/runs"),
         (("--selector", "INCV", "--jobs", "0"), "jobs must be at least 1, got 0"),
         (("--selector", "INCV", "--run.extend", "true"), "run.extend must be false"),

@@ -33,7 +33,7 @@ def _line(capsys: pytest.CaptureFixture[str]) -> str:
         ("check_val_every_n_epoch", "0", "must be at least 1"),
         ("check_val_every_n_epoch", "5", "5 is more than trainer.max_epochs 1: nothing would be validated"),
         ("accumulate_grad_batches", "0", "must be at least 1"),
-        ("gradient_clip_val", "-1", "must be above 0"),
+        ("gradient_clip_val", "-1", "must be at least 0, which clips nothing"),
         ("reload_dataloaders_every_n_epochs", "-1", "must be at least 0"),
         ("use_distributed_sampler", "true", "must be false"),
         ("default_root_dir", "elsewhere", "must be left out: run.root says where runs are kept"),
@@ -59,6 +59,12 @@ def test_a_value_that_cannot_work_is_refused_by_its_key(
     assert line.startswith(f"error: trainer.{key}")
     assert right in line
     assert not any((tmp_path / "runs").rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("batches", ["2", "0.5"])
+def test_a_number_and_a_share_of_batches_are_taken(batches: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("fit", *ONE, "--trainer.limit_train_batches", batches, "--trainer.enable_checkpointing", "false") == 0
+    assert f"1 epochs, {'2' if batches == '2' else '3'} steps" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["test", "predict"])

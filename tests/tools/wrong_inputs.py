@@ -116,7 +116,7 @@ COMMANDS = [
     Mistake("CLEAN NoisyCrossValidation --selector.folds 1", "folds", "2"),
     Mistake("CLEAN NoisyCrossValidation --selector.fold 3", "selector", "folds"),
     Mistake("CLEAN NoisyCrossValidation --data.selection selection.csv", "data.selection", "left out"),
-    Mistake("CLEAN NoisyCrossValidation --trainer.fast_dev_run true", "trainer.fast_dev_run", "false"),
+    Mistake("CLEAN NoisyCrossValidation --trainer.fast_dev_run true", "trainer.fast_dev_run", "leaves no run"),
     Mistake("sweep", "config", "required|needs"),
     Mistake("sweep digits", "digits", "--config digits"),
     Mistake("sweep --config nowhere.yaml", "nowhere.yaml", "configs"),
