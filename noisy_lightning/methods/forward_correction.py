@@ -5,10 +5,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.methods.base import EpochContext
 from noisy_lightning.methods.parts.ranks import batch_mean
-from noisy_lightning.methods.parts.transition_correction import TransitionCorrection
+from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, clipped_probabilities
 from noisy_lightning.types import Step
 
 _LEAST = 1e-7
@@ -20,7 +19,7 @@ class ForwardCorrection(TransitionCorrection):
 
     The loss of a sample is that of q = Tᵀp, where T[i, j] = P(given = j | true = i): for cross-entropy
     −log Σ_i p_i T[i, ỹ]. A network whose q fits the noisy labels has a p that fits the true ones. Probabilities p are
-    clamped to [1e-7, 1 − 1e-7], as in the authors' code, and q from below to 1e-7; q is then divided by its sum.
+    clipped to [1e-7, 1 − 1e-7], as in the authors' code, and q from below to 1e-7; q is then divided by its sum.
 
     T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs: row i is what the
     network predicts for the sample that it is surest to be of class i, see `percentile`. The row of a class that no
@@ -68,7 +67,7 @@ class ForwardCorrection(TransitionCorrection):
 
 def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:
     """Return logits (B, K) of the given label, from those (B, K) of the true one and the transition matrix (K, K)."""
-    p = log_probabilities(logits).exp().clamp(_LEAST, 1 - _LEAST)
+    p = clipped_probabilities(logits)
     with torch.autocast(logits.device.type, enabled=False):  # else the product would be in half precision
         q = p @ matrix.to(p.dtype)
     return q.clamp_min(_LEAST).log()

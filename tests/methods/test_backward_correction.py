@@ -95,6 +95,25 @@ def test_the_loss_can_be_negative() -> None:
     assert method.step(images[:1], torch.tensor([0]), torch.tensor([0])).loss.item() < -1
 
 
+def test_clipped_probabilities_bound_the_loss_and_end_its_gradient() -> None:
+    method = BackwardCorrection(problem(), MATRIX).double()
+    images, _ = points()
+    bias = list(method.backbone.parameters())[-1]
+    T_inverse, losses = inverse(MATRIX), []  # noqa: N806
+    for height in (40.0, 400.0):
+        with torch.no_grad():
+            bias.copy_(torch.tensor([height, 0, 0]))
+        method.zero_grad()
+        step = method.step(images[:1], torch.tensor([0]), torch.tensor([0]))
+        p = torch.tensor([1 - 1e-7, 1e-7, 1e-7], dtype=torch.float64)
+        torch.testing.assert_close(step.loss, backward_loss(p, 0, T_inverse), rtol=1e-6, atol=0)
+        step.loss.backward()
+        assert bias.grad is not None
+        assert not bias.grad.any()
+        losses.append(step.loss.item())
+    assert losses[0] == losses[1] < -1
+
+
 def test_an_inverse_is_exact_where_there_is_one(caplog: pytest.LogCaptureFixture) -> None:
     torch.testing.assert_close(inverse_of(torch.tensor(MATRIX)), torch.tensor(inverse(MATRIX)))
     assert not caplog.text

@@ -2,9 +2,17 @@
 
 from torch import Tensor
 
+from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.methods.base import Problem
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate
+
+_LEAST = 1e-7
+
+
+def clipped_probabilities(logits: Tensor) -> Tensor:
+    """Return the probabilities (B, K) of logits (B, K), clipped to [1e-7, 1 − 1e-7] as the authors' code does."""
+    return log_probabilities(logits).exp().clamp(_LEAST, 1 - _LEAST)
 
 
 class TransitionCorrection(OneNetwork):
