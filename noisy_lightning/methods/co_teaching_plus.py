@@ -68,6 +68,10 @@ class CoTeachingPlus(SmallLossNetworks):
         self.start_epoch, self.double_softmax = start_epoch, double_softmax
         self.register_buffer("started", torch.tensor(False))
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return how long it takes until only disagreements count, too."""
+        return super().spans(context) | {"start_epoch": self.start_epoch + 1}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedules."""
         self.forgetting.update(context.epoch)

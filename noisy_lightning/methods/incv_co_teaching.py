@@ -85,7 +85,7 @@ class INCVCoTeaching(TwoNetworks):
         # The ramp of `forget_rate_at` ends one epoch before its warm-up does. A given rate is set anew in each epoch.
         rate: float | Literal["estimate"] = "estimate" if noise_rate == "estimate" else 0.0
         self.forgetting = ForgetRate(rate, warm_up + 1 if warm_up else 0, 1.0, problem.num_samples)
-        self.candidates_from = candidates_from
+        self.warm_up, self.candidates_from = warm_up, candidates_from
         self.register_buffer("selected", torch.zeros(problem.num_samples, dtype=torch.bool))
         self.register_buffer("candidates", torch.zeros(problem.num_samples, dtype=torch.bool))
         self.register_buffer("joined", torch.tensor(False))
@@ -94,6 +94,10 @@ class INCVCoTeaching(TwoNetworks):
     def oracle(self) -> bool:
         """Whether the noise rate was given, or another pattern than the one that is assumed of all noise."""
         return not isinstance(self.noise_rate, str) or (self.noise_rate == "selection" and self.pattern != "symmetric")
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the forget rate reaches its end and when candidates join."""
+        return {"warm_up": self.warm_up + 1, "candidates_from": self.candidates_from + 1}
 
     def scalars(self) -> dict[str, Tensor]:
         """Return the forget rate, and what it ends at if that is estimated."""

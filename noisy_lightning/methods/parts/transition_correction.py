@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
-from noisy_lightning.methods.base import Problem
+from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate
 
@@ -42,6 +42,10 @@ class TransitionCorrection(OneNetwork):
     def depends_on_length(self) -> bool:
         """Whether the matrix is estimated after half of all epochs."""
         return not self.noise.given and self.noise.warm_up is None
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the matrix is estimated, if that does not follow from the length of the run."""
+        return {} if self.noise.given or self.noise.warm_up is None else {"warm_up": self.noise.warm_up + 1}
 
     def transition(self) -> Tensor | None:
         """Return the matrix (K, K), None before it is known."""
