@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.runs.records import Records
 
 Members = NDArray[np.intp]
+
+# Where networks are wrong less often than this, a selection is worth it even if fewer labels are wrong.
+_SOME_MISTAKES = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,33 @@ class TrainingRuns(Protocol):
         """Return what a fold's training recorded of each sample in each epoch."""
 
 
+class SelfCheck(NamedTuple):
+    """Out-of-fold predictions against the given labels, and what together explains how often they agree."""
+
+    accuracy_given: float
+    """Share of the held-out given labels that are predicted, in [0, 1]."""
+    noise_rate: float
+    """Share of wrong labels, in [0, 1], by the predictions that are surest; see `rate_among_surest`."""
+    accuracy_true: float
+    """The accuracy on true labels, in [0, 1], that agrees with the given ones as often, at this noise rate."""
+
+    @property
+    def too_weak(self) -> bool:
+        """Whether the networks make many mistakes, and more than the labels: most labels that they doubt are right."""
+        return 1 - self.accuracy_true > max(self.noise_rate, _SOME_MISTAKES)
+
+    def warnings(self) -> list[str]:
+        """Return what to do where the networks are too weak."""
+        if not self.too_weak:
+            return []
+        return [
+            "the network is too weak for a selection; use the ranking: held out, it predicts only "
+            f"{_percent(self.accuracy_given)} of the given labels, which fits about {_percent(self.noise_rate)} wrong "
+            f"labels and a network that is right on {_percent(self.accuracy_true)}. Look at the most suspicious "
+            "labels, or leave out just these by --drop N; more epochs, more images or a pretrained network help"
+        ]
+
+
 @dataclass(frozen=True)
 class Judgment:
     """What a selector thinks of N labels."""
@@ -81,6 +111,8 @@ class Judgment:
     """(N,) what was selected after each iteration, for selectors that iterate."""
     prediction: Ints | None = None
     """(N,) class predicted while the sample was held out, -1 where it never was; None: nothing was held out."""
+    check: SelfCheck | None = None
+    """How well the networks predict labels that they have not seen; None: nobody measured it."""
     warnings: Sequence[str] = ()
     """What the user should know before using this."""
 
@@ -93,6 +125,35 @@ class Judgment:
             suggested=np.where(trusted, -1, self.suggested),
             candidate=self.candidate & ~trusted,
         )
+
+    def dropping(self, drop: float, trusted: Bools) -> "Judgment":
+        """Return the same with all labels selected that have a score, but for the most suspicious ones.
+
+        Args:
+            drop: How many labels to leave out, a whole number >= 1, or a share of those with a score, in (0, 1).
+            trusted: (N,) labels without a score that stay selected.
+
+        Raises:
+            InputError: There are fewer labels with a score.
+        """
+        scored = ~np.isnan(self.score)
+        count = int(scored.sum())
+        number = int(drop) if drop >= 1 else round(drop * count)
+        if number > count:
+            raise InputError(f"drop must be at most {count}, the number of labels with a score, got {number}")
+        dropped = np.argsort(-self.score, kind="stable")[:number]  # NaN comes last
+        select = (scored | trusted) & ~mask(len(scored), dropped)
+        return replace(self, select=select, candidate=np.zeros_like(select))
+
+
+def check_drop(drop: float | None) -> None:
+    """Check how many labels are to be left out.
+
+    Raises:
+        InputError: It is neither a share in (0, 1) nor a whole number of labels.
+    """
+    if drop is not None and not (0 < drop < 1 or (drop >= 1 and float(drop).is_integer())):
+        raise InputError(f"drop must be a share in (0, 1) or a whole number of labels, got {drop:g}")
 
 
 class Selector(ABC):
@@ -170,3 +231,7 @@ def mask(count: int, members: Members) -> Bools:
     chosen = np.zeros(count, bool)
     chosen[members] = True
     return chosen
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
