@@ -26,6 +26,7 @@ from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc
 from noisy_lightning.selectors.base import Judgment
+from noisy_lightning.selectors.self_check import advice
 from noisy_lightning.selectors.theory import (
     CrossValidated,
     Matrix,
@@ -68,7 +69,7 @@ class Outcome:
         }
         if judgment.check is not None:
             measures["self_check"] = {**judgment.check._asdict(), "too_weak": judgment.check.too_weak}
-            measures["warnings"] += judgment.check.warnings()
+            measures["warnings"] += advice(judgment.check)
         if not known.any():
             return measures
         noisy = known & (self.labels != self.true_labels)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
-from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, clipped_probabilities
 from noisy_lightning.types import Step
 
@@ -40,12 +39,13 @@ class BackwardCorrection(TransitionCorrection):
         problem: The task; any loss, cross-entropy in the paper. T can be estimated only with a loss that is lowest at
             the true probabilities, as cross-entropy is.
         matrix: T as K rows of K probabilities, or a `.csv`, `.json` or `.npy` file of them, which counts as an oracle;
-            or `estimate`.
+            or `estimate` or `anchor_points`, see `ForwardCorrection`.
         warm_up: Epochs >= 1 before T is estimated; null: half of all, as in the paper. Not used with a given T.
-        percentile: In (0, 100], of the sample that a row is estimated from, see `ForwardCorrection`: 97 in the paper,
-            100 for CIFAR-100.
+        percentile: Of `anchor_points`, in (0, 100], of the sample that a row is estimated from, see
+            `ForwardCorrection`: 97 in the paper, 100 for CIFAR-100.
         restart: Whether the network starts again from its initial weights once T is known, as in the paper.
-        erase: Whether to estimate as the authors' code seemingly does by mistake, see `ForwardCorrection`.
+        erase: Of `anchor_points`: whether to estimate as the authors' code seemingly does by mistake, see
+            `ForwardCorrection`.
 
     Raises:
         InputError: The matrix is not one of K classes.
@@ -58,7 +58,7 @@ class BackwardCorrection(TransitionCorrection):
     def __init__(
         self,
         problem: Problem,
-        matrix: Literal["estimate"] | list[list[float]] | Path = "estimate",
+        matrix: Literal["estimate", "anchor_points"] | list[list[float]] | Path = "estimate",
         warm_up: int | None = None,
         percentile: float = 97.0,
         restart: bool = True,
@@ -78,7 +78,7 @@ class BackwardCorrection(TransitionCorrection):
         losses = self.loss(logits, label)
         every = losses_of_all_labels(self.loss, clipped_probabilities(logits).log())
         corrected = (self.inverse.to(every.dtype)[label] * every).sum(1)
-        return Step(batch_mean(torch.where(self.noise.known, corrected, losses)), losses, logits)
+        return Step(self.mean(corrected, losses, index), losses, logits)
 
 
 def inverse_of(matrix: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.methods.base import EpochContext
-from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, clipped_probabilities
 from noisy_lightning.types import Step
 
@@ -21,10 +20,17 @@ class ForwardCorrection(TransitionCorrection):
     −log Σ_i p_i T[i, ỹ]. A network whose q fits the noisy labels has a p that fits the true ones. Probabilities p are
     clipped to [1e-7, 1 − 1e-7], as in the authors' code, and q from below to 1e-7; q is then divided by its sum.
 
-    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs: row i is what the
-    network predicts for the sample that it is surest to be of class i, see `percentile`. The row of a class that no
-    training sample has as its given label stays that of the identity, and if the network's outputs are NaN, all of T
-    does: both with a warning. T is written to `result.json`, and is shown as a picture in TensorBoard.
+    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of two ways:
+
+    - `estimate` holds a quarter of the samples out until then, and counts: row i is how often each label was given to
+      the samples that the network is surest to be of class i, a tenth of those that it predicts as i. The row of a
+      class that is never predicted stays that of the identity.
+    - `anchor_points`, as in the paper: row i is what the network predicts for the one sample that it is surest to be of
+      class i, see `percentile`. The row of a class that no training sample has as its given label stays that of the
+      identity. A network that is seldom sure, as on CIFAR-10 after ten epochs, has rows that are far too flat.
+
+    If the network's outputs are NaN, all of T stays the identity. Each of these comes with a warning. T is written to
+    `result.json`, and is shown as a picture in TensorBoard.
 
     Recorded are the uncorrected losses, for comparison with other methods.
 
@@ -38,15 +44,16 @@ class ForwardCorrection(TransitionCorrection):
         problem: The task; any loss, cross-entropy in the paper. T can be estimated only with a loss that is lowest at
             the true probabilities, as cross-entropy is.
         matrix: T as K rows of K probabilities, or a file of them: `.csv` (comma-separated, no header), `.json` or
-            `.npy`. Trains on the corrected loss from the start, and counts as an oracle. `estimate`: estimated.
+            `.npy`. Trains on the corrected loss from the start, and counts as an oracle. Or `estimate` or
+            `anchor_points`, see above.
         warm_up: Epochs >= 1 before T is estimated; null: half of all, as in the paper. Not used with a given T.
-        percentile: In (0, 100]: row i comes from the sample with the highest p_i below this percentile of all p_i. The
-            paper uses 97, but 100, the highest of all, for CIFAR-100: with many classes, 3 % of the samples are more
-            than a whole class.
+        percentile: Of `anchor_points`, in (0, 100]: row i comes from the sample with the highest p_i below this
+            percentile of all p_i. The paper uses 97, but 100, the highest of all, for CIFAR-100: with many classes, 3 %
+            of the samples are more than a whole class.
         restart: Whether the network starts again from its initial weights once T is known, as in the paper. This keeps
             a copy of them, also in checkpoints. Otherwise it goes on with what it has learned.
-        erase: Whether p_i of samples above its percentile counts as 0 in later rows. The authors' code does this,
-            probably by mistake. It matters where one sample has a high p for two classes.
+        erase: Of `anchor_points`: whether p_i of samples above its percentile counts as 0 in later rows. The authors'
+            code does this, probably by mistake. It matters where one sample has a high p for two classes.
 
     Raises:
         InputError: The matrix is not one of K classes.
@@ -62,7 +69,7 @@ class ForwardCorrection(TransitionCorrection):
         logits = self.backbone(image)
         losses = self.loss(logits, label)
         corrected = self.loss(forward_corrected(logits, self.noise.matrix), label)
-        return Step(batch_mean(torch.where(self.noise.known, corrected, losses)), losses, logits)
+        return Step(self.mean(corrected, losses, index), losses, logits)
 
 
 def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:

@@ -45,9 +45,9 @@ class INCVCoTeaching(TwoNetworks):
     Args:
         problem: The task; any loss, cross-entropy in the paper.
         noise_rate: ε, the share of wrong labels among all. `selection`: what the selection file estimates
-            (`eval_ratio`), and ε_S follows from it as in the paper. `estimate`: ε_S itself is estimated, by two
-            Gaussians fitted to the losses of selected samples in the first half of `warm_up`, see `CoTeaching`. Or ε as
-            a number in [0, 1).
+            (`eval_ratio`), and ε_S follows from it as in the paper. `estimate`: ε_S itself is estimated, from
+            held-out predictions of selected samples after the first half of `warm_up`, see `CoTeaching`. Or ε as a
+            number in [0, 1).
         pattern: Of the noise, for ε_S = ε² / (ε² + κ·(1 − ε)²): `symmetric`, κ = K − 1, or `pair`, κ = 1. It has no
             other use, and none at all if ε_S is estimated.
         warm_up: T_k >= 0, the epoch in which R reaches ε_S; 10 in the paper.
@@ -111,7 +111,7 @@ class INCVCoTeaching(TwoNetworks):
         self.selected.copy_((context.labels >= 0) & ~context.candidates)
         if self.noise_rate != "estimate":
             self.forgetting.given = rate_of_agreeing(self._noise_rate(context), self.num_classes, self.pattern)
-        self.forgetting.update(context.epoch, self.selected)
+        self.forgetting.update(context, self.first, self.second, self.selected)
         self.joined.fill_(context.epoch >= self.candidates_from)
 
     def _noise_rate(self, context: EpochContext) -> float:
@@ -134,11 +134,12 @@ class INCVCoTeaching(TwoNetworks):
         count = (self.forgetting.remember_rate * size).round().clamp(min=1) * (size > 0)
         by_first = smallest(ranked_first, index, count, pool)
         by_second = smallest(ranked_second, index, count, pool)
+        for_first, for_second = self.forgetting.learned_by(index)
+        by_first, by_second = by_first & for_second, by_second & for_first
 
         logits = self.first(image)
         losses_first, losses_second = self.loss(logits, label), self.loss(self.second(image), label)
         losses = (losses_first + losses_second) / 2
-        self.forgetting.note(index, losses)
-        least = (size == 0).float()  # 0 and not NaN where there was nothing to keep
+        least = torch.maximum((size == 0).float(), self.forgetting.least)  # 0 and not NaN where nothing is kept
         loss = mean_of_kept(losses_first, by_second, least) + mean_of_kept(losses_second, by_first, least)
         return Step(loss, losses, logits, (by_first.float() + by_second.float()) / 2)

@@ -3,19 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.methods.parts.held_out import SelfCheck
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.runs.records import Records
 
 Members = NDArray[np.intp]
-
-# Where networks are wrong less often than this, a selection is worth it even if fewer labels are wrong.
-_SOME_MISTAKES = 0.1
 
 
 @dataclass(frozen=True)
@@ -62,33 +60,6 @@ class TrainingRuns(Protocol):
 
     def records(self, fold: Fold) -> Records:
         """Return what a fold's training recorded of each sample in each epoch."""
-
-
-class SelfCheck(NamedTuple):
-    """Out-of-fold predictions against the given labels, and what together explains how often they agree."""
-
-    accuracy_given: float
-    """Share of the held-out given labels that are predicted, in [0, 1]."""
-    noise_rate: float
-    """Share of wrong labels, in [0, 1], by the predictions that are surest; see `rate_among_surest`."""
-    accuracy_true: float
-    """The accuracy on true labels, in [0, 1], that agrees with the given ones as often, at this noise rate."""
-
-    @property
-    def too_weak(self) -> bool:
-        """Whether the networks make many mistakes, and more than the labels: most labels that they doubt are right."""
-        return 1 - self.accuracy_true > max(self.noise_rate, _SOME_MISTAKES)
-
-    def warnings(self) -> list[str]:
-        """Return what to do where the networks are too weak."""
-        if not self.too_weak:
-            return []
-        return [
-            "the network is too weak for a selection; use the ranking: held out, it predicts only "
-            f"{_percent(self.accuracy_given)} of the given labels, which fits about {_percent(self.noise_rate)} wrong "
-            f"labels and a network that is right on {_percent(self.accuracy_true)}. Look at the most suspicious "
-            "labels, or leave out just these by --drop N; more epochs, more images or a pretrained network help"
-        ]
 
 
 @dataclass(frozen=True)
@@ -231,7 +202,3 @@ def mask(count: int, members: Members) -> Bools:
     chosen = np.zeros(count, bool)
     chosen[members] = True
     return chosen
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

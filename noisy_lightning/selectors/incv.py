@@ -5,12 +5,12 @@ from typing import Literal, final
 import numpy as np
 
 from noisy_lightning.losses.ranges import check_range
+from noisy_lightning.methods.parts.held_out import SelfCheck
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.selectors.base import (
     Fold,
     Judgment,
     Selector,
-    SelfCheck,
     Task,
     TrainingRuns,
     check_fold,

@@ -5,32 +5,19 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from noisy_lightning.methods.parts.noise_rate import rate_among_surest
+from noisy_lightning.methods.parts import held_out
+from noisy_lightning.methods.parts.held_out import SelfCheck
 from noisy_lightning.runs.measures import Floats
-from noisy_lightning.selectors.base import (
-    Fold,
-    Judgment,
-    SelfCheck,
-    Task,
-    TrainingRuns,
-    check_fold,
-    mask,
-    predicted,
-    random_parts,
-)
+from noisy_lightning.selectors.base import Fold, Judgment, Task, TrainingRuns, check_fold, mask, random_parts
 
 
 def self_check(probability: Floats, task: Task) -> SelfCheck | None:
     """Return the check of out-of-fold class probabilities (N, K), NaN for samples left out; None: all are."""
-    held_out = task.judged & ~np.isnan(probability[:, 0])
-    if not held_out.any():
+    rows = task.judged & ~np.isnan(probability[:, 0])
+    if not rows.any():
         return None
-    rows, labels = probability[held_out], task.labels[held_out]
-    rate = rate_among_surest(torch.from_numpy(rows), torch.from_numpy(labels.astype(np.int64)))
-    agreement, chance = float((predicted(rows) == labels).mean()), rate / max(1, task.num_classes - 1)
-    # Agreeing are right predictions of right labels, and wrong ones that happen to be the wrong label.
-    accuracy = (agreement - chance) / (1 - rate - chance) if rate + chance < 1 else 0.0
-    return SelfCheck(agreement, rate, min(1.0, max(0.0, accuracy)))
+    labels = torch.from_numpy(task.labels[rows].astype(np.int64))
+    return held_out.self_check(torch.from_numpy(probability[rows]), labels)
 
 
 def checked_on_half(judgment: Judgment, task: Task, runs: TrainingRuns, epochs: int | None) -> Judgment:
@@ -39,10 +26,26 @@ def checked_on_half(judgment: Judgment, task: Task, runs: TrainingRuns, epochs: 
     Raises:
         InputError: A half has fewer samples than there are classes.
     """
-    learned, held_out = random_parts(np.flatnonzero(task.judged), task.generator(0), 2)
+    learned, rest = random_parts(np.flatnonzero(task.judged), task.generator(0), 2)
     count = len(task.labels)
-    fold = Fold("one_half", mask(count, learned), mask(count, held_out), epochs=epochs)
+    fold = Fold("one_half", mask(count, learned), mask(count, rest), epochs=epochs)
     notes = check_fold(task, fold)
     (probability,) = runs.probabilities([fold])
     check = self_check(np.where(fold.held_out[:, None], probability, np.float32(np.nan)), task)
     return replace(judgment, check=check, warnings=[*judgment.warnings, *notes])
+
+
+def advice(check: SelfCheck) -> list[str]:
+    """Return what to do where the networks are too weak."""
+    if not check.too_weak:
+        return []
+    return [
+        "the network is too weak for a selection; use the ranking: held out, it predicts only "
+        f"{_percent(check.accuracy_given)} of the given labels, which fits about {_percent(check.noise_rate)} wrong "
+        f"labels and a network that is right on {_percent(check.accuracy_true)}. Look at the most suspicious labels, "
+        "or leave out just these by --drop N; more epochs, more images or a pretrained network help"
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

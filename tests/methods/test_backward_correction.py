@@ -35,7 +35,7 @@ def context(epoch: int, labels: Tensor | None = None) -> EpochContext:
 @pytest.mark.parametrize(("warm_up", "percentile", "restart"), [(None, 97.0, True), (2, 80.0, False)])
 def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, restart: bool) -> None:
     torch.manual_seed(0)
-    method = BackwardCorrection(problem(), "estimate", warm_up, percentile, restart).double()
+    method = BackwardCorrection(problem(), "anchor_points", warm_up, percentile, restart).double()
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     initial = {name: value.clone() for name, value in f.state_dict().items()}
@@ -130,7 +130,7 @@ def test_a_singular_matrix_is_corrected_by_a_pseudo_inverse(off: float, caplog: 
 
 def test_a_singular_estimate_does_not_end_the_training(caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
-    method = BackwardCorrection(problem(), warm_up=1).double()
+    method = BackwardCorrection(problem(), "anchor_points", warm_up=1).double()
     images, labels = points()
     with torch.no_grad():
         for weight in method.backbone.parameters():
@@ -153,7 +153,7 @@ def test_a_small_batch_of_one_class_is_enough(size: int, label: int) -> None:
 
 
 def test_before_the_matrix_is_known_the_loss_is_the_uncorrected_one() -> None:
-    method = BackwardCorrection(problem())
+    method = BackwardCorrection(problem(), "anchor_points")
     assert method.transition() is None
     assert method.scalars() == {}
     images, labels = points()

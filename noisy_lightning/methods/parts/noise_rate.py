@@ -1,4 +1,4 @@
-"""How many labels are wrong, estimated without knowing any true label."""
+"""How often held-out predictions agree with labels of which a share is wrong, and the inverse: the formulas of INCV."""
 
 import math
 from typing import Literal
@@ -7,76 +7,6 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.parts.two_gaussians import fit_gaussians, scaled_to_unit
-
-# The share of the predictions of a class that count as sure.
-SUREST = 0.1
-
-
-def high_loss_share(losses: Tensor) -> float | None:
-    """Return the share of samples whose loss is high, as a guess at the share of wrong labels.
-
-    Two Gaussians are fitted to the losses, as in DivideMix (Li et al., ICLR 2020) with its constants, and the share is
-    the weight of the one with the higher mean. Networks learn right labels first, so that for some time wrong ones have
-    higher losses.
-
-    Args:
-        losses: (n,) of samples, in any order and on any scale.
-
-    Returns:
-        The share in (0, 1); None where the losses do not fall into two groups: there are fewer than 10, they are all
-        equal or not all finite, one Gaussian explains them as well (by the Bayesian information criterion), or the two
-        means are closer than the root mean square of the standard deviations.
-    """
-    values = scaled_to_unit(losses.double().numpy())
-    if values is None:
-        return None
-    two, column = fit_gaussians(values), values[:, None]
-    apart = abs(two.means_[0, 0] - two.means_[1, 0])
-    if apart < math.sqrt(two.covariances_.mean()) or two.bic(column) >= fit_gaussians(values, 1).bic(column):
-        return None
-    return float(two.weights_[two.means_[:, 0].argmax()])
-
-
-def surest_transition(probability: Tensor, labels: Tensor, share: float = SUREST) -> tuple[Tensor, Tensor]:
-    """Return how often the surest predictions of each class carry each given label, and how often each is predicted.
-
-    A sample of which a network is sure, without having seen its label, most likely is of the class predicted, however
-    weak the network is elsewhere. So its given labels are a row of the transition matrix: anchor points, as Patrini et
-    al. (CVPR 2017) call them, but counted instead of read off the probabilities of a single one, which say how sure the
-    network is and not how often it is right.
-
-    Args:
-        probability: (n, K) of classes, of networks that have not seen the labels.
-        labels: (n,) given labels in [0, K).
-        share: Of the samples predicted as a class, the surest of which count; in (0, 1].
-
-    Returns:
-        T (K, K), T[i, j] = P(given = j | true = i), float64: the identity's row for a class that is never predicted.
-        And the share of samples (K,) that are predicted as each class.
-    """
-    confidence, predicted = probability.double().max(1)
-    num_classes = probability.shape[1]
-    matrix = torch.eye(num_classes, dtype=torch.float64)
-    counts = torch.bincount(predicted, minlength=num_classes)
-    for k in counts.nonzero().flatten().tolist():
-        members = (predicted == k).nonzero().flatten()
-        number = math.ceil(share * len(members))
-        surest = members[confidence[members].argsort(descending=True, stable=True)[:number]]
-        matrix[k] = torch.bincount(labels[surest], minlength=num_classes).double() / number
-    return matrix, counts.double() / counts.sum()
-
-
-def rate_among_surest(probability: Tensor, labels: Tensor, share: float = SUREST) -> float:
-    """Return the share of wrong labels, in [0, 1], by the given labels of the surest predictions.
-
-    Args:
-        probability: (n, K) of classes, of networks that have not seen the labels; n >= 1.
-        labels: (n,) given labels in [0, K).
-        share: See `surest_transition`.
-    """
-    matrix, shares = surest_transition(probability, labels, share)
-    return float(1 - shares @ matrix.diagonal())
 
 
 def rate_from_agreement(agreement: float, num_classes: int, pattern: Literal["symmetric", "pair"] | Tensor) -> float:

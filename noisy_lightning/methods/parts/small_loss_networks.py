@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import Problem
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.networks import TwoNetworks
 
@@ -32,10 +32,6 @@ class SmallLossNetworks(TwoNetworks):
     def oracle(self) -> bool:
         """Whether the forget rate was given: it is chosen by the rate of wrong labels."""
         return self.forgetting.given is not None
-
-    def spans(self, context: EpochContext) -> dict[str, float]:
-        """Return that the forget rate reaches its end in the last epoch of the warm-up."""
-        return {"warm_up": self.forgetting.warm_up}
 
     def scalars(self) -> dict[str, Tensor]:
         """Return the forget rate, and the estimated noise rate if it is estimated."""

@@ -1,9 +1,9 @@
-"""The transition matrix that corrects a loss: given, or estimated as in Patrini et al., CVPR 2017."""
+"""The transition matrix that corrects a loss: given, counted, or estimated as in Patrini et al., CVPR 2017."""
 
 import logging
 import math
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,14 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext
+from noisy_lightning.methods.parts.held_out import surest_transition
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 _log = logging.getLogger(__name__)
 
-Matrix = Literal["estimate"] | list[list[float]] | Path
+Estimated = Literal["estimate", "anchor_points"]
+Matrix = Estimated | list[list[float]] | Path
 
 
 @final
@@ -26,7 +28,9 @@ class TransitionEstimate(nn.Module):
     Args:
         network: The one that is trained.
         num_classes: K.
-        matrix: K rows of K probabilities, a file of them, or `estimate`.
+        num_samples: N.
+        matrix: K rows of K probabilities, a file of them, `estimate`, by `surest_transition` from the predictions of
+            `held_out` samples, or `anchor_points`, by `estimate_transition`.
         warm_up: Epochs >= 1 before it is estimated; None: half of all, rounded down, but at least 1.
         percentile: See `estimate_transition`.
         restart: Whether the network then goes back to the weights that it has now.
@@ -41,11 +45,14 @@ class TransitionEstimate(nn.Module):
     """(K, K)"""
     known: Tensor
     """(), bool: whether the matrix was given or estimated."""
+    held_out: Tensor
+    """(N,) bool: samples that are not to be learned from until it is known."""
 
     def __init__(
         self,
         network: nn.Module,
         num_classes: int,
+        num_samples: int,
         matrix: Matrix,
         warm_up: int | None,
         percentile: float,
@@ -56,11 +63,13 @@ class TransitionEstimate(nn.Module):
         if warm_up is not None:
             check_range("warm_up", warm_up, "[1, inf)")
         check_range("percentile", percentile, "(0, 100]")
-        self.given = matrix != "estimate"
+        self.counted, self.given = matrix == "estimate", matrix not in get_args(Estimated)
         self.warm_up, self.percentile, self.erase = warm_up, percentile, erase
-        rows = torch.eye(num_classes) if matrix == "estimate" else _given_rows(matrix, num_classes)
+        rows = _given_rows(matrix, num_classes) if self.given else torch.eye(num_classes)
         self.register_buffer("matrix", rows.float())
         self.register_buffer("known", torch.tensor(self.given))
+        order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("held_out", (order < num_samples / 4) & self.counted, persistent=False)
         self.initial = Snapshot(network) if restart and not self.given else None
 
     def update(self, context: EpochContext, network: nn.Module) -> bool:
@@ -68,8 +77,12 @@ class TransitionEstimate(nn.Module):
         warm_up = max(1, context.max_epochs // 2) if self.warm_up is None else self.warm_up
         if self.given or context.epoch != warm_up:
             return False
-        probability = context.predict(network).softmax(1)
-        self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))
+        if self.counted:
+            index = ((context.labels >= 0) & self.held_out.cpu()).nonzero().flatten()
+            self.matrix.copy_(_counted(context.predict(network, index=index).softmax(1), context.labels[index]))
+        else:
+            probability = context.predict(network).softmax(1)
+            self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))
         self.known.fill_(True)
         if self.initial is not None:
             self.initial.restore(network)
@@ -92,6 +105,18 @@ def _given_rows(matrix: list[list[float]] | Path, num_classes: int) -> Tensor:
     except InputError as error:
         raise InputError(f"model.method.{error}") from error
     return rows
+
+
+def _counted(probability: Tensor, labels: Tensor) -> Tensor:
+    """Return the transition matrix (K, K) counted among held-out predictions; warn where it is a guess."""
+    if not len(labels) or not probability.isfinite().all():
+        _log.warning("no finite outputs: the transition matrix cannot be estimated, no label is corrected")
+        return torch.eye(probability.shape[1])
+    matrix, shares = surest_transition(probability, labels)
+    if never := (shares == 0).nonzero().flatten().tolist():
+        classes = ", ".join(map(str, never))
+        _log.warning("class %s is never predicted: its row of the transition matrix is a guess", classes)
+    return matrix
 
 
 def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, erase: bool = False) -> Tensor:
