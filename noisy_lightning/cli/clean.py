@@ -96,10 +96,12 @@ def _clean(
     started = time.monotonic()
     data.prepare_data()
     data.setup("fit")
+    labels = data.labels.numpy()
+    if drop is not None and drop > len(labels):
+        raise InputError(f"drop must be at most {len(labels)}, the number of labels, got {drop:g}")
     write_manifest(run.path, data.noise_summary(), data.label_table())
     with replacing(run.path / TRAINING_FILE) as staged:
         staged.write_text(as_text(training))
-    labels = data.labels.numpy()
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
     judgment = _trusting(selector.select(Task(labels, judged, data.num_classes, data.seed), folds), data)

@@ -37,8 +37,8 @@ class CoTeachingPlus(SmallLossNetworks):
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
-        forget_rate: τ, the share that is left out in the end: `estimate`, from held-out predictions after the first
-            half of `warm_up`, up to which agreement does not matter; or a number in [0, 1), the rate of wrong labels in
+        forget_rate: τ, the share that is left out in the end: `estimate`, from held-out predictions after
+            `warm_up` epochs, up to which agreement does not matter; or a number in [0, 1), the rate of wrong labels in
             the paper; see `CoTeaching`.
         warm_up: E_k >= 0, epochs of the ramp of the forget rate; 10 in the authors' code.
         start_epoch: Epoch >= 0, counted from 0, from which on only disagreements count: 20 for CIFAR-10, 5 for

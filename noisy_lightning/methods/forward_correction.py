@@ -23,14 +23,14 @@ class ForwardCorrection(TransitionCorrection):
     T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of two ways:
 
     - `estimate` holds a quarter of the samples out until then, and counts: row i is how often each label was given to
-      the samples that the network is surest to be of class i, a tenth of those that it predicts as i. The row of a
-      class that is never predicted stays that of the identity.
+      the samples that the network is surest to be of class i, a twentieth of a class. With 100 classes these are few.
     - `anchor_points`, as in the paper: row i is what the network predicts for the one sample that it is surest to be of
-      class i, see `percentile`. The row of a class that no training sample has as its given label stays that of the
-      identity. A network that is seldom sure, as on CIFAR-10 after ten epochs, has rows that are far too flat.
+      class i, see `percentile`. A network that is seldom sure, as on CIFAR-10 after ten epochs, has rows that are far
+      too flat: clean labels then seem to be wrong in 17 %.
 
-    If the network's outputs are NaN, all of T stays the identity. Each of these comes with a warning. T is written to
-    `result.json`, and is shown as a picture in TensorBoard.
+    The row of a class that no training sample has as its given label stays that of the identity, and if the network's
+    outputs are NaN, all of T does: both with a warning. T is written to `result.json`, and is shown as a picture in
+    TensorBoard.
 
     Recorded are the uncorrected losses, for comparison with other methods.
 

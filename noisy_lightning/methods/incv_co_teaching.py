@@ -46,7 +46,7 @@ class INCVCoTeaching(TwoNetworks):
         problem: The task; any loss, cross-entropy in the paper.
         noise_rate: ε, the share of wrong labels among all. `selection`: what the selection file estimates
             (`eval_ratio`), and ε_S follows from it as in the paper. `estimate`: ε_S itself is estimated, from
-            held-out predictions of selected samples after the first half of `warm_up`, see `CoTeaching`. Or ε as a
+            held-out predictions of selected samples after the warm-up, see `CoTeaching`. Or ε as a
             number in [0, 1).
         pattern: Of the noise, for ε_S = ε² / (ε² + κ·(1 − ε)²): `symmetric`, κ = K − 1, or `pair`, κ = 1. It has no
             other use, and none at all if ε_S is estimated.

@@ -31,8 +31,8 @@ class JoCoR(SmallLossNetworks):
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
-        forget_rate: τ, the share that is left out in the end: `estimate`, from held-out predictions after the first
-            half of `warm_up`, up to which there is no divergence, and all other samples are learned from; or a number
+        forget_rate: τ, the share that is left out in the end: `estimate`, from held-out predictions after
+            `warm_up` epochs, up to which there is no divergence, and all other samples are learned from; or a number
             in [0, 1); see `CoTeaching`. The paper uses the rate of wrong labels, and for asymmetric noise, where half
             of the classes have wrong labels, half of the rate in these classes.
         warm_up: T_k >= 0, epochs of the ramp; 10 in the paper.

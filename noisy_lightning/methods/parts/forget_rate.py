@@ -23,12 +23,11 @@ _HIGHEST = 0.9
 class ForgetRate(nn.Module):
     """The schedule of `forget_rate_at`, whose end is given, or estimated from held-out predictions of two networks.
 
-    The estimate is taken while training is plain: in the first m epochs nothing is left out by its loss, but each
-    network does not learn from a quarter of the samples of its own, drawn at random. So at the start of epoch m each
-    can predict labels that it has not seen, and the noise rate is that among the surest predictions
-    (`surest_transition`). From then on both learn from all samples, and the rate grows from 0 in that epoch until it
-    reaches the estimate, or 0.9 if that is less, in epoch `warm_up` − 1. Here m is half of `warm_up` or of the whole
-    run, whichever is less, rounded down, and at least 1. The estimate is the same on all ranks.
+    The estimate is taken while training is plain: in the warm-up nothing is left out by its loss, but each network does
+    not learn from a quarter of the samples of its own, drawn at random. So when it ends each can predict labels that it
+    has not seen, and the noise rate is that among the surest predictions (`surest_transition`). From then on both learn
+    from all samples, and the rate is the estimate, or 0.9 if that is less: there is no ramp. A warm-up of more than
+    half of the run ends there. The estimate is the same on all ranks.
 
     On CIFAR-10 a mixture of two Gaussians of the losses, which needs no held-out predictions, finds 0.32 for clean
     labels: hard samples have high losses, too.
@@ -36,7 +35,7 @@ class ForgetRate(nn.Module):
     Args:
         forget_rate: τ in [0, 1), or `estimate`.
         warm_up: T_k >= 0, see `forget_rate_at`.
-        exponent: c > 0, see there.
+        exponent: c > 0 of the ramp to a given rate, see there.
         num_samples: N.
 
     Raises:
@@ -62,7 +61,7 @@ class ForgetRate(nn.Module):
         order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(0))
         quarters = torch.stack([order < num_samples / 4, order >= 3 * num_samples / 4])
         self.register_buffer("held_out", quarters, persistent=False)
-        self.register_load_state_dict_pre_hook(_forget_losses)
+        self.register_load_state_dict_pre_hook(_forget_losses)  # type: ignore[no-untyped-call]
 
     @property
     def measuring(self) -> Tensor:
@@ -91,9 +90,8 @@ class ForgetRate(nn.Module):
         self, context: EpochContext, first: nn.Module, second: nn.Module, among: Tensor | None
     ) -> float:
         """Return R of the epoch, after the estimate if it is due."""
-        warm_up = self.warm_up if context.max_epochs < 1 else min(self.warm_up, context.max_epochs)
-        measured = max(1, warm_up // 2)
-        if context.epoch < measured:
+        measured = self.warm_up if context.max_epochs < 1 else min(self.warm_up, context.max_epochs // 2)
+        if context.epoch < max(1, measured):
             return 0.0
         if self.measuring:
             check = self._check(context, first, second, among)
@@ -106,8 +104,7 @@ class ForgetRate(nn.Module):
                     context.epoch,
                     100 * check.accuracy_true,
                 )
-        rest = max(0, self.warm_up - measured)
-        return forget_rate_at(context.epoch - measured, self.estimate.item(), rest, self.exponent)
+        return self.estimate.item()
 
     def _check(self, context: EpochContext, first: nn.Module, second: nn.Module, among: Tensor | None) -> SelfCheck:
         """Return what each network's predictions of its quarter say."""

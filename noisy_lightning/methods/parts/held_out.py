@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# The share of the predictions of a class that count as sure.
-SUREST = 0.1
+# How many count as sure, as a share of a class. More, and the mistakes of a weak network pass for wrong labels; fewer,
+# and with noise that depends on the image, only the easiest images count.
+SUREST = 0.05
 # Where a network is wrong less often than this, it is not weak, even if fewer labels are wrong.
 _SOME_MISTAKES = 0.1
 
@@ -40,29 +41,28 @@ def self_check(probability: Tensor, labels: Tensor) -> SelfCheck:
 
 
 def surest_transition(probability: Tensor, labels: Tensor, share: float = SUREST) -> tuple[Tensor, Tensor]:
-    """Return how often the surest predictions of each class carry each given label, and how often each is predicted.
+    """Return how often each label was given to the samples that networks are surest to be of a class.
 
-    A sample of which a network is sure, without having seen its label, most likely is of the class predicted, however
-    weak the network is elsewhere. So its given labels are a row of the transition matrix: anchor points, as Patrini et
-    al. (CVPR 2017) call them, but counted instead of read off the probabilities of a single one, which say how sure the
-    network is and not how often it is right.
+    A sample of which a network is sure, without having seen its label, most likely is of that class, however weak the
+    network is elsewhere. So its given labels are a row of the transition matrix: anchor points, as Patrini et al. (CVPR
+    2017) call them, but counted instead of read off the probabilities of a single one, which say how sure the network
+    is and not how often it is right.
 
     Args:
         probability: (n, K) of classes, of networks that have not seen the labels.
         labels: (n,) given labels in [0, K).
-        share: Of the samples predicted as a class, the surest of which count; in (0, 1].
+        share: Of the number of samples with the given label i, as many samples count as the surest of class i; in
+            (0, 1].
 
     Returns:
-        T (K, K), T[i, j] = P(given = j | true = i), float64: the identity's row for a class that is never predicted.
-        And the share of samples (K,) that are predicted as each class.
+        T (K, K), T[i, j] = P(given = j | true = i), float64: the identity's row for a class that is never given. And
+        the share of samples (K,) that each class is given to.
     """
-    confidence, predicted = probability.double().max(1)
     num_classes = probability.shape[1]
     matrix = torch.eye(num_classes, dtype=torch.float64)
-    counts = torch.bincount(predicted, minlength=num_classes)
+    counts = torch.bincount(labels, minlength=num_classes)
     for k in counts.nonzero().flatten().tolist():
-        members = (predicted == k).nonzero().flatten()
-        number = math.ceil(share * len(members))
-        surest = members[confidence[members].argsort(descending=True, stable=True)[:number]]
+        number = math.ceil(share * int(counts[k]))
+        surest = probability[:, k].argsort(descending=True, stable=True)[:number]
         matrix[k] = torch.bincount(labels[surest], minlength=num_classes).double() / number
     return matrix, counts.double() / counts.sum()

@@ -3,7 +3,7 @@
 import logging
 import math
 from pathlib import Path
-from typing import Literal, final, get_args
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,7 @@ from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 _log = logging.getLogger(__name__)
 
-Estimated = Literal["estimate", "anchor_points"]
-Matrix = Estimated | list[list[float]] | Path
+Matrix = Literal["estimate", "anchor_points"] | list[list[float]] | Path
 
 
 @final
@@ -63,10 +62,10 @@ class TransitionEstimate(nn.Module):
         if warm_up is not None:
             check_range("warm_up", warm_up, "[1, inf)")
         check_range("percentile", percentile, "(0, 100]")
-        self.counted, self.given = matrix == "estimate", matrix not in get_args(Estimated)
+        rows = _given_rows(matrix, num_classes)
+        self.counted, self.given = matrix == "estimate", rows is not None
         self.warm_up, self.percentile, self.erase = warm_up, percentile, erase
-        rows = _given_rows(matrix, num_classes) if self.given else torch.eye(num_classes)
-        self.register_buffer("matrix", rows.float())
+        self.register_buffer("matrix", torch.eye(num_classes) if rows is None else rows.float())
         self.register_buffer("known", torch.tensor(self.given))
         order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(0))
         self.register_buffer("held_out", (order < num_samples / 4) & self.counted, persistent=False)
@@ -97,9 +96,12 @@ class TransitionEstimate(nn.Module):
         return {"noise_rate": 1 - self.matrix.diagonal().mean()} if self.known else {}
 
 
-def _given_rows(matrix: list[list[float]] | Path, num_classes: int) -> Tensor:
+def _given_rows(matrix: Matrix, num_classes: int) -> Tensor | None:
+    """Return a given matrix (K, K), None where it is to be estimated."""
+    if matrix in ("estimate", "anchor_points"):
+        return None
     try:
-        rows = checked_matrix(read_matrix(Path(matrix)) if isinstance(matrix, str | Path) else matrix)
+        rows = checked_matrix(matrix if isinstance(matrix, list) else read_matrix(Path(matrix)))
         if len(rows) != num_classes:
             raise InputError(f"matrix must be {num_classes}×{num_classes} for this data set, got {len(rows)} rows")
     except InputError as error:
@@ -113,10 +115,15 @@ def _counted(probability: Tensor, labels: Tensor) -> Tensor:
         _log.warning("no finite outputs: the transition matrix cannot be estimated, no label is corrected")
         return torch.eye(probability.shape[1])
     matrix, shares = surest_transition(probability, labels)
-    if never := (shares == 0).nonzero().flatten().tolist():
-        classes = ", ".join(map(str, never))
-        _log.warning("class %s is never predicted: its row of the transition matrix is a guess", classes)
+    _warn_of_guesses((shares == 0).nonzero().flatten().tolist())
     return matrix
+
+
+def _warn_of_guesses(missing: list[int]) -> None:
+    """Name the classes that no sample has as its given label."""
+    if missing:
+        classes = ", ".join(map(str, missing))
+        _log.warning("no training sample has the given label %s: its row of the transition matrix is a guess", classes)
 
 
 def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, erase: bool = False) -> Tensor:
@@ -150,12 +157,10 @@ def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, 
         if erase:
             scores[passed_over] = 0  # in `probability`
         if not (given == k).any():
-            missing.append(str(k))
+            missing.append(k)
         elif probability[anchor].any():
             matrix[k] = probability[anchor] / probability[anchor].sum()
-    if missing:
-        classes = ", ".join(missing)
-        _log.warning("no training sample has the given label %s: its row of the transition matrix is a guess", classes)
+    _warn_of_guesses(missing)
     return matrix
 
 

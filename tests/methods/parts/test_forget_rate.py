@@ -60,7 +60,7 @@ def test_a_given_rate_follows_its_schedule_and_all_learn_from_all() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5])
 def test_the_rate_is_estimated_once_by_labels_that_the_networks_have_not_seen(rate: float) -> None:
-    forgetting, labels = ForgetRate("estimate", 6, 1.0, SIZE), _labels(rate)
+    forgetting, labels = ForgetRate("estimate", 3, 1.0, SIZE), _labels(rate)
     scalars = [_update(forgetting, _context(epoch, labels)) for epoch in range(3)]
     assert scalars == [{"forget_rate": 0}] * 3
     first, second = forgetting.learned_by(INDEX)
@@ -72,15 +72,14 @@ def test_the_rate_is_estimated_once_by_labels_that_the_networks_have_not_seen(ra
     noise_rate, held_out = estimates[0]["noise_rate"], torch.cat([(~first).nonzero(), (~second).nonzero()]).flatten()
     assert noise_rate == pytest.approx(rate, abs=0.06)
     assert noise_rate == pytest.approx(self_check(_logits()[held_out].softmax(1), labels[held_out]).noise_rate)
-    expected = [share * noise_rate for share in (0, 0.5, 1, 1, 1)]
-    assert [values["forget_rate"] for values in estimates] == pytest.approx(expected, abs=1e-6)
+    assert [values["forget_rate"] for values in estimates] == pytest.approx([noise_rate] * 5)
     assert all(learned.all() for learned in forgetting.learned_by(INDEX))
 
 
-@pytest.mark.parametrize(("warm_up", "max_epochs", "epoch"), [(0, 20, 1), (10, 20, 5), (10, 4, 2), (10, -1, 5)])
-def test_it_is_estimated_after_half_of_the_warm_up_or_of_a_shorter_run(
-    warm_up: int, max_epochs: int, epoch: int
-) -> None:
+@pytest.mark.parametrize(
+    ("warm_up", "max_epochs", "epoch"), [(0, 20, 1), (3, 20, 3), (10, 20, 10), (10, 5, 2), (10, 1, 1), (3, -1, 3)]
+)
+def test_it_is_estimated_after_the_warm_up_or_half_of_a_shorter_run(warm_up: int, max_epochs: int, epoch: int) -> None:
     forgetting = ForgetRate("estimate", warm_up, 1.0, SIZE)
     for before in range(epoch):
         _update(forgetting, _context(before, TRUE, max_epochs=max_epochs))
@@ -90,7 +89,7 @@ def test_it_is_estimated_after_half_of_the_warm_up_or_of_a_shorter_run(
 
 
 def test_only_samples_trained_on_and_among_those_asked_for_count() -> None:
-    forgetting, labels = ForgetRate("estimate", 2, 1.0, SIZE), _labels(0.0)
+    forgetting, labels = ForgetRate("estimate", 1, 1.0, SIZE), _labels(0.0)
     labels[::5] = -1
     labels[1::5] = (TRUE[1::5] + 1) % K
     scalars = _update(forgetting, _context(1, labels, _logits()), among=INDEX % 5 != 1)
@@ -98,7 +97,7 @@ def test_only_samples_trained_on_and_among_those_asked_for_count() -> None:
 
 
 def test_a_tenth_is_kept_whatever_is_estimated_and_weak_networks_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    forgetting = ForgetRate("estimate", 2, 1.0, SIZE)
+    forgetting = ForgetRate("estimate", 1, 1.0, SIZE)
     with caplog.at_level(logging.WARNING):
         scalars = _update(forgetting, _context(1, (TRUE + 3) % K, _logits()))
         assert scalars["noise_rate"] == pytest.approx(0.9)
@@ -109,7 +108,7 @@ def test_a_tenth_is_kept_whatever_is_estimated_and_weak_networks_are_said(caplog
 
 
 def test_an_estimate_of_strong_networks_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    _update(ForgetRate("estimate", 2, 1.0, SIZE), _context(1, _labels(0.2), _logits(0.95)))
+    _update(ForgetRate("estimate", 1, 1.0, SIZE), _context(1, _labels(0.2), _logits(0.95)))
     assert not caplog.messages
 
 
@@ -117,14 +116,14 @@ def test_outputs_that_are_not_finite_are_refused_with_what_to_give_instead() -> 
     broken = _logits()
     broken[::2] = float("nan")
     with pytest.raises(InputError, match=r"^model.method: the noise rate cannot be estimated, .* give the rate"):
-        _update(ForgetRate("estimate", 2, 1.0, SIZE), _context(1, TRUE, broken))
+        _update(ForgetRate("estimate", 1, 1.0, SIZE), _context(1, TRUE, broken))
 
 
 def test_an_estimate_continues_from_a_saved_state() -> None:
     """In mid-epoch, too, where nothing announces an epoch's start; and from before the losses were left out of it."""
-    saved, labels = ForgetRate("estimate", 6, 1.0, SIZE), _labels(0.3)
+    saved, labels = ForgetRate("estimate", 3, 1.0, SIZE), _labels(0.3)
     for epoch in range(4):
-        loaded = ForgetRate("estimate", 6, 1.0, SIZE)
+        loaded = ForgetRate("estimate", 3, 1.0, SIZE)
         loaded.load_state_dict({**saved.state_dict(), "losses.values": torch.zeros(SIZE)})
         assert loaded.held_out.equal(saved.held_out)
         assert loaded.measuring == saved.measuring

@@ -181,7 +181,7 @@ def test_by_default_it_is_counted_among_the_surest_of_the_samples_held_out() -> 
 def test_a_counted_matrix_that_is_a_guess_is_said(caplog: pytest.LogCaptureFixture) -> None:
     labels = torch.zeros(400, dtype=torch.long)
     for outputs, message in (
-        (torch.tensor([[0.0, 2.0, 1.0]]), "class 0, 2 is never predicted"),
+        (torch.tensor([[0.0, 2.0, 1.0]]), "no training sample has the given label 1, 2: its row"),
         (torch.full((1, 3), float("nan")), "no finite outputs"),
     ):
         noise = TransitionEstimate(nn.Linear(2, 3), 3, 400, "estimate", 1, 97.0, restart=False, erase=False)
