@@ -55,6 +55,8 @@ NEEDED: tuple[tuple[str, dict[str, Any], dict[str, int]], ...] = (
     ("SelfAdaptiveTraining", {}, {"correction_epoch": 61}),
     ("SampleSelectionCORES", {}, {"ramp": 40, "sieve_from": 32}),
     ("DimensionalityDriven", {}, {"init_epoch": 46}),
+    ("MentorNet", {}, {"dropout": 100}),
+    ("MentorNet", {"dropout": "0.2,100"}, {}),
     ("SOP", {}, {"lr_u": 68, "lr_v": 68}),
     ("SOPPlus", {"lr_u": 100.0, "lr_v": 0.0}, {"lr_u": 13}),
     ("EarlyLearningRegularizationPlus", {}, {"ramp_steps": 4000}),
@@ -69,9 +71,9 @@ def test_a_run_too_short_for_an_argument_says_so(
 ) -> None:
     method = getattr(methods, name)(problem(), **arguments)
     with caplog.at_level(logging.WARNING):
-        warn_of_short_run(method, _context(max(needed.values())))
+        warn_of_short_run(method, _context(max(needed.values(), default=1)))
         assert not caplog.messages
-        for epochs in {1, *(epochs - 1 for epochs in needed.values())}:
+        for epochs in {epochs - 1 for epochs in needed.values()} | ({1} if needed else set()):
             caplog.clear()
             warn_of_short_run(method, _context(epochs))
             (message,) = caplog.messages
