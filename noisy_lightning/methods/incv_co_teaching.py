@@ -99,6 +99,11 @@ class INCVCoTeaching(TwoNetworks):
         """Return when the forget rate reaches its end and when candidates join."""
         return {"warm_up": self.warm_up + 1, "candidates_from": self.candidates_from + 1}
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether a rate is estimated, after at most half of all epochs."""
+        return self.noise_rate == "estimate"
+
     def scalars(self) -> dict[str, Tensor]:
         """Return the forget rate, and what it ends at if that is estimated."""
         return self.forgetting.scalars()
