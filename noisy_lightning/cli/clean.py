@@ -24,7 +24,7 @@ from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
 from noisy_lightning.selectors import Judgment, Selector, Task
-from noisy_lightning.selectors.base import mask
+from noisy_lightning.selectors.base import check_drop, mask
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 
 SELECTION_FILE, PAGE_FILE, TRAINING_FILE = "selection.csv", "suspects.html", "fit.yaml"
@@ -45,6 +45,7 @@ def run_clean(args: Sequence[str]) -> None:
     settings = plain(parser, config)
     if config.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {config.jobs}")
+    check_drop(config.drop)
     if cause := keeps_nothing(settings["trainer"]):
         raise InputError(f"{cause} leaves no run to judge by")
     check_seed(config.seed_everything)
@@ -62,7 +63,7 @@ def run_clean(args: Sequence[str]) -> None:
     try:
         if not run.config.exists():
             run.config.write_text(as_text(settings))
-        _clean(run, built.selector, built.data, training, config.jobs)
+        _clean(run, built.selector, built.data, training, config.jobs, config.drop)
     except KeyboardInterrupt:
         print(f"interrupted: the same command continues {run.path}")
         raise SystemExit(130) from None
@@ -83,19 +84,30 @@ def resolve_clean(args: Sequence[str]) -> dict[str, Any]:
     return plain(parser, parser.parse_args(args))
 
 
-def _clean(run: RunFolder, selector: Selector, data: NoisyDataModule, training: dict[str, Any], jobs: int) -> None:
+def _clean(
+    run: RunFolder,
+    selector: Selector,
+    data: NoisyDataModule,
+    training: dict[str, Any],
+    jobs: int,
+    drop: float | None,
+) -> None:
     """Judge the labels and write everything into the folder of the run."""
     started = time.monotonic()
     data.prepare_data()
     data.setup("fit")
+    labels = data.labels.numpy()
+    if drop is not None and drop > len(labels):
+        raise InputError(f"drop must be at most {len(labels)}, the number of labels, got {drop:g}")
     write_manifest(run.path, data.noise_summary(), data.label_table())
     with replacing(run.path / TRAINING_FILE) as staged:
         staged.write_text(as_text(training))
-    labels = data.labels.numpy()
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
-    judgment = selector.select(Task(labels, judged, data.num_classes, data.seed), folds)
-    outcome = Outcome(_trusting(judgment, data), labels, data.true_labels.numpy(), data.num_classes)
+    judgment = _trusting(selector.select(Task(labels, judged, data.num_classes, data.seed), folds), data)
+    if drop is not None:
+        judgment = judgment.dropping(drop, data.is_trusted.numpy())
+    outcome = Outcome(judgment, labels, data.true_labels.numpy(), data.num_classes)
     noise = data.noise_summary()
     title = f"{type(selector).__name__} on {noise.dataset}, {noise.kind}"
     oracle = selector.oracle or bool(training["oracle"])

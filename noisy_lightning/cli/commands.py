@@ -83,6 +83,12 @@ def _of_report(parser: Parser) -> None:
 
 def _of_clean(parser: Parser) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="Runs at a time; more than one write to log files.")
+    parser.add_argument(
+        "--drop",
+        type=float | None,
+        metavar="N",
+        help="Leave out just the N most suspicious labels, or this share of all, whatever the selector selects.",
+    )
 
 
 def _of_noise(parser: Parser) -> None:

@@ -17,6 +17,7 @@ from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, su
 from noisy_lightning.data.loading.augment import Augmentation, seeded_generator
 from noisy_lightning.data.loading.statistics import measure
 from noisy_lightning.data.noise.class_conditional import LabelNoise, NoNoise
+from noisy_lightning.data.noise.flip_maps import FlipName
 from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.serving import ServingDataModule
@@ -95,6 +96,8 @@ class NoisyDataModule(ServingDataModule, ABC):
     """C standard deviations > 0; None: measured as the means are."""
     default_padding: ClassVar[int] = 0
     default_flip: ClassVar[bool] = False
+    usual_flips: ClassVar[FlipName | None] = None
+    """The flips that papers mean by asymmetric noise on this data set; None: nothing is usual."""
 
     def __init__(
         self,
@@ -118,7 +121,7 @@ class NoisyDataModule(ServingDataModule, ABC):
     ) -> None:
         super().__init__()
         self.root, self.download = Path(root), download
-        self.noise: LabelNoise = noise or NoNoise()
+        self.noise: LabelNoise = (noise or NoNoise()).on(type(self).__name__, self.usual_flips)
         self.batch_size = at_least(1, "batch_size", batch_size)
         self.eval_batch_size = at_least(1, "eval_batch_size", eval_batch_size)
         self.seed = at_least(0, "seed", seed)

@@ -26,6 +26,7 @@ from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc
 from noisy_lightning.selectors.base import Judgment
+from noisy_lightning.selectors.self_check import advice
 from noisy_lightning.selectors.theory import (
     CrossValidated,
     Matrix,
@@ -63,8 +64,12 @@ class Outcome:
             "candidates": int(judgment.candidate.sum()),
             "estimated_noise_rate": judgment.noise_rate,
             "assumption": judgment.assumption,
+            "self_check": None,
             "warnings": list(judgment.warnings),
         }
+        if judgment.check is not None:
+            measures["self_check"] = {**judgment.check._asdict(), "too_weak": judgment.check.too_weak}
+            measures["warnings"] += advice(judgment.check)
         if not known.any():
             return measures
         noisy = known & (self.labels != self.true_labels)
@@ -278,6 +283,15 @@ def summary_table(result: Mapping[str, Any], folder: Path, files: Sequence[str])
     rows.append(("labels", selected + (f", {result['candidates']:,} candidates" if result["candidates"] else "")))
     if result["estimated_noise_rate"] is not None:
         rows.append(("noise rate", f"{_percent(result['estimated_noise_rate'])} estimated ({result['assumption']})"))
+    if check := result["self_check"]:
+        rows.append(
+            (
+                "self-check",
+                f"{_percent(check['accuracy_given'])} of held-out labels predicted, which fits "
+                f"{_percent(check['noise_rate'])} wrong labels and a network that is right on "
+                f"{_percent(check['accuracy_true'])}",
+            )
+        )
     for number, one in enumerate(result.get("iterations") or [], 1):
         rows.append((f"iteration {number}", f"{one['selected']:,} selected, {_quality(one)}"))
     if "label_precision" in result:

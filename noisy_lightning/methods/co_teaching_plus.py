@@ -37,8 +37,9 @@ class CoTeachingPlus(SmallLossNetworks):
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
-        forget_rate: τ, the share that is left out in the end: `estimate`, from the losses in the first half of
-            `warm_up`, or a number in [0, 1), the rate of wrong labels in the paper; see `CoTeaching`.
+        forget_rate: τ, the share that is left out in the end: `estimate`, from held-out predictions after
+            `warm_up` epochs, up to which agreement does not matter; or a number in [0, 1), the rate of wrong labels in
+            the paper; see `CoTeaching`.
         warm_up: E_k >= 0, epochs of the ramp of the forget rate; 10 in the authors' code.
         start_epoch: Epoch >= 0, counted from 0, from which on only disagreements count: 20 for CIFAR-10, 5 for
             CIFAR-100, 0 for MNIST, 100 for Tiny-ImageNet.
@@ -68,22 +69,27 @@ class CoTeachingPlus(SmallLossNetworks):
         self.start_epoch, self.double_softmax = start_epoch, double_softmax
         self.register_buffer("started", torch.tensor(False))
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the forget rate reaches its end, and when only disagreements begin to count."""
+        return {"warm_up": self.forgetting.warm_up, "start_epoch": self.start_epoch + 1}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedules."""
-        self.forgetting.update(context.epoch)
+        self.forgetting.update(context, self.first, self.second)
         self.started.fill_(context.epoch >= self.start_epoch)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Let each network select the other's samples among the disagreements."""
         first, second = self.first(image), self.second(image)
         losses = (self.loss(first, label) + self.loss(second, label)) / 2
-        self.forgetting.note(index, losses)
         losses_first, losses_second = self._losses(first, label), self._losses(second, label)
-        among = (first.argmax(1) != second.argmax(1)) | ~self.started
+        among = (first.argmax(1) != second.argmax(1)) | ~self.started | self.forgetting.measuring
         none = total(among.sum()) == 0
         by_first = small_loss(losses_first, index, self.forgetting.remember_rate, among) | none
         by_second = small_loss(losses_second, index, self.forgetting.remember_rate, among) | none
-        loss = mean_of_kept(losses_first, by_second) + mean_of_kept(losses_second, by_first)
+        for_first, for_second = self.forgetting.learned_by(index)
+        by_first, by_second, least = by_first & for_second, by_second & for_first, self.forgetting.least
+        loss = mean_of_kept(losses_first, by_second, least) + mean_of_kept(losses_second, by_first, least)
         return Step(loss, losses, first, (by_first.float() + by_second.float()) / 2)
 
     def _losses(self, logits: Tensor, label: Tensor) -> Tensor:

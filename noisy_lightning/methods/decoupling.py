@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Problem
+from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.networks import TwoNetworks
 from noisy_lightning.methods.parts.small_loss import mean_of_kept
 from noisy_lightning.types import Step
@@ -47,6 +47,10 @@ class Decoupling(TwoNetworks):
         super().__init__(problem)
         self.warm_up_steps, self.min_share = warm_up_steps, min_share
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return how long all samples are trained on."""
+        return {"warm_up_steps": (self.warm_up_steps + 1) / context.steps_per_epoch}
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Train both networks where they disagree."""

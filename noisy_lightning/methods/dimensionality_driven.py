@@ -110,6 +110,10 @@ class DimensionalityDriven(OneNetwork):
         """Return the LID and α of the current epoch."""
         return {"lid": self.recent[-1], "alpha": self.alpha}
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the first turning point is possible."""
+        return {"init_epoch": self.init_epoch + self.window + 1}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Estimate the LID, look for the turning point and set α."""
         if context.max_epochs < 1:

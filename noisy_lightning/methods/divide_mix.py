@@ -139,6 +139,10 @@ class DivideMix(Method):
         """Return `labelled`, the share of labels in use, and `unlabelled_weight`, λ."""
         return {"labelled": self.labelled, "unlabelled_weight": self.labelled.new_tensor(self._lambda())}
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the division begins and when λ reaches its end."""
+        return {"warm_up": self.warm_up + 1, "ramp": self.warm_up + self.ramp}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Divide the training part, for each network."""
         trained_on = (context.labels >= 0).nonzero().squeeze(1).to(self.epoch.device)

@@ -45,7 +45,7 @@ class EarlyLearningRegularizationPlus(Method):
         strength: λ >= 0 of the regularizer; 3 for symmetric noise on CIFAR-10, 7 for CIFAR-100.
         mixup: α >= 0; 1 for CIFAR. 0: images are not mixed.
         momentum: In [0, 1), of the averaged copies in the end; 0.997.
-        ramp_steps: Optimizer steps >= 0 in which the momentum rises; 40,000.
+        ramp_steps: Optimizer steps >= 0 in which the momentum rises; 40,000 of 78,000. A run with fewer warns.
         strength_ramp_steps: Optimizer steps >= 0 in which λ rises in the same way; 0 for CIFAR-10, 40,000 for
             CIFAR-100.
         refine_labels: Whether the mixed label is multiplied by the mixed target and divided by the sum, as in the
@@ -109,6 +109,11 @@ class EarlyLearningRegularizationPlus(Method):
     def scalars(self) -> dict[str, Tensor]:
         """Return `contradicted`, the share of the given labels that the targets contradict."""
         return {"contradicted": self.contradicted}
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return how long momentum and λ rise."""
+        ramps = {"ramp_steps": self.ramp_steps, "strength_ramp_steps": self.strength_ramp_steps}
+        return {name: steps / context.steps_per_epoch for name, steps in ramps.items()}
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Update each network's targets by the other's average, then train both on mixtures of the whole batch."""

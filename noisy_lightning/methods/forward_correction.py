@@ -5,10 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.methods.base import EpochContext
-from noisy_lightning.methods.parts.ranks import batch_mean
-from noisy_lightning.methods.parts.transition_correction import TransitionCorrection
+from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, clipped_probabilities
 from noisy_lightning.types import Step
 
 _LEAST = 1e-7
@@ -20,12 +18,19 @@ class ForwardCorrection(TransitionCorrection):
 
     The loss of a sample is that of q = Tᵀp, where T[i, j] = P(given = j | true = i): for cross-entropy
     −log Σ_i p_i T[i, ỹ]. A network whose q fits the noisy labels has a p that fits the true ones. Probabilities p are
-    clamped to [1e-7, 1 − 1e-7], as in the authors' code, and q from below to 1e-7; q is then divided by its sum.
+    clipped to [1e-7, 1 − 1e-7], as in the authors' code, and q from below to 1e-7; q is then divided by its sum.
 
-    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs: row i is what the
-    network predicts for the sample that it is surest to be of class i, see `percentile`. The row of a class that no
-    training sample has as its given label stays that of the identity, and if the network's outputs are NaN, all of T
-    does: both with a warning. T is written to `result.json`, and is shown as a picture in TensorBoard.
+    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of two ways:
+
+    - `estimate` holds a quarter of the samples out until then, and counts: row i is how often each label was given to
+      the samples that the network is surest to be of class i, a twentieth of a class. With 100 classes these are few.
+    - `anchor_points`, as in the paper: row i is what the network predicts for the one sample that it is surest to be of
+      class i, see `percentile`. A network that is seldom sure, as on CIFAR-10 after ten epochs, has rows that are far
+      too flat: clean labels then seem to be wrong in 17 %.
+
+    The row of a class that no training sample has as its given label stays that of the identity, and if the network's
+    outputs are NaN, all of T does: both with a warning. T is written to `result.json`, and is shown as a picture in
+    TensorBoard.
 
     Recorded are the uncorrected losses, for comparison with other methods.
 
@@ -39,15 +44,16 @@ class ForwardCorrection(TransitionCorrection):
         problem: The task; any loss, cross-entropy in the paper. T can be estimated only with a loss that is lowest at
             the true probabilities, as cross-entropy is.
         matrix: T as K rows of K probabilities, or a file of them: `.csv` (comma-separated, no header), `.json` or
-            `.npy`. Trains on the corrected loss from the start, and counts as an oracle. `estimate`: estimated.
+            `.npy`. Trains on the corrected loss from the start, and counts as an oracle. Or `estimate` or
+            `anchor_points`, see above.
         warm_up: Epochs >= 1 before T is estimated; null: half of all, as in the paper. Not used with a given T.
-        percentile: In (0, 100]: row i comes from the sample with the highest p_i below this percentile of all p_i. The
-            paper uses 97, but 100, the highest of all, for CIFAR-100: with many classes, 3 % of the samples are more
-            than a whole class.
+        percentile: Of `anchor_points`, in (0, 100]: row i comes from the sample with the highest p_i below this
+            percentile of all p_i. The paper uses 97, but 100, the highest of all, for CIFAR-100: with many classes, 3 %
+            of the samples are more than a whole class.
         restart: Whether the network starts again from its initial weights once T is known, as in the paper. This keeps
             a copy of them, also in checkpoints. Otherwise it goes on with what it has learned.
-        erase: Whether p_i of samples above its percentile counts as 0 in later rows. The authors' code does this,
-            probably by mistake. It matters where one sample has a high p for two classes.
+        erase: Of `anchor_points`: whether p_i of samples above its percentile counts as 0 in later rows. The authors'
+            code does this, probably by mistake. It matters where one sample has a high p for two classes.
 
     Raises:
         InputError: The matrix is not one of K classes.
@@ -63,12 +69,12 @@ class ForwardCorrection(TransitionCorrection):
         logits = self.backbone(image)
         losses = self.loss(logits, label)
         corrected = self.loss(forward_corrected(logits, self.noise.matrix), label)
-        return Step(batch_mean(torch.where(self.noise.known, corrected, losses)), losses, logits)
+        return Step(self.mean(corrected, losses, index), losses, logits)
 
 
 def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:
     """Return logits (B, K) of the given label, from those (B, K) of the true one and the transition matrix (K, K)."""
-    p = log_probabilities(logits).exp().clamp(_LEAST, 1 - _LEAST)
+    p = clipped_probabilities(logits)
     with torch.autocast(logits.device.type, enabled=False):  # else the product would be in half precision
         q = p @ matrix.to(p.dtype)
     return q.clamp_min(_LEAST).log()

@@ -45,9 +45,9 @@ class INCVCoTeaching(TwoNetworks):
     Args:
         problem: The task; any loss, cross-entropy in the paper.
         noise_rate: ε, the share of wrong labels among all. `selection`: what the selection file estimates
-            (`eval_ratio`), and ε_S follows from it as in the paper. `estimate`: ε_S itself is estimated, by two
-            Gaussians fitted to the losses of selected samples in the first half of `warm_up`, see `CoTeaching`. Or ε as
-            a number in [0, 1).
+            (`eval_ratio`), and ε_S follows from it as in the paper. `estimate`: ε_S itself is estimated, from
+            held-out predictions of selected samples after the warm-up, see `CoTeaching`. Or ε as a
+            number in [0, 1).
         pattern: Of the noise, for ε_S = ε² / (ε² + κ·(1 − ε)²): `symmetric`, κ = K − 1, or `pair`, κ = 1. It has no
             other use, and none at all if ε_S is estimated.
         warm_up: T_k >= 0, the epoch in which R reaches ε_S; 10 in the paper.
@@ -85,7 +85,7 @@ class INCVCoTeaching(TwoNetworks):
         # The ramp of `forget_rate_at` ends one epoch before its warm-up does. A given rate is set anew in each epoch.
         rate: float | Literal["estimate"] = "estimate" if noise_rate == "estimate" else 0.0
         self.forgetting = ForgetRate(rate, warm_up + 1 if warm_up else 0, 1.0, problem.num_samples)
-        self.candidates_from = candidates_from
+        self.warm_up, self.candidates_from = warm_up, candidates_from
         self.register_buffer("selected", torch.zeros(problem.num_samples, dtype=torch.bool))
         self.register_buffer("candidates", torch.zeros(problem.num_samples, dtype=torch.bool))
         self.register_buffer("joined", torch.tensor(False))
@@ -94,6 +94,15 @@ class INCVCoTeaching(TwoNetworks):
     def oracle(self) -> bool:
         """Whether the noise rate was given, or another pattern than the one that is assumed of all noise."""
         return not isinstance(self.noise_rate, str) or (self.noise_rate == "selection" and self.pattern != "symmetric")
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the forget rate reaches its end and when candidates join."""
+        return {"warm_up": self.warm_up + 1, "candidates_from": self.candidates_from + 1}
+
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether a rate is estimated, after at most half of all epochs."""
+        return self.noise_rate == "estimate"
 
     def scalars(self) -> dict[str, Tensor]:
         """Return the forget rate, and what it ends at if that is estimated."""
@@ -107,7 +116,7 @@ class INCVCoTeaching(TwoNetworks):
         self.selected.copy_((context.labels >= 0) & ~context.candidates)
         if self.noise_rate != "estimate":
             self.forgetting.given = rate_of_agreeing(self._noise_rate(context), self.num_classes, self.pattern)
-        self.forgetting.update(context.epoch, self.selected)
+        self.forgetting.update(context, self.first, self.second, self.selected)
         self.joined.fill_(context.epoch >= self.candidates_from)
 
     def _noise_rate(self, context: EpochContext) -> float:
@@ -130,11 +139,12 @@ class INCVCoTeaching(TwoNetworks):
         count = (self.forgetting.remember_rate * size).round().clamp(min=1) * (size > 0)
         by_first = smallest(ranked_first, index, count, pool)
         by_second = smallest(ranked_second, index, count, pool)
+        for_first, for_second = self.forgetting.learned_by(index)
+        by_first, by_second = by_first & for_second, by_second & for_first
 
         logits = self.first(image)
         losses_first, losses_second = self.loss(logits, label), self.loss(self.second(image), label)
         losses = (losses_first + losses_second) / 2
-        self.forgetting.note(index, losses)
-        least = (size == 0).float()  # 0 and not NaN where there was nothing to keep
+        least = torch.maximum((size == 0).float(), self.forgetting.least)  # 0 and not NaN where nothing is kept
         loss = mean_of_kept(losses_first, by_second, least) + mean_of_kept(losses_second, by_first, least)
         return Step(loss, losses, logits, (by_first.float() + by_second.float()) / 2)

@@ -2,6 +2,7 @@
 
 from typing import Literal, final
 
+import torch
 from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
@@ -30,9 +31,10 @@ class JoCoR(SmallLossNetworks):
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
-        forget_rate: τ, the share that is left out in the end: `estimate`, from the losses in the first half of
-            `warm_up`, or a number in [0, 1); see `CoTeaching`. The paper uses the rate of wrong labels, and for
-            asymmetric noise, where half of the classes have wrong labels, half of the rate in these classes.
+        forget_rate: τ, the share that is left out in the end: `estimate`, from held-out predictions after
+            `warm_up` epochs, up to which there is no divergence, and all other samples are learned from; or a number
+            in [0, 1); see `CoTeaching`. The paper uses the rate of wrong labels, and for asymmetric noise, where half
+            of the classes have wrong labels, half of the rate in these classes.
         warm_up: T_k >= 0, epochs of the ramp; 10 in the paper.
         exponent: c > 0 of the ramp, as in `CoTeaching`; 1 in the paper.
         co_lambda: λ in [0, 1). The paper has 0.9 for CIFAR-10, but 0.65 where 80 % of the labels are wrong, and 0.85
@@ -54,18 +56,29 @@ class JoCoR(SmallLossNetworks):
         super().__init__(problem, forget_rate, warm_up, exponent)
         self.co_lambda = co_lambda
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the forget rate reaches its end."""
+        return {"warm_up": self.forgetting.warm_up}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedule of the forget rate."""
-        self.forgetting.update(context.epoch)
+        self.forgetting.update(context, self.first, self.second)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Train both networks on the smallest joint losses."""
         first, second = self.first(image), self.second(image)
-        supervised = self.loss(first, label) + self.loss(second, label)
-        self.forgetting.note(index, supervised / 2)
+        losses_first, losses_second = self.loss(first, label), self.loss(second, label)
+        supervised = losses_first + losses_second
         joint = (1 - self.co_lambda) * supervised + self.co_lambda * jeffreys_divergence(first, second)
         kept = small_loss(joint, index, self.forgetting.remember_rate)
-        return Step(mean_of_kept(joint, kept), supervised / 2, first, kept)
+        loss = mean_of_kept(joint, kept)
+        if self.forgetting.given is None:
+            # The divergence would tell a network of the labels that it is not to see.
+            for_first, for_second, least = *self.forgetting.learned_by(index), self.forgetting.least
+            apart = mean_of_kept(losses_first, kept & for_first, least)
+            apart = apart + mean_of_kept(losses_second, kept & for_second, least)
+            loss = torch.where(self.forgetting.measuring, apart, loss)
+        return Step(loss, supervised / 2, first, kept)
 
 
 def jeffreys_divergence(first: Tensor, second: Tensor) -> Tensor:

@@ -60,7 +60,10 @@ class MentorNet(OneNetwork):
         decay: Of the moving average, in [0, 1); 0.5 in the authors' commands.
         dropout: The share of a batch that gets v = 0, in the authors' notation: a rate in [0, 1] and for how many
             percent of training it holds, then the next pair. The authors have 0.5,17,0.05,83, and 0,100 for
-            `self_paced`. Their other default 0.5,17,0.05,78,1,5 stops learning 5 % before the end.
+            `self_paced`. Their other default 0.5,17,0.05,78,1,5 stops learning 5 % before the end. A schedule that
+            changes by percent is made for runs of hundreds of epochs, and warns in one of fewer than 100: on 6,000
+            MNIST images with 50 % wrong labels, 16 epochs end at 84.4 % with the defaults, and at 96.2 % with 0,100 and
+            a `percentile` of 0.5 (n = 1).
         weight_decay: λ >= 0 of a penalty λ/2·Σw²·Σv/B on the weights of convolutions and linear layers: as in the
             authors' code, weight decay is smaller where less is learned. 0.0002 there; the optimizer's own should then
             be 0.
@@ -123,6 +126,10 @@ class MentorNet(OneNetwork):
     def depends_on_length(self) -> bool:
         """Its curriculum is by percentage of the run."""
         return True
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when each percentage of the dropout's schedule is an epoch, if the schedule is not constant."""
+        return {"dropout": 100} if self.dropout_rates.unique().numel() > 1 else {}
 
     def scalars(self) -> dict[str, Tensor]:
         """Return a, and how well the mentor classifies what it was taught."""

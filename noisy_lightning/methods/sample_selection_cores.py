@@ -83,6 +83,10 @@ class SampleSelectionCORES(OneNetwork):
         """Return β."""
         return {"beta": self.beta_now}
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when β reaches its end and when samples are left out."""
+        return {"ramp": self.warm_up + self.ramp, "sieve_from": self.sieve_from + 1}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Follow the schedules."""
         self.beta_now.fill_(beta_at(context.epoch, self.beta, self.warm_up, self.ramp))

@@ -37,8 +37,10 @@ class SOP(OverParameterized):
     Args:
         problem: The task.
         lr_u: Learning rate >= 0 of u. In the paper 10 for CIFAR-10 and 1 for CIFAR-100; the authors' later code asks
-            for 0.1 with asymmetric noise on CIFAR-100.
-        lr_v: Learning rate >= 0 of v. In the paper 10, and 100 for asymmetric noise.
+            for 0.1 with asymmetric noise on CIFAR-100. These are made for its 120 epochs and more: from 1e-8, u takes
+            about 18 / log(1 + 4·lr_u / batch size) epochs to explain a label away, at 10 and 128 samples 68 epochs,
+            at 100 only 13. A run that is shorter warns.
+        lr_v: Learning rate >= 0 of v, of which the same holds. In the paper 10, and 100 for asymmetric noise.
         initial_std: Standard deviation > 0 of u and v at the start; 1e-8 in the paper.
         square_moves_u: Whether u also learns from the squared distance, as in the authors' code. An earlier version of
             it leaves that to v.

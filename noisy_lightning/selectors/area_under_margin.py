@@ -5,6 +5,7 @@ from typing import final
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns
 from noisy_lightning.selectors.one_run import judge, mean_over_epochs, require_margin, train_on_all
+from noisy_lightning.selectors.self_check import checked_on_half
 
 
 @final
@@ -17,7 +18,8 @@ class AreaUnderMargin(Selector):
 
     Deviation: they find the threshold by samples of a class that does not exist, in two training runs; here the areas
     are split by two Gaussians, in one. The noise rate is the share that is not selected, the suggested class the one
-    predicted in most epochs. Where the areas do not fall into two groups all labels are selected, with a warning.
+    predicted in most epochs. Where the areas do not fall into two groups all labels are selected, with a warning. A
+    second training run, on one half of the samples, checks how well the network predicts labels that it has not seen.
 
     Args:
         epochs: Of the training; None: as the configuration says.
@@ -36,4 +38,5 @@ class AreaUnderMargin(Selector):
         """Train once and split the areas."""
         records, notes = train_on_all(task, runs, self.epochs)
         area = mean_over_epochs(require_margin(records), last=None)
-        return judge(task, records, -area, self.threshold, "areas under the margin", notes)
+        judgment = judge(task, records, -area, self.threshold, "areas under the margin", notes)
+        return checked_on_half(judgment, task, runs, self.epochs)

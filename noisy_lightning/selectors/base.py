@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.methods.parts.held_out import SelfCheck
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.runs.records import Records
 
@@ -81,6 +82,8 @@ class Judgment:
     """(N,) what was selected after each iteration, for selectors that iterate."""
     prediction: Ints | None = None
     """(N,) class predicted while the sample was held out, -1 where it never was; None: nothing was held out."""
+    check: SelfCheck | None = None
+    """How well the networks predict labels that they have not seen; None: nobody measured it."""
     warnings: Sequence[str] = ()
     """What the user should know before using this."""
 
@@ -93,6 +96,35 @@ class Judgment:
             suggested=np.where(trusted, -1, self.suggested),
             candidate=self.candidate & ~trusted,
         )
+
+    def dropping(self, drop: float, trusted: Bools) -> "Judgment":
+        """Return the same with all labels selected that have a score, but for the most suspicious ones.
+
+        Args:
+            drop: How many labels to leave out, a whole number >= 1, or a share of those with a score, in (0, 1).
+            trusted: (N,) labels without a score that stay selected.
+
+        Raises:
+            InputError: There are fewer labels with a score.
+        """
+        scored = ~np.isnan(self.score)
+        count = int(scored.sum())
+        number = int(drop) if drop >= 1 else round(drop * count)
+        if number > count:
+            raise InputError(f"drop must be at most {count}, the number of labels with a score, got {number}")
+        dropped = np.argsort(-self.score, kind="stable")[:number]  # NaN comes last
+        select = (scored | trusted) & ~mask(len(scored), dropped)
+        return replace(self, select=select, candidate=np.zeros_like(select))
+
+
+def check_drop(drop: float | None) -> None:
+    """Check how many labels are to be left out.
+
+    Raises:
+        InputError: It is neither a share in (0, 1) nor a whole number of labels.
+    """
+    if drop is not None and not (0 < drop < 1 or (drop >= 1 and float(drop).is_integer())):
+        raise InputError(f"drop must be a share in (0, 1) or a whole number of labels, got {drop:g}")
 
 
 class Selector(ABC):

@@ -5,6 +5,7 @@ from typing import Literal, final
 import numpy as np
 
 from noisy_lightning.losses.ranges import check_range
+from noisy_lightning.methods.parts.held_out import SelfCheck
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.selectors.base import (
     Fold,
@@ -20,6 +21,7 @@ from noisy_lightning.selectors.base import (
     suggestions,
 )
 from noisy_lightning.selectors.noise_estimate import Estimate, Inversion, estimated_rate, highest_rate, pattern_of
+from noisy_lightning.selectors.self_check import self_check
 
 
 @final
@@ -90,6 +92,7 @@ class INCV(Selector):
         select, candidate = np.zeros(count, bool), task.judged.copy()
         total, times = np.zeros((count, task.num_classes), np.float32), np.zeros((count, 1), np.float32)
         estimate: Estimate | None = None
+        check: SelfCheck | None = None
         selections: list[Bools] = []
         warnings: list[str] = []
         for iteration in range(1, self.iterations + 1):
@@ -116,13 +119,15 @@ class INCV(Selector):
                     estimate = estimated_rate(agreement, task.num_classes, self._pattern)
                 removed |= self._least_likely(fold.held_out, agreeing, predictions, task.labels, estimate.rate)
                 chosen |= agreeing
+            if check is None:  # the mean so far is that of the halves that have not seen a sample
+                check = self_check(_mean(total, times), task)
             select |= chosen
             candidate &= ~chosen
             if self.pattern == "symmetric":
                 candidate &= ~removed
             selections.append(select.copy())
         assert estimate is not None
-        probability = np.where(times > 0, total / np.maximum(times, 1), np.float32(np.nan))
+        probability = _mean(total, times)
         suggested = suggestions(predicted(probability), task.labels)
         return Judgment(
             select=select,
@@ -133,6 +138,7 @@ class INCV(Selector):
             assumption=estimate.assumption,
             iterations=selections,
             prediction=predicted(probability),
+            check=check,
             warnings=[*warnings, *estimate.warnings],
         )
 
@@ -151,3 +157,9 @@ class INCV(Selector):
         number = min(int(ratio * agreeing.sum()), len(members))
         least = of_given_label(probability[members], labels[members]).argsort(kind="stable")[:number]
         return mask(len(labels), members[least]) & ~agreeing
+
+
+def _mean(total: Floats, times: Floats) -> Floats:
+    """Return sums (N, K) divided by how many they are of (N, 1), NaN where there is none."""
+    mean: Floats = np.where(times > 0, total / np.maximum(times, 1), np.float32(np.nan))
+    return mean

@@ -5,6 +5,7 @@ from typing import final
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns
 from noisy_lightning.selectors.one_run import judge, mean_over_epochs, train_on_all
+from noisy_lightning.selectors.self_check import checked_on_half
 
 
 @final
@@ -16,7 +17,8 @@ class LossMixture(Selector):
     the samples met in training, under augmentation and the configured loss and method.
 
     The score is the mean loss; the noise rate the share that is not selected; the suggested class the one predicted in
-    most epochs. Where the losses do not fall into two groups all labels are selected, with a warning.
+    most epochs. Where the losses do not fall into two groups all labels are selected, with a warning. A second training
+    run, on one half of the samples, checks how well the network predicts labels that it has not seen.
 
     Args:
         epochs: Of the training; None: as the configuration says.
@@ -37,4 +39,5 @@ class LossMixture(Selector):
         """Train once and split the losses."""
         records, notes = train_on_all(task, runs, self.epochs)
         loss = mean_over_epochs(records.loss, self.last)
-        return judge(task, records, loss, self.threshold, "losses", notes)
+        judgment = judge(task, records, loss, self.threshold, "losses", notes)
+        return checked_on_half(judgment, task, runs, self.epochs)

@@ -21,6 +21,7 @@ from noisy_lightning.selectors.base import (
     suggestions,
 )
 from noisy_lightning.selectors.noise_estimate import Inversion, estimated_rate, highest_rate, pattern_of
+from noisy_lightning.selectors.self_check import self_check
 
 
 def out_of_fold(
@@ -105,5 +106,6 @@ class NoisyCrossValidation(Selector):
             noise_rate=estimate.rate,
             assumption=estimate.assumption,
             prediction=prediction,
+            check=self_check(probability, task),
             warnings=[*warnings, *estimate.warnings],
         )

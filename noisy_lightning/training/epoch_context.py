@@ -26,7 +26,9 @@ def epoch_context(module: "NoisyClassifier") -> EpochContext:
         candidates = torch.zeros_like(data.is_clean)
         candidates[data.candidate_indices] = module.method.uses_candidates
     epochs, predict = module.trainer.max_epochs or 0, partial(predicted, module)
-    return EpochContext(epoch, epochs, labels, predict, candidates, data.estimated_noise_rate)
+    steps = module.trainer.estimated_stepping_batches
+    max_steps = int(steps) if math.isfinite(steps) else 0
+    return EpochContext(epoch, epochs, labels, predict, candidates, data.estimated_noise_rate, max_steps)
 
 
 @torch.no_grad()

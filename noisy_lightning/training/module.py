@@ -17,6 +17,7 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Standard
+from noisy_lightning.methods.base import warn_of_short_run
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.training.callbacks.epoch_values import EpochValues
 from noisy_lightning.training.classifier import Classifier
@@ -177,9 +178,12 @@ class NoisyClassifier(Classifier):
         go_on(self.trainer, self._ending)
 
     def on_train_epoch_start(self) -> None:
-        """Thaw when it is time, and notify the method."""
+        """Thaw when it is time, and notify the method; first of all, say where it is set for a longer run."""
         self._bodies.begin(self.current_epoch)
-        self.method.on_epoch_start(epoch_context(self))
+        context = epoch_context(self)
+        if context.epoch == 0:
+            warn_of_short_run(self.method, context)
+        self.method.on_epoch_start(context)
 
     def on_train_epoch_end(self) -> None:
         """Notify the method, and log its values and the learning rate."""

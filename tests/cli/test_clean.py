@@ -61,6 +61,11 @@ def test_it_leaves_a_selection_a_page_and_a_result(
     assert all(row["suggested_label"] not in ("", row["y_noisy"]) for row in rows if row["select"] == "0")
     assert result["auroc"] > 0.7
     assert float(rows[0]["eval_ratio"]) == pytest.approx(result["estimated_noise_rate"], rel=1e-5)
+    check = result["self_check"]
+    agreement = result["cross_validation"]["measured"]["accuracy"]
+    assert check["accuracy_given"] == pytest.approx(agreement)
+    assert f"{100 * agreement:.2f} % of held-out labels predicted, which fits" in printed
+    assert check["too_weak"] == any("too weak for a selection" in warning for warning in result["warnings"])
     assert set(result["cross_validation"]) == {"measured", "theory", "theory_of_predictions"}
     for name in ("accuracy", "label_precision", "label_recall"):
         numbers = {kind: values[name] for kind, values in result["cross_validation"].items()}
@@ -76,6 +81,22 @@ def test_it_leaves_a_selection_a_page_and_a_result(
     wrong = ("--data.selection", str(folder / "selection.csv"), "--data.seed", "3")
     assert run("fit", *SMALL, *wrong) == 2
     assert "was made for other labels" in capsys.readouterr().err
+
+
+def test_a_weak_network_is_said_to_be_too_weak_and_the_ranking_can_be_cut(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weak = ("--data.noise.rate", "0.02", "--model.optimizer.lr", "0.001", "--selector", "AreaUnderMargin")
+    assert run("clean", *SMALL, *weak, "--drop", "30") == 0
+    folder = tmp_path / "runs/default/0"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["self_check"]["too_weak"]
+    assert "the network is too weak for a selection; use the ranking" in result["warnings"][-1]
+    assert "warning     the network is too weak for a selection" in capsys.readouterr().out
+    rows = _rows(folder / "selection.csv")
+    assert result["selected"] == 1437 - 30 == sum(row["select"] == "1" for row in rows)
+    dropped = [float(row["score"]) for row in rows if row["select"] == "0"]
+    assert min(dropped) >= max(float(row["score"]) for row in rows if row["select"] == "1")
 
 
 def _digits() -> Digits:
@@ -250,6 +271,13 @@ def test_own_images_are_judged_reviewed_and_corrected(
         (("--selector", "INCV", "--run.root", "/dev/null/runs"), "run.root: cannot make the folder /dev/null/runs"),
         (("--selector", "INCV", "--jobs", "0"), "jobs must be at least 1, got 0"),
         (("--selector", "INCV", "--run.extend", "true"), "run.extend must be false"),
+        (("--selector", "INCV", "--drop", "0"), "drop must be a share in (0, 1) or a whole number of labels, got 0"),
+        (
+            ("--selector", "INCV", "--drop", "1.5"),
+            "drop must be a share in (0, 1) or a whole number of labels, got 1.5",
+        ),
+        (("--selector", "INCV", "--drop", "-3"), "drop must be a share in (0, 1) or a whole number of labels, got -3"),
+        (("--selector", "INCV", "--drop", "1438"), "drop must be at most 1437, the number of labels, got 1438"),
         (("--selector", "INCV", "--data.selection", "s.csv"), "data.selection must be left out"),
         (("--selector", "INCV", "--data.redraw", "per_epoch"), "data.redraw must be once"),
         (("--selector", "INCV", "--selector.inversion", "no.csv"), "matrix: cannot read no.csv"),

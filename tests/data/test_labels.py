@@ -90,8 +90,8 @@ def test_without_known_truth_there_is_no_rate(true_labels: Tensor) -> None:
         (Symmetric(0.5), 0.5),
         (Symmetric(0.5, include_true=True), 0.45),
         (Symmetric(0.5, include_true=True, exact="total"), 0.45),
-        (Asymmetric(0.4), 0.2),
-        (Asymmetric(0.4, chained=True), 0.184),
+        (Asymmetric(0.4, "cifar10"), 0.2),
+        (Asymmetric(0.4, "cifar10", chained=True), 0.184),
         (PairFlip(0.45), 0.45),
     ],
 )

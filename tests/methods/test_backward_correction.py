@@ -35,7 +35,7 @@ def context(epoch: int, labels: Tensor | None = None) -> EpochContext:
 @pytest.mark.parametrize(("warm_up", "percentile", "restart"), [(None, 97.0, True), (2, 80.0, False)])
 def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, restart: bool) -> None:
     torch.manual_seed(0)
-    method = BackwardCorrection(problem(), "estimate", warm_up, percentile, restart).double()
+    method = BackwardCorrection(problem(), "anchor_points", warm_up, percentile, restart).double()
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     initial = {name: value.clone() for name, value in f.state_dict().items()}
@@ -95,6 +95,25 @@ def test_the_loss_can_be_negative() -> None:
     assert method.step(images[:1], torch.tensor([0]), torch.tensor([0])).loss.item() < -1
 
 
+def test_clipped_probabilities_bound_the_loss_and_end_its_gradient() -> None:
+    method = BackwardCorrection(problem(), MATRIX).double()
+    images, _ = points()
+    bias = list(method.backbone.parameters())[-1]
+    T_inverse, losses = inverse(MATRIX), []  # noqa: N806
+    for height in (40.0, 400.0):
+        with torch.no_grad():
+            bias.copy_(torch.tensor([height, 0, 0]))
+        method.zero_grad()
+        step = method.step(images[:1], torch.tensor([0]), torch.tensor([0]))
+        p = torch.tensor([1 - 1e-7, 1e-7, 1e-7], dtype=torch.float64)
+        torch.testing.assert_close(step.loss, backward_loss(p, 0, T_inverse), rtol=1e-6, atol=0)
+        step.loss.backward()
+        assert bias.grad is not None
+        assert not bias.grad.any()
+        losses.append(step.loss.item())
+    assert losses[0] == losses[1] < -1
+
+
 def test_an_inverse_is_exact_where_there_is_one(caplog: pytest.LogCaptureFixture) -> None:
     torch.testing.assert_close(inverse_of(torch.tensor(MATRIX)), torch.tensor(inverse(MATRIX)))
     assert not caplog.text
@@ -111,7 +130,7 @@ def test_a_singular_matrix_is_corrected_by_a_pseudo_inverse(off: float, caplog: 
 
 def test_a_singular_estimate_does_not_end_the_training(caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
-    method = BackwardCorrection(problem(), warm_up=1).double()
+    method = BackwardCorrection(problem(), "anchor_points", warm_up=1).double()
     images, labels = points()
     with torch.no_grad():
         for weight in method.backbone.parameters():
@@ -134,7 +153,7 @@ def test_a_small_batch_of_one_class_is_enough(size: int, label: int) -> None:
 
 
 def test_before_the_matrix_is_known_the_loss_is_the_uncorrected_one() -> None:
-    method = BackwardCorrection(problem())
+    method = BackwardCorrection(problem(), "anchor_points")
     assert method.transition() is None
     assert method.scalars() == {}
     images, labels = points()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
-from noisy_lightning.methods import EpochContext, ForwardCorrection, Problem
+from noisy_lightning.methods import BackwardCorrection, EpochContext, ForwardCorrection, Problem
 from noisy_lightning.methods.forward_correction import forward_corrected
 from tests.conftest import SMALL
 from tests.methods.toys import (
@@ -44,7 +44,7 @@ def part(epoch: int) -> EpochContext:
 )
 def test_walks_the_path_of_the_paper(warm_up: int | None, percentile: float, restart: bool, erase: bool) -> None:
     torch.manual_seed(0)
-    method = ForwardCorrection(problem(), "estimate", warm_up, percentile, restart, erase).double()
+    method = ForwardCorrection(problem(), "anchor_points", warm_up, percentile, restart, erase).double()
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     initial = {name: value.clone() for name, value in f.state_dict().items()}
@@ -155,7 +155,7 @@ def test_a_small_batch_is_enough(size: int) -> None:
 
 
 def test_before_the_matrix_is_known_the_loss_is_the_uncorrected_one() -> None:
-    method = ForwardCorrection(Problem(nn.Identity, CrossEntropy(), 3, 10))
+    method = ForwardCorrection(Problem(nn.Identity, CrossEntropy(), 3, 10), "anchor_points")
     assert method.transition() is None
     assert method.scalars() == {}
     logits = torch.tensor([[40.0, 0.0, 0.0]], requires_grad=True)
@@ -163,6 +163,30 @@ def test_before_the_matrix_is_known_the_loss_is_the_uncorrected_one() -> None:
     assert loss.item() == pytest.approx(40.0)
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient.tolist() == [pytest.approx([1, -1, 0])]
+
+
+@pytest.mark.parametrize("kind", [ForwardCorrection, BackwardCorrection])
+def test_in_the_warm_up_it_learns_nothing_from_what_is_held_out(
+    kind: type[ForwardCorrection | BackwardCorrection],
+) -> None:
+    images, labels = points()
+    for known in (False, True):
+        torch.manual_seed(0)
+        method = kind(problem()).double()
+        method.noise.known.fill_(known)
+        held_out = method.noise.held_out
+        assert 0 < held_out.sum() < len(labels) / 2
+        changed = torch.where(held_out, (labels + 1) % K, labels)
+        one, other = (method.step(images, given, torch.arange(len(labels))).loss for given in (labels, changed))
+        assert one.equal(other) != known
+        nothing = held_out.nonzero().flatten()
+        step = method.step(images[nothing], labels[nothing], nothing)
+        step.loss.backward()
+        assert step.loss.isfinite()
+        assert (step.loss.item() == 0) != known
+    paper = kind(problem(), "anchor_points").double()
+    step = paper.step(images, labels, torch.arange(len(labels)))
+    assert step.loss.equal(step.losses.mean())
 
 
 @pytest.mark.parametrize("suffix", ["", ".csv"])

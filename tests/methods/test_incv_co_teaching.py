@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -7,7 +8,6 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy, RobustLoss
 from noisy_lightning.methods import EpochContext, INCVCoTeaching, Problem
-from noisy_lightning.methods.parts import forget_rate
 from tests.methods.toys import (
     B,
     K,
@@ -154,29 +154,26 @@ def test_half_precision_does_not_lose_the_gradient_to_the_ranking() -> None:
     assert all(gradient is not None and gradient.any() for gradient in gradients)
 
 
-def test_the_noise_of_selected_samples_can_be_estimated_from_their_losses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen: list[Tensor] = []
-
-    def estimate(losses: Tensor) -> float:
-        seen.append(losses)
-        return 0.25
-
-    monkeypatch.setattr(forget_rate, "high_loss_share", estimate)
+def test_the_noise_of_selected_samples_can_be_estimated_from_predictions_of_held_out_ones() -> None:
     torch.manual_seed(0)
-    method = INCVCoTeaching(_problem(), "estimate", warm_up=4)
+    method = INCVCoTeaching(_problem(), "estimate", warm_up=2)
     assert not method.oracle
-    images, labels = points()
+    asked: list[Tensor] = []
+
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+        assert index is not None
+        asked.append(index)
+        wrong = points()[1][index].roll(1) if network is method.first else points()[1][index]
+        return 9 * nn.functional.one_hot(wrong, K).float()
+
     rates = []
     for epoch in range(7):
-        method.on_epoch_start(_context(epoch, SELECTED, CANDIDATES))
-        losses = method.step(images, labels, torch.arange(N)).losses
+        method.on_epoch_start(replace(_context(epoch, SELECTED, CANDIDATES), predict=predict))
         rates.append(method.scalars()["forget_rate"].item())
-    assert rates == pytest.approx([0, 0, 0, 0.125, 0.25, 0.25, 0.25])
-    assert len(seen) == 2
-    method.forgetting.update(1, method.selected)
-    torch.testing.assert_close(seen[-1], losses[SELECTED].float())
+    end = method.scalars()["noise_rate"].item()
+    assert rates == pytest.approx([0, 0, 0, end, end, end, end])
+    for part, quarter in zip(asked, method.forgetting.held_out, strict=True):
+        assert part.tolist() == [i for i in SELECTED if quarter[i]]
 
 
 @pytest.mark.parametrize(("pattern", "expected"), [("symmetric", 1 - 0.9931), ("pair", 1 / 17)])

@@ -16,7 +16,8 @@ def forward_loss(p, y, T):  # noqa: N803
 
 
 def backward_loss(p, y, T_inverse):  # noqa: N803
-    """ℓ←: the y-th entry of T⁻¹ ℓ(p)."""
+    """ℓ←: the y-th entry of T⁻¹ ℓ(p), with p clipped as by K.clip(y_pred, K.epsilon(), 1 − K.epsilon())."""
+    p = [torch.clamp(p_k, 1e-7, 1 - 1e-7) for p_k in p]
     return sum(T_inverse[y][k] * cross_entropy(p, one_hot(k, len(p))) for k in range(len(p)))
 
 

@@ -27,7 +27,14 @@ def test_issues_are_found_and_ranked() -> None:
 def test_other_rules_and_scores_of_cleanlab() -> None:
     given, true = labels(200, 0.2)
     runs = MadeUp(lambda fold: likely(true, np.random.default_rng(1)))
-    judgment = ConfidentLearning(filter_by="predicted_neq_given", score="normalized_margin").select(task(given), runs)
+    judgment = ConfidentLearning(filter_by="prune_by_class", score="normalized_margin").select(task(given), runs)
+    assert (judgment.select == (given == true)).mean() > 0.95
+
+
+def test_by_default_an_issue_is_a_label_that_is_not_predicted() -> None:
+    given, true = labels(200, 0.2)
+    runs = MadeUp(lambda fold: likely(true, np.random.default_rng(1)))
+    judgment = ConfidentLearning().select(task(given), runs)
     assert np.array_equal(judgment.select, given == true)
 
 

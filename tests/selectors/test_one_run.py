@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.runs.records import Records
 from noisy_lightning.selectors import AreaUnderMargin, LossMixture, Selector, Task
 from noisy_lightning.selectors.one_run import commonest_prediction, high_component, mean_over_epochs
-from tests.selectors.toys import K, MadeUp, labels, recorded, task
+from tests.selectors.toys import K, MadeUp, labels, likely, recorded, task
+
+
+def _runs(records: Records, true: Any) -> MadeUp:
+    """Return training runs that record this and predict true labels."""
+    return MadeUp(lambda fold: likely(true, np.random.default_rng(0)), records)
 
 
 def _trained(noise: float = 0.1) -> tuple[Any, Any, MadeUp]:
@@ -18,7 +24,7 @@ def _trained(noise: float = 0.1) -> tuple[Any, Any, MadeUp]:
     wrong = given != true
     loss = np.array([np.where(wrong, 3 - epoch, 0.3) + noise * random.random(400) for epoch in range(3)], np.float32)
     prediction = np.array([true, true, np.where(wrong, given, true)])
-    return given, true, MadeUp(recorded=recorded(loss, given, prediction, margin=-loss))
+    return given, true, _runs(recorded(loss, given, prediction, margin=-loss), true)
 
 
 @pytest.mark.parametrize("selector", [LossMixture(), LossMixture(last=2), AreaUnderMargin()])
@@ -29,15 +35,29 @@ def test_low_losses_and_wide_margins_are_trusted(selector: Selector) -> None:
     assert judgment.score[given != true].min() > judgment.score[given == true].max()
     assert np.array_equal(judgment.suggested, np.where(given == true, -1, true))
     assert judgment.noise_rate == pytest.approx((given != true).mean())
-    (fold,) = runs.asked
+    fold, half = runs.asked
     assert fold.train.all()
     assert not fold.held_out.any()
+    assert np.array_equal(half.train, ~half.held_out)
+    assert half.train.sum() == 200
+
+
+@pytest.mark.parametrize("selector", [LossMixture(epochs=3), AreaUnderMargin(epochs=3)])
+def test_the_network_is_checked_on_the_half_that_it_has_not_seen(selector: Selector) -> None:
+    given, true, runs = _trained()
+    runs.predict = lambda fold: likely(np.where(fold.held_out, true, (true + 1) % K), np.random.default_rng(0))
+    judgment = selector.select(task(given), runs)
+    half = runs.asked[1]
+    assert half.epochs == 3
+    assert judgment.check is not None
+    assert judgment.check.accuracy_given == pytest.approx((given == true)[half.held_out].mean())
 
 
 @pytest.mark.parametrize("selector", [LossMixture(), AreaUnderMargin()])
 def test_one_group_selects_everything_with_a_warning(selector: Selector) -> None:
     given, _ = labels(40)
-    constant = MadeUp(recorded=recorded(np.ones((2, 40), np.float32), given, margin=np.ones((2, 40), np.float32)))
+    records = recorded(np.ones((2, 40), np.float32), given, margin=np.ones((2, 40), np.float32))
+    constant = _runs(records, given)
     judgment = selector.select(task(given), constant)
     assert judgment.select.all()
     assert judgment.noise_rate == 0

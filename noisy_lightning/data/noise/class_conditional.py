@@ -21,6 +21,8 @@ from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 Exact = Literal["none", "total", "per_class"]
 
+_HOW = f"Give a map from true to given class, such as {{3: 5, 5: 3}}, or one of {', '.join(get_args(FlipName))}"
+
 
 def check_rate(rate: float) -> None:
     """Check that a noise rate is in [0, 1].
@@ -75,6 +77,18 @@ class LabelNoise(ABC):
         Raises:
             InputError: This noise does not exist for K classes.
         """
+
+    def on(self, dataset: str, usual_flips: FlipName | None) -> "LabelNoise":
+        """Return this noise for a data set, with what it leaves to the data set filled in; most noise leaves nothing.
+
+        Args:
+            dataset: Name of its class.
+            usual_flips: The flips that papers mean by asymmetric noise on it; None: there are none.
+
+        Raises:
+            InputError: The noise leaves flips to a data set that has no usual ones.
+        """
+        return self
 
     def prepare(self, load: Callable[[], Source], num_classes: int) -> None:  # noqa: B027  # most noise needs nothing
         """Prepare what a later draw needs, such as files; runs in one process per machine, before all others.
@@ -199,10 +213,11 @@ class Asymmetric(LabelNoise):
 
     Args:
         rate: Probability of a flip in the classes of the map, in [0, 1].
-        flips: Map from true to given class, such as {3: 5, 5: 3}, or a named one. `cifar10`: truck to automobile,
-            bird to airplane, deer to horse, cat to dog and back (the standard). `cifar10_l_dmi`: the same, but dogs
-            stay. `mnist`: 7 to 1, 2 to 7, 3 to 8, 5 to 6 and back. `cifar100_block5`: to the next of five consecutive
-            labels, the last to the first; many papers call these blocks superclasses, which they are not.
+        flips: Map from true to given class, such as {3: 5, 5: 3}, or a named one. null: the data set's usual ones,
+            `cifar10` for CIFAR10 and `mnist` for MNIST; other data sets have none, so that it must be given. `cifar10`:
+            truck to automobile, bird to airplane, deer to horse, cat to dog and back. `cifar10_l_dmi`: the same, but
+            dogs stay. `mnist`: 7 to 1, 2 to 7, 3 to 8, 5 to 6 and back. `cifar100_block5`: to the next of five
+            consecutive labels, the last to the first; many papers call these blocks superclasses, which they are not.
             `cifar100_superclass`: to the next class in the true superclass. `next_class`: to the next class, the last
             to the first.
         chained: Reproduce a bug of the code of APL, ALFs, ELR, SOP and GJS, for comparison with their numbers only:
@@ -212,9 +227,10 @@ class Asymmetric(LabelNoise):
             independent.
     """
 
-    def __init__(self, rate: float, flips: FlipName | dict[int, int] = "cifar10", chained: bool = False) -> None:
+    def __init__(self, rate: float, flips: FlipName | dict[int, int] | None = None, chained: bool = False) -> None:
         check_rate(rate)
-        check_flips(flips)
+        if flips is not None:
+            check_flips(flips)
         self.rate = rate
         self.flips = flips
         self.chained = chained
@@ -224,9 +240,19 @@ class Asymmetric(LabelNoise):
         """The probability of a flip in the classes of the map."""
         return self.rate
 
+    def on(self, dataset: str, usual_flips: FlipName | None) -> LabelNoise:
+        """Return this noise with the usual flips of the data set, unless it has flips of its own."""
+        if self.flips is not None:
+            return self
+        if usual_flips is None:
+            raise InputError(f"data.noise.flips must be given: asymmetric noise on {dataset} has no usual map. {_HOW}")
+        return Asymmetric(self.rate, usual_flips, self.chained)
+
     def transition_matrix(self, num_classes: int) -> Tensor:
         """Return the identity but for the rows of the map; chained flips are one matrix too, their product."""
         check_another_class(num_classes)
+        if self.flips is None:
+            raise InputError(f"flips must be given where no data set says what is usual. {_HOW}")
         matrix = torch.eye(num_classes, dtype=torch.float64)
         for source, target in flips_among(self.flips, num_classes).items():
             rows = slice(None) if self.chained else slice(source, source + 1)

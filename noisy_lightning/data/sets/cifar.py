@@ -24,6 +24,7 @@ class CIFAR10(NoisyDataModule):
     default_std = (0.2023, 0.1994, 0.2010)
     default_padding = 4
     default_flip = True
+    usual_flips = "cifar10"
 
     def fetch(self) -> None:
         """Verify the files, or download them."""

@@ -15,6 +15,7 @@ class MNIST(NoisyDataModule):
     image_shape = (28, 28, 1)
     default_mean = (0.1307,)
     default_std = (0.3081,)
+    usual_flips = "mnist"
 
     def fetch(self) -> None:
         """Verify the files, or download them."""

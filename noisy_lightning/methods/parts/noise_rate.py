@@ -1,4 +1,4 @@
-"""How many labels are wrong, estimated without knowing any true label."""
+"""How often held-out predictions agree with labels of which a share is wrong, and the inverse: the formulas of INCV."""
 
 import math
 from typing import Literal
@@ -7,32 +7,6 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.parts.two_gaussians import fit_gaussians, scaled_to_unit
-
-
-def high_loss_share(losses: Tensor) -> float | None:
-    """Return the share of samples whose loss is high, as a guess at the share of wrong labels.
-
-    Two Gaussians are fitted to the losses, as in DivideMix (Li et al., ICLR 2020) with its constants, and the share is
-    the weight of the one with the higher mean. Networks learn right labels first, so that for some time wrong ones have
-    higher losses.
-
-    Args:
-        losses: (n,) of samples, in any order and on any scale.
-
-    Returns:
-        The share in (0, 1); None where the losses do not fall into two groups: there are fewer than 10, they are all
-        equal or not all finite, one Gaussian explains them as well (by the Bayesian information criterion), or the two
-        means are closer than the root mean square of the standard deviations.
-    """
-    values = scaled_to_unit(losses.double().numpy())
-    if values is None:
-        return None
-    two, column = fit_gaussians(values), values[:, None]
-    apart = abs(two.means_[0, 0] - two.means_[1, 0])
-    if apart < math.sqrt(two.covariances_.mean()) or two.bic(column) >= fit_gaussians(values, 1).bic(column):
-        return None
-    return float(two.weights_[two.means_[:, 0].argmax()])
 
 
 def rate_from_agreement(agreement: float, num_classes: int, pattern: Literal["symmetric", "pair"] | Tensor) -> float:

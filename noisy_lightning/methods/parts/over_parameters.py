@@ -1,5 +1,6 @@
 """What SOP and SOP+ share: parameters of each sample beside those of the network: Liu, Zhu, Qu and You, ICML 2022."""
 
+import math
 from typing import NamedTuple, final
 
 import torch
@@ -53,7 +54,7 @@ class OverParameters(nn.Module):
         check_range("lr_u", lr_u, "[0, inf)")
         check_range("lr_v", lr_v, "[0, inf)")
         check_range("initial_std", initial_std, "(0, inf)")
-        self.lr_u, self.lr_v = lr_u, lr_v
+        self.lr_u, self.lr_v, self.initial_std = lr_u, lr_v, initial_std
         self.u, self.v = SampleMemory(num_samples, 1), SampleMemory(num_samples, num_classes)
         for memory in (self.u, self.v):
             nn.init.normal_(memory.values, std=initial_std)
@@ -77,6 +78,19 @@ class OverParameters(nn.Module):
             self.v.write(change.samples, change.v - self.lr_v * (change.v_gradient / number))
         self._changes.clear()
 
+    def epochs_to_one(self, lr: float, batch_size: float) -> float:
+        """Return how many epochs a parameter takes from its start to 1, where a label stays contradicted.
+
+        The squared distance alone then multiplies it by 1 + 4·lr / batch_size in each epoch.
+
+        Args:
+            lr: Learning rate >= 0; 0 stands for a parameter that shall not learn, which takes no time.
+            batch_size: >= 0.
+        """
+        if lr == 0 or batch_size == 0:
+            return 0.0
+        return max(0.0, -math.log(self.initial_std)) / math.log1p(4 * lr / batch_size)
+
     def take_stock(self, labels: Tensor) -> None:
         """Measure the mean of u² over the samples whose label (N,) is not -1."""
         trained = (labels >= 0).nonzero().flatten().to(self.noise_rate.device)
@@ -93,6 +107,12 @@ class OverParameterized(OneNetwork):
     def scalars(self) -> dict[str, Tensor]:
         """Return `noise_rate`, the share of labels that are explained away."""
         return {"noise_rate": self.samples.noise_rate}
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return how long u and v take to explain a label away."""
+        batch_size = int((context.labels >= 0).sum()) / context.steps_per_epoch
+        rates = {"lr_u": self.samples.lr_u, "lr_v": self.samples.lr_v}
+        return {name: self.samples.epochs_to_one(lr, batch_size) for name, lr in rates.items()}
 
     def on_step_end(self) -> None:
         """Let u and v learn."""

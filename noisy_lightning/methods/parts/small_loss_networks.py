@@ -33,6 +33,11 @@ class SmallLossNetworks(TwoNetworks):
         """Whether the forget rate was given: it is chosen by the rate of wrong labels."""
         return self.forgetting.given is not None
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether a rate is estimated, after at most half of all epochs."""
+        return self.forgetting.given is None
+
     def scalars(self) -> dict[str, Tensor]:
         """Return the forget rate, and the estimated noise rate if it is estimated."""
         return self.forgetting.scalars()

@@ -45,6 +45,10 @@ class TargetCorrection(OneNetwork):
         """Return `relabelled`, the share of the given labels that were overruled."""
         return {"relabelled": self.relabelled}
 
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when targets begin to move."""
+        return {"correction_epoch": self.correction_epoch + 1}
+
     def on_epoch_start(self, context: EpochContext) -> None:
         """Start from the given labels, and begin to correct them when it is time."""
         if context.epoch <= self.correction_epoch:

@@ -1,10 +1,21 @@
 """A network whose loss is corrected by a transition matrix: Patrini, Rozza, Menon, Nock and Qu, CVPR 2017."""
 
+import torch
 from torch import Tensor
 
-from noisy_lightning.methods.base import Problem
+from noisy_lightning.losses.probabilities import log_probabilities
+from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.networks import OneNetwork
+from noisy_lightning.methods.parts.ranks import batch_mean
+from noisy_lightning.methods.parts.small_loss import mean_of_kept
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate
+
+_LEAST = 1e-7
+
+
+def clipped_probabilities(logits: Tensor) -> Tensor:
+    """Return the probabilities (B, K) of logits (B, K), clipped to [1e-7, 1 − 1e-7] as the authors' code does."""
+    return log_probabilities(logits).exp().clamp(_LEAST, 1 - _LEAST)
 
 
 class TransitionCorrection(OneNetwork):
@@ -23,7 +34,8 @@ class TransitionCorrection(OneNetwork):
         erase: bool = False,
     ) -> None:
         super().__init__(problem)
-        self.noise = TransitionEstimate(self.backbone, problem.num_classes, matrix, warm_up, percentile, restart, erase)
+        classes, samples = problem.num_classes, problem.num_samples
+        self.noise = TransitionEstimate(self.backbone, classes, samples, matrix, warm_up, percentile, restart, erase)
 
     @property
     def oracle(self) -> bool:
@@ -34,6 +46,18 @@ class TransitionCorrection(OneNetwork):
     def depends_on_length(self) -> bool:
         """Whether the matrix is estimated after half of all epochs."""
         return not self.noise.given and self.noise.warm_up is None
+
+    def spans(self, context: EpochContext) -> dict[str, float]:
+        """Return when the matrix is estimated, if that does not follow from the length of the run."""
+        return {} if self.noise.given or self.noise.warm_up is None else {"warm_up": self.noise.warm_up + 1}
+
+    def mean(self, corrected: Tensor, losses: Tensor, index: Tensor) -> Tensor:
+        """Return the mean of corrected losses (B,), in the warm-up of losses (B,) of what is not held out."""
+        learned = torch.where(self.noise.known, corrected, losses)
+        if not self.noise.counted:
+            return batch_mean(learned)
+        least = ~self.noise.known * 1e-6  # 0 and not NaN where all is held out
+        return mean_of_kept(learned, self.noise.known | ~self.noise.held_out[index], least)
 
     def transition(self) -> Tensor | None:
         """Return the matrix (K, K), None before it is known."""

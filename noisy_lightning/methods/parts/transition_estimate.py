@@ -1,4 +1,4 @@
-"""The transition matrix that corrects a loss: given, or estimated as in Patrini et al., CVPR 2017."""
+"""The transition matrix that corrects a loss: given, counted, or estimated as in Patrini et al., CVPR 2017."""
 
 import logging
 import math
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext
+from noisy_lightning.methods.parts.held_out import surest_transition
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 _log = logging.getLogger(__name__)
 
-Matrix = Literal["estimate"] | list[list[float]] | Path
+Matrix = Literal["estimate", "anchor_points"] | list[list[float]] | Path
 
 
 @final
@@ -26,7 +27,9 @@ class TransitionEstimate(nn.Module):
     Args:
         network: The one that is trained.
         num_classes: K.
-        matrix: K rows of K probabilities, a file of them, or `estimate`.
+        num_samples: N.
+        matrix: K rows of K probabilities, a file of them, `estimate`, by `surest_transition` from the predictions of
+            `held_out` samples, or `anchor_points`, by `estimate_transition`.
         warm_up: Epochs >= 1 before it is estimated; None: half of all, rounded down, but at least 1.
         percentile: See `estimate_transition`.
         restart: Whether the network then goes back to the weights that it has now.
@@ -41,11 +44,14 @@ class TransitionEstimate(nn.Module):
     """(K, K)"""
     known: Tensor
     """(), bool: whether the matrix was given or estimated."""
+    held_out: Tensor
+    """(N,) bool: samples that are not to be learned from until it is known."""
 
     def __init__(
         self,
         network: nn.Module,
         num_classes: int,
+        num_samples: int,
         matrix: Matrix,
         warm_up: int | None,
         percentile: float,
@@ -56,11 +62,13 @@ class TransitionEstimate(nn.Module):
         if warm_up is not None:
             check_range("warm_up", warm_up, "[1, inf)")
         check_range("percentile", percentile, "(0, 100]")
-        self.given = matrix != "estimate"
+        rows = _given_rows(matrix, num_classes)
+        self.counted, self.given = matrix == "estimate", rows is not None
         self.warm_up, self.percentile, self.erase = warm_up, percentile, erase
-        rows = torch.eye(num_classes) if matrix == "estimate" else _given_rows(matrix, num_classes)
-        self.register_buffer("matrix", rows.float())
+        self.register_buffer("matrix", torch.eye(num_classes) if rows is None else rows.float())
         self.register_buffer("known", torch.tensor(self.given))
+        order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("held_out", (order < num_samples / 4) & self.counted, persistent=False)
         self.initial = Snapshot(network) if restart and not self.given else None
 
     def update(self, context: EpochContext, network: nn.Module) -> bool:
@@ -68,8 +76,12 @@ class TransitionEstimate(nn.Module):
         warm_up = max(1, context.max_epochs // 2) if self.warm_up is None else self.warm_up
         if self.given or context.epoch != warm_up:
             return False
-        probability = context.predict(network).softmax(1)
-        self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))
+        if self.counted:
+            index = ((context.labels >= 0) & self.held_out.cpu()).nonzero().flatten()
+            self.matrix.copy_(_counted(context.predict(network, index=index).softmax(1), context.labels[index]))
+        else:
+            probability = context.predict(network).softmax(1)
+            self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))
         self.known.fill_(True)
         if self.initial is not None:
             self.initial.restore(network)
@@ -84,14 +96,34 @@ class TransitionEstimate(nn.Module):
         return {"noise_rate": 1 - self.matrix.diagonal().mean()} if self.known else {}
 
 
-def _given_rows(matrix: list[list[float]] | Path, num_classes: int) -> Tensor:
+def _given_rows(matrix: Matrix, num_classes: int) -> Tensor | None:
+    """Return a given matrix (K, K), None where it is to be estimated."""
+    if matrix in ("estimate", "anchor_points"):
+        return None
     try:
-        rows = checked_matrix(read_matrix(Path(matrix)) if isinstance(matrix, str | Path) else matrix)
+        rows = checked_matrix(matrix if isinstance(matrix, list) else read_matrix(Path(matrix)))
         if len(rows) != num_classes:
             raise InputError(f"matrix must be {num_classes}×{num_classes} for this data set, got {len(rows)} rows")
     except InputError as error:
         raise InputError(f"model.method.{error}") from error
     return rows
+
+
+def _counted(probability: Tensor, labels: Tensor) -> Tensor:
+    """Return the transition matrix (K, K) counted among held-out predictions; warn where it is a guess."""
+    if not len(labels) or not probability.isfinite().all():
+        _log.warning("no finite outputs: the transition matrix cannot be estimated, no label is corrected")
+        return torch.eye(probability.shape[1])
+    matrix, shares = surest_transition(probability, labels)
+    _warn_of_guesses((shares == 0).nonzero().flatten().tolist())
+    return matrix
+
+
+def _warn_of_guesses(missing: list[int]) -> None:
+    """Name the classes that no sample has as its given label."""
+    if missing:
+        classes = ", ".join(map(str, missing))
+        _log.warning("no training sample has the given label %s: its row of the transition matrix is a guess", classes)
 
 
 def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, erase: bool = False) -> Tensor:
@@ -125,12 +157,10 @@ def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, 
         if erase:
             scores[passed_over] = 0  # in `probability`
         if not (given == k).any():
-            missing.append(str(k))
+            missing.append(k)
         elif probability[anchor].any():
             matrix[k] = probability[anchor] / probability[anchor].sum()
-    if missing:
-        classes = ", ".join(missing)
-        _log.warning("no training sample has the given label %s: its row of the transition matrix is a guess", classes)
+    _warn_of_guesses(missing)
     return matrix
 
 

@@ -13,7 +13,18 @@ from jsonargparse import auto_cli
 from torch import Tensor
 
 import noisy_lightning.data
-from noisy_lightning.data import Digits, InstanceDependent, LabelFile, OpenSet, PartDependent, PolynomialMargin
+from noisy_lightning.data import (
+    CIFAR10,
+    CIFAR100,
+    MNIST,
+    Digits,
+    InstanceDependent,
+    LabelFile,
+    NoisyDataModule,
+    OpenSet,
+    PartDependent,
+    PolynomialMargin,
+)
 from noisy_lightning.data.labels import expected_rate, label_hash, noise_arguments, realised_matrix, realised_rate
 from noisy_lightning.data.noise.class_conditional import (
     Asymmetric,
@@ -75,8 +86,8 @@ EXAMPLES: list[tuple[LabelNoise | Maker, list[int]]] = [
     (Symmetric(0.4, include_true=True, exact="per_class"), [10]),
     *((Asymmetric(rate, "next_class"), [2, 7]) for rate in (0.0, 0.4, 1.0)),
     *((Asymmetric(rate, "next_class", chained=True), [2, 7]) for rate in (0.0, 0.4, 1.0)),
-    (Asymmetric(0.4), [10]),
-    (Asymmetric(0.4, chained=True), [10]),
+    (Asymmetric(0.4, "cifar10"), [10]),
+    (Asymmetric(0.4, "cifar10", chained=True), [10]),
     (Asymmetric(0.3, "mnist"), [10]),
     (Asymmetric(0.3, "cifar10_l_dmi"), [10]),
     (Asymmetric(0.4, "cifar100_block5"), [100]),
@@ -112,8 +123,8 @@ PINNED = {
     Symmetric(0.4, include_true=True): "a8848762f62c75114f3d3f3692da7618ba8d78751934c06fbc884fad8262ceab",
     Symmetric(0.4, exact="total"): "74cbbead8c8dbd754d3927a60c6c67b112cc87b6010c1baf8641b63a9b7d624e",
     Symmetric(0.4, exact="per_class"): "3e86f275798973fba49b3742ced8138a046cd14bb73915ebf938642b821803ef",
-    Asymmetric(0.4): "8566375e7f420e3da2797241f6fe5a4b8caa28caa0635ca5289c7449f1b5be44",
-    Asymmetric(0.4, chained=True): "511d136f1a7c8b74ce8775959647452a1c05eef6f7d1437d7cca62d7e79238e7",
+    Asymmetric(0.4, "cifar10"): "8566375e7f420e3da2797241f6fe5a4b8caa28caa0635ca5289c7449f1b5be44",
+    Asymmetric(0.4, "cifar10", chained=True): "511d136f1a7c8b74ce8775959647452a1c05eef6f7d1437d7cca62d7e79238e7",
     PairFlip(0.45): "2df788bb1d0f3b46f1eda2bf777dd3a47e5e51e8cefbb072cb95bcced71251eb",
     PartDependent(0.4): "77038e210d419b24a2a8f657b34a44c0d487ff41dfeb7ca434cc1228f30d9463",
 }
@@ -339,7 +350,7 @@ def test_the_five_flips_of_cifar10() -> None:
         "dog": "cat",
     }
     labels = balanced(10, 5000)
-    measured = realised_matrix(labels, draw(Asymmetric(0.4), labels, 10), 10)
+    measured = realised_matrix(labels, draw(Asymmetric(0.4, "cifar10"), labels, 10), 10)
     for source, name in enumerate(names):
         if name in flips:
             assert measured[source, names.index(flips[name])].item() == pytest.approx(0.4, abs=0.035)
@@ -347,11 +358,13 @@ def test_the_five_flips_of_cifar10() -> None:
         else:
             assert measured[source, source].item() == 1
     assert 1 - measured.diagonal().mean().item() == pytest.approx(0.2, abs=0.009)
-    assert 1 - Asymmetric(0.4).transition_matrix(10).diagonal().mean().item() == pytest.approx(0.2, abs=1e-12)
+    assert 1 - Asymmetric(0.4, "cifar10").transition_matrix(10).diagonal().mean().item() == pytest.approx(
+        0.2, abs=1e-12
+    )
 
 
 def test_chained_flips_reproduce_the_reference_bug() -> None:
-    matrix = Asymmetric(0.4, chained=True).transition_matrix(10)
+    matrix = Asymmetric(0.4, "cifar10", chained=True).transition_matrix(10)
     cat, dog = 3, 5
     assert matrix[cat, dog].item() == pytest.approx(0.4 * 0.6)
     assert matrix[cat, cat].item() == pytest.approx(0.6 + 0.4 * 0.4)
@@ -363,13 +376,36 @@ def test_chained_flips_reproduce_the_reference_bug() -> None:
 def test_chained_flips_equal_the_loop_over_changed_labels() -> None:
     labels = balanced(10, 5000)
     looped = torch.tensor(reference.chained_flips(labels.tolist(), 0.4, flips_among("cifar10", 10), seed=1))
-    ours = Asymmetric(0.4, chained=True).transition_matrix(10)
+    ours = Asymmetric(0.4, "cifar10", chained=True).transition_matrix(10)
     sigma = (ours * (1 - ours) / 5000).sqrt()
     assert bool(((realised_matrix(labels, looped, 10) - ours).abs() <= 5 * sigma).all())
 
 
 def test_l_dmi_leaves_dogs_alone() -> None:
     assert flips_among("cifar10_l_dmi", 10) == {9: 1, 2: 0, 3: 5, 4: 7}
+
+
+@pytest.mark.parametrize(("dataset", "flips"), [(CIFAR10, "cifar10"), (MNIST, "mnist")])
+def test_a_data_set_names_its_usual_flips(dataset: type[NoisyDataModule], flips: str) -> None:
+    noise = dataset(noise=Asymmetric(0.4, chained=True)).noise
+    assert isinstance(noise, Asymmetric)
+    assert (noise.rate, noise.flips, noise.chained) == (0.4, flips, True)
+    given = Asymmetric(0.4, {1: 2})
+    assert dataset(noise=given).noise is given
+
+
+@pytest.mark.parametrize("dataset", [Digits, CIFAR100])
+def test_a_data_set_without_usual_flips_asks_for_them(dataset: type[NoisyDataModule]) -> None:
+    with pytest.raises(
+        InputError, match=rf"^data.noise.flips must be given: .* on {dataset.__name__} has no usual map"
+    ):
+        dataset(noise=Asymmetric(0.4))
+    assert dataset(noise=Asymmetric(0.4, "next_class")).noise.nominal_rate == 0.4
+
+
+def test_flips_that_no_data_set_fills_in_are_asked_for() -> None:
+    with pytest.raises(InputError, match=r"^flips must be given where no data set says what is usual"):
+        Asymmetric(0.4).corrupt(torch.arange(10), None, 10, torch.Generator())
 
 
 def test_mnist_flips() -> None:
@@ -478,7 +514,7 @@ def test_bad_arguments(make: Callable[[], LabelNoise], message: str) -> None:
     [
         (Asymmetric(0.4, {3: 12}), 10, r"^flips must map classes in \[0, 9\], got 3: 12$"),
         (Asymmetric(0.4, {12: 3}), 10, r"^flips must map classes in \[0, 9\], got 12: 3$"),
-        (Asymmetric(0.4), 100, r"^flips 'cifar10' needs 10 classes, the data set has 100$"),
+        (Asymmetric(0.4, "cifar10"), 100, r"^flips 'cifar10' needs 10 classes, the data set has 100$"),
         (Asymmetric(0.4, "cifar100_block5"), 10, r"^flips 'cifar100_block5' needs 100 classes, the data set has 10$"),
         (TransitionMatrix(THREE_CLASSES), 10, r"^matrix must be 10×10 for this data set, got 3 rows$"),
         (Symmetric(0.4), 1, r"^a wrong label needs at least 2 classes, the data set has 1$"),
@@ -532,7 +568,7 @@ def test_a_pickle_is_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "noise", "rate"), [("sym0.4", Symmetric(0.4), 0.40026), ("asym0.4", Asymmetric(0.4), 0.2032)]
+    ("name", "noise", "rate"), [("sym0.4", Symmetric(0.4), 0.40026), ("asym0.4", Asymmetric(0.4, "cifar10"), 0.2032)]
 )
 def test_the_published_cifar10_labels_follow_our_matrices(name: str, noise: LabelNoise, rate: float) -> None:
     path = LABEL_FILES / f"CIFAR10_{name}.csv"

@@ -1,92 +1,135 @@
 import logging
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from noisy_lightning.errors import InputError
+from noisy_lightning.methods import EpochContext
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
-from noisy_lightning.methods.parts.noise_rate import high_loss_share
+from noisy_lightning.methods.parts.held_out import self_check
 
-SIZE = 200
+K, SIZE = 4, 16000
 INDEX = torch.arange(SIZE)
+TRUE = INDEX % K
+FIRST, SECOND = nn.Identity(), nn.Identity()
 
 
-def _losses(share: float) -> Tensor:
-    """Return losses of which a share lies around 3 and the rest around 0."""
-    return torch.where(share * SIZE > INDEX, 3.0, 0.0) + 0.1 * torch.sin(INDEX)
+def _labels(rate: float) -> Tensor:
+    """Return given labels of which a share is wrong."""
+    wrong = torch.rand(SIZE, generator=torch.Generator().manual_seed(5)) < rate
+    return torch.where(wrong, (TRUE + 1) % K, TRUE)
 
 
-def test_a_given_rate_follows_its_schedule_whatever_the_losses() -> None:
+def _logits(accuracy: float = 0.9) -> Tensor:
+    """Return outputs that are right this often, and the surer, the more often."""
+    random = torch.Generator().manual_seed(4)
+    right = torch.rand(SIZE, generator=random) < accuracy
+    height = torch.rand(SIZE, generator=random) * torch.where(right, 4, 2)
+    classes = torch.where(right, TRUE, (TRUE + 2) % K)
+    return nn.functional.one_hot(classes, K) * height[:, None]
+
+
+def _context(epoch: int, labels: Tensor, logits: Tensor | None = None, max_epochs: int = 20) -> EpochContext:
+    """Return the start of an epoch; without outputs, nothing may be predicted."""
+
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+        assert logits is not None
+        assert index is not None
+        assert not augmented
+        assert ForgetRate("estimate", 6, 1.0, SIZE).held_out[0 if network is FIRST else 1, index].all()
+        return logits[index]
+
+    return EpochContext(epoch, max_epochs, labels, predict)
+
+
+def _update(forgetting: ForgetRate, context: EpochContext, **arguments: Any) -> dict[str, float]:
+    forgetting.update(context, FIRST, SECOND, **arguments)
+    return {name: value.item() for name, value in forgetting.scalars().items()}
+
+
+def test_a_given_rate_follows_its_schedule_and_all_learn_from_all() -> None:
     forgetting = ForgetRate(0.4, 3, 1.0, SIZE)
-    rates = []
-    for epoch in range(5):
-        forgetting.update(epoch)
-        forgetting.note(INDEX, _losses(0.9))
-        rates.append(forgetting.scalars()["forget_rate"].item())
-    assert rates == pytest.approx([0, 0.2, 0.4, 0.4, 0.4])
-    assert list(forgetting.scalars()) == ["forget_rate"]
+    scalars = [_update(forgetting, _context(epoch, TRUE)) for epoch in range(5)]
+    assert [values["forget_rate"] for values in scalars] == pytest.approx([0, 0.2, 0.4, 0.4, 0.4])
+    assert list(scalars[0]) == ["forget_rate"]
+    assert all(learned.all() for learned in forgetting.learned_by(INDEX))
+    assert forgetting.least == 0
 
 
-def test_an_estimate_is_of_the_epoch_before_and_stays_once_samples_are_left_out() -> None:
-    forgetting = ForgetRate("estimate", 6, 1.0, SIZE)
-    estimates, rates = [], []
-    for epoch, share in enumerate((0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)):
-        forgetting.update(epoch)
-        forgetting.note(INDEX, _losses(share))
-        estimates.append(forgetting.scalars()["noise_rate"].item())
-        rates.append(forgetting.scalars()["forget_rate"].item())
-    assert estimates == pytest.approx([0, 0.1, 0.2, 0.3, 0.3, 0.3, 0.3], abs=0.01)
-    assert rates == pytest.approx([0, 0, 0, 0, 0.15, 0.3, 0.3], abs=0.01)
-
-
-def test_without_a_warm_up_there_is_one_estimate() -> None:
-    forgetting = ForgetRate("estimate", 0, 1.0, SIZE)
-    rates = []
-    for epoch, share in enumerate((0.1, 0.2, 0.3)):
-        forgetting.update(epoch)
-        forgetting.note(INDEX, _losses(share))
-        rates.append(forgetting.scalars()["forget_rate"].item())
-    assert rates == pytest.approx([0, 0.1, 0.1], abs=0.01)
-
-
-def test_samples_not_seen_do_not_count() -> None:
-    forgetting = ForgetRate("estimate", 5, 1.0, 3 * SIZE)
-    forgetting.note(INDEX + SIZE, _losses(0.25))
-    forgetting.update(1)
-    assert forgetting.estimate.item() == pytest.approx(high_loss_share(_losses(0.25)) or 0)
-    assert forgetting.state_dict()["losses.values"].isfinite().all()
+@pytest.mark.parametrize("rate", [0.0, 0.2, 0.5])
+def test_the_rate_is_estimated_once_by_labels_that_the_networks_have_not_seen(rate: float) -> None:
+    forgetting, labels = ForgetRate("estimate", 3, 1.0, SIZE), _labels(rate)
+    scalars = [_update(forgetting, _context(epoch, labels)) for epoch in range(3)]
+    assert scalars == [{"forget_rate": 0}] * 3
+    first, second = forgetting.learned_by(INDEX)
+    assert (first | second).all()
+    assert first.sum() == second.sum() == 3 * SIZE / 4
+    assert forgetting.least > 0
+    estimates = [_update(forgetting, _context(3, labels, _logits()))]
+    estimates += [_update(forgetting, _context(epoch, labels)) for epoch in range(4, 8)]
+    noise_rate, held_out = estimates[0]["noise_rate"], torch.cat([(~first).nonzero(), (~second).nonzero()]).flatten()
+    assert noise_rate == pytest.approx(rate, abs=0.06)
+    assert noise_rate == pytest.approx(self_check(_logits()[held_out].softmax(1), labels[held_out]).noise_rate)
+    assert [values["forget_rate"] for values in estimates] == pytest.approx([noise_rate] * 5)
+    assert all(learned.all() for learned in forgetting.learned_by(INDEX))
 
 
 @pytest.mark.parametrize(
-    "losses", [torch.zeros(SIZE), _losses(0.3) * float("nan"), _losses(0.3)[:4]], ids=["constant", "NaN", "few"]
+    ("warm_up", "max_epochs", "epoch"), [(0, 20, 1), (3, 20, 3), (10, 20, 10), (10, 5, 2), (10, 1, 1), (3, -1, 3)]
 )
-def test_losses_without_two_groups_leave_nothing_out_and_warn_once(
-    losses: Tensor, caplog: pytest.LogCaptureFixture
-) -> None:
-    forgetting = ForgetRate("estimate", 3, 1.0, SIZE)
+def test_it_is_estimated_after_the_warm_up_or_half_of_a_shorter_run(warm_up: int, max_epochs: int, epoch: int) -> None:
+    forgetting = ForgetRate("estimate", warm_up, 1.0, SIZE)
+    for before in range(epoch):
+        _update(forgetting, _context(before, TRUE, max_epochs=max_epochs))
+        assert forgetting.measuring
+    _update(forgetting, _context(epoch, TRUE, _logits(), max_epochs))
+    assert not forgetting.measuring
+
+
+def test_only_samples_trained_on_and_among_those_asked_for_count() -> None:
+    forgetting, labels = ForgetRate("estimate", 1, 1.0, SIZE), _labels(0.0)
+    labels[::5] = -1
+    labels[1::5] = (TRUE[1::5] + 1) % K
+    scalars = _update(forgetting, _context(1, labels, _logits()), among=INDEX % 5 != 1)
+    assert scalars["noise_rate"] == pytest.approx(0, abs=0.06)
+
+
+def test_a_tenth_is_kept_whatever_is_estimated_and_weak_networks_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    forgetting = ForgetRate("estimate", 1, 1.0, SIZE)
     with caplog.at_level(logging.WARNING):
-        for epoch in range(6):
-            forgetting.update(epoch)
-            forgetting.note(INDEX[: len(losses)], losses)
-            assert forgetting.remember_rate == 1
-    assert len(caplog.messages) == 1
-    assert "two groups" in caplog.text
+        scalars = _update(forgetting, _context(1, (TRUE + 3) % K, _logits()))
+        assert scalars["noise_rate"] == pytest.approx(0.9)
+        _update(forgetting, _context(2, TRUE))
+    (message,) = caplog.messages
+    assert message.startswith("do not rely on the estimated noise rate, ")
+    assert "right on about 0 % of the images only" in message
+
+
+def test_an_estimate_of_strong_networks_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    _update(ForgetRate("estimate", 1, 1.0, SIZE), _context(1, _labels(0.2), _logits(0.95)))
+    assert not caplog.messages
+
+
+def test_outputs_that_are_not_finite_are_refused_with_what_to_give_instead() -> None:
+    broken = _logits()
+    broken[::2] = float("nan")
+    with pytest.raises(InputError, match=r"^model.method: the noise rate cannot be estimated, .* give the rate"):
+        _update(ForgetRate("estimate", 1, 1.0, SIZE), _context(1, TRUE, broken))
 
 
 def test_an_estimate_continues_from_a_saved_state() -> None:
-    """In mid-epoch, too, where nothing announces an epoch's start."""
-    saved = ForgetRate("estimate", 6, 1.0, SIZE)
-    for epoch in range(3):
-        saved.update(epoch)
-        saved.note(INDEX, _losses(0.2 + 0.1 * epoch))
-    loaded = ForgetRate("estimate", 6, 1.0, SIZE)
-    loaded.load_state_dict(saved.state_dict())
-    assert loaded.remember_rate.equal(saved.remember_rate)
-    for forgetting in (saved, loaded):
-        forgetting.update(3)
-        forgetting.update(5)
-    assert loaded.remember_rate.equal(saved.remember_rate)
-    assert loaded.remember_rate.item() == pytest.approx(0.6, abs=0.01)
+    """In mid-epoch, too, where nothing announces an epoch's start; and from before the losses were left out of it."""
+    saved, labels = ForgetRate("estimate", 3, 1.0, SIZE), _labels(0.3)
+    for epoch in range(4):
+        loaded = ForgetRate("estimate", 3, 1.0, SIZE)
+        loaded.load_state_dict({**saved.state_dict(), "losses.values": torch.zeros(SIZE)})
+        assert loaded.held_out.equal(saved.held_out)
+        assert loaded.measuring == saved.measuring
+        scalars = [_update(one, _context(epoch, labels, _logits())) for one in (saved, loaded)]
+        assert scalars[0] == scalars[1]
+    assert all(value.isfinite().all() for value in saved.state_dict().values())
 
 
 @pytest.mark.parametrize("values", [(1.0, 3, 1.0), (-0.1, 3, 1.0), ("estimate", -1, 1.0), ("estimate", 3, 0.0)])

@@ -2,64 +2,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisy_lightning.methods.parts.noise_rate import high_loss_share, rate_from_agreement
+from noisy_lightning.methods.parts.noise_rate import rate_from_agreement
 from tests.reference.incv import agreement_of, estimated_rate
 
-NAN, INF = float("nan"), float("inf")
-
-
-# By losses
-
-
-def _losses(share: float, apart: float = 2.0, size: int = 2000) -> Tensor:
-    """Return losses of which a share lies higher, in two bell-shaped groups."""
-    random = torch.Generator().manual_seed(0)
-    high = torch.arange(size) < share * size
-    return torch.where(high, apart, 0.0) + 0.3 * torch.randn(size, generator=random)
-
-
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6, 0.9])
-def test_the_share_of_high_losses_is_found(share: float) -> None:
-    assert high_loss_share(_losses(share)) == pytest.approx(share, abs=0.02)
-
-
-def test_scale_place_and_precision_of_losses_do_not_matter() -> None:
-    share = high_loss_share(_losses(0.3))
-    assert share is not None
-    assert high_loss_share(1000 * _losses(0.3) - 70) == pytest.approx(share, abs=1e-3)
-    assert high_loss_share(_losses(0.3).bfloat16()) == pytest.approx(share, abs=1e-2)
-
-
-def test_the_same_losses_give_the_same_share() -> None:
-    assert high_loss_share(_losses(0.3)) == high_loss_share(_losses(0.3))
-
-
-def test_what_is_left_of_right_labels_alone_looks_like_wrong_ones() -> None:
-    """The bias that the documentation warns of: hard samples are taken for wrong ones."""
-    losses = -torch.rand(5000, generator=torch.Generator().manual_seed(0)).log()  # many small, few large
-    share = high_loss_share(losses)
-    assert share is not None
-    assert 0.1 < share < 0.4
-
-
-@pytest.mark.parametrize(
-    "losses",
-    [
-        torch.tensor([]),
-        torch.tensor([0.0, 1.0] * 4),
-        torch.full((100,), 0.7),
-        torch.cat([_losses(0.3), torch.tensor([NAN])]),
-        torch.cat([_losses(0.3), torch.tensor([INF])]),
-        _losses(0.3, apart=0.0),
-        _losses(0.0) * torch.where(torch.arange(2000) % 7 == 0, 1.0, 0.02),
-    ],
-    ids=["none", "few", "constant", "NaN", "infinite", "one group", "one place"],
-)
-def test_losses_without_two_groups_have_no_share(losses: Tensor) -> None:
-    assert high_loss_share(losses) is None
-
-
-# By agreement
+NAN = float("nan")
 
 
 def _symmetric(rate: float, classes: int) -> list[list[float]]:

@@ -4,37 +4,49 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from noisy_lightning.methods import CoTeaching, CoTeachingPlus, JoCoR
-from noisy_lightning.methods.parts import forget_rate
-from tests.methods.toys import BATCHES, N, context, points, problem, sample_weights, training
+from tests.methods.toys import K, N, context, points, problem, sample_weights
 
 Kind = type[CoTeaching | CoTeachingPlus | JoCoR]
 each_kind = pytest.mark.parametrize("kind", [CoTeaching, CoTeachingPlus, JoCoR])
 
 
 @each_kind
-def test_a_method_estimates_from_the_losses_that_it_records(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Tensor] = []
+def test_while_the_rate_is_measured_a_network_learns_nothing_from_what_it_holds_out(kind: Kind) -> None:
+    """These labels change nothing in it; afterward, all labels do."""
+    images, labels = points()
+    for epoch in (0, 6):
+        torch.manual_seed(0)
+        method = kind(problem())
+        assert not method.oracle
+        held_out = method.forgetting.held_out[0]
+        if epoch:
+            method.forgetting.estimate.fill_(0.1)
+        gradients = []
+        for others in (labels, torch.where(held_out, (labels + 1) % K, labels)):
+            method.zero_grad()
+            method.on_epoch_start(context(epoch))
+            method.step(images, others, torch.arange(N)).loss.backward()
+            weights = [torch.cat([w.grad.flatten() for w in f.parameters()]) for f in (method.first, method.second)]  # type: ignore[union-attr]
+            gradients.append(weights)
+        (first, second), (first_after, second_after) = gradients
+        assert first.equal(first_after) == (epoch == 0)
+        assert not second.equal(second_after)
+        assert first.any()
 
-    def estimate(losses: Tensor) -> float:
-        seen.append(losses)
-        return 0.1 * len(seen)
 
-    monkeypatch.setattr(forget_rate, "high_loss_share", estimate)
-    torch.manual_seed(0)
+@each_kind
+def test_a_batch_that_one_network_holds_out_teaches_the_other(kind: Kind) -> None:
     method = kind(problem())
-    assert not method.oracle
-    losses, before = torch.zeros(N, dtype=torch.float64), torch.zeros(N, dtype=torch.float64)
-    for number, (epoch, index, step) in enumerate(training(method, 4)):
-        if number % BATCHES == 0:
-            before = losses.clone()
-        assert method.scalars()["noise_rate"].item() == pytest.approx(0.1 * epoch)
-        if epoch > 0:
-            torch.testing.assert_close(seen[-1], before.float())
-        losses[index] = step.losses.detach()
-    assert len(seen) == 3
+    method.on_epoch_start(context(0))
+    images, labels = points()
+    index = method.forgetting.held_out[1].nonzero().flatten()[:4]
+    step = method.step(images[index], labels[index], index)
+    step.loss.backward()
+    assert step.loss.isfinite()
+    moved = [any(bool(w.grad.any()) for w in f.parameters()) for f in (method.first, method.second)]  # type: ignore[union-attr]
+    assert moved == [True, False]
 
 
 @each_kind

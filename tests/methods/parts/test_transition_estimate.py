@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods import EpochContext
+from noisy_lightning.methods.parts.held_out import surest_transition
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate, estimate_transition
 from tests.reference.loss_correction import estimate, percentile_higher
@@ -26,8 +27,8 @@ def _labels(number: int, num_classes: int = K) -> Tensor:
     return torch.arange(number) % num_classes
 
 
-def _estimate(network: nn.Module, num_classes: int = 3, matrix: Matrix = "estimate") -> TransitionEstimate:
-    return TransitionEstimate(network, num_classes, matrix, 2, 97.0, restart=True, erase=False)
+def _estimate(network: nn.Module, num_classes: int = 3, matrix: Matrix = "anchor_points") -> TransitionEstimate:
+    return TransitionEstimate(network, num_classes, 6, matrix, 2, 97.0, restart=True, erase=False)
 
 
 # The estimate
@@ -150,14 +151,52 @@ def test_it_is_made_once_when_the_warm_up_is_over_and_sets_the_network_back() ->
 @pytest.mark.parametrize(("max_epochs", "expected"), [(1, 1), (2, 1), (3, 1), (10, 5), (240, 120)])
 def test_the_warm_up_is_half_of_the_training_unless_it_is_given(max_epochs: int, expected: int) -> None:
     outputs = torch.randn(30, 3)
-    noise = TransitionEstimate(nn.Linear(2, 3), 3, "estimate", None, 97.0, restart=False, erase=False)
+    noise = TransitionEstimate(nn.Linear(2, 3), 3, 6, "anchor_points", None, 97.0, restart=False, erase=False)
     made = [noise.update(_context(epoch, outputs, max_epochs), nn.Linear(2, 3)) for epoch in range(max_epochs + 1)]
     assert made.index(True) == expected
 
 
+def test_by_default_it_is_counted_among_the_surest_of_the_samples_held_out() -> None:
+    noise = TransitionEstimate(nn.Linear(2, 3), 3, 400, "estimate", 2, 97.0, restart=False, erase=False)
+    random = torch.Generator().manual_seed(0)
+    outputs, labels = torch.randn(400, 3, generator=random), torch.randint(0, 3, (400,), generator=random)
+    labels[::7] = -1
+    asked: list[Tensor] = []
+
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+        assert index is not None
+        asked.append(index)
+        return outputs[index]
+
+    assert not noise.given
+    assert noise.held_out.sum() == 100
+    for epoch in range(4):
+        assert noise.update(EpochContext(epoch, 6, labels, predict), nn.Linear(2, 3)) == (epoch == 2)
+    (index,) = asked
+    assert index.tolist() == [i for i in range(400) if noise.held_out[i] and labels[i] >= 0]
+    expected, _ = surest_transition(outputs[index].softmax(1), labels[index])
+    torch.testing.assert_close(noise.matrix, expected.float())
+
+
+def test_a_counted_matrix_that_is_a_guess_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    labels = torch.zeros(400, dtype=torch.long)
+    for outputs, message in (
+        (torch.tensor([[0.0, 2.0, 1.0]]), "no training sample has the given label 1, 2: its row"),
+        (torch.full((1, 3), float("nan")), "no finite outputs"),
+    ):
+        noise = TransitionEstimate(nn.Linear(2, 3), 3, 400, "estimate", 1, 97.0, restart=False, erase=False)
+        rows = outputs.expand(100, 3)
+        context = EpochContext(1, 6, labels, lambda network, augmented=False, index=None, rows=rows: rows)
+        caplog.clear()
+        assert noise.update(context, nn.Linear(2, 3))
+        assert message in caplog.text
+        assert noise.matrix[2].tolist() == [0, 0, 1]
+        assert noise.matrix.isfinite().all()
+
+
 def test_without_a_restart_the_network_goes_on() -> None:
     network = nn.Linear(2, 3)
-    noise = TransitionEstimate(network, 3, "estimate", 1, 97.0, restart=False, erase=False)
+    noise = TransitionEstimate(network, 3, 6, "anchor_points", 1, 97.0, restart=False, erase=False)
     assert noise.initial is None
     with torch.no_grad():
         network.weight.add_(1.0)
@@ -201,7 +240,7 @@ def test_a_matrix_that_is_none_is_refused(matrix: Matrix, message: str) -> None:
 def test_a_value_out_of_range_is_refused(name: str, value: float) -> None:
     values = {"warm_up": 2, "percentile": 97.0} | {name: value}
     with pytest.raises(ValueError, match=name):
-        TransitionEstimate(nn.Linear(2, 3), 3, "estimate", restart=True, erase=False, **values)  # type: ignore[arg-type]
+        TransitionEstimate(nn.Linear(2, 3), 3, 6, "anchor_points", restart=True, erase=False, **values)  # type: ignore[arg-type]
 
 
 # What a network goes back to
