@@ -102,3 +102,10 @@ def test_training_after_a_test_reads_the_selection(tmp_path: Path) -> None:
     assert data.train_indices.tolist() == [3]
     assert data.candidate_indices is not None
     assert data.candidate_indices.tolist() == [5]
+
+
+def test_one_line_of_an_oracle_marks_the_whole_selection(tmp_path: Path) -> None:
+    text = "index,select,candidate,oracle\n0,1,0,{}\n1,1,0,{}\n2,1,0,{}\n"
+    for flags in ("100", "010", "001"):
+        assert read_selection(_write(tmp_path, text.format(*flags)), LABELS[:3]).oracle
+    assert not read_selection(_write(tmp_path, text.format(*"000")), LABELS[:3]).oracle

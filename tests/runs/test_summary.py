@@ -54,3 +54,17 @@ def test_a_run_that_has_not_finished_can_be_tested() -> None:
         "test accuracy  100.00 % on clean labels (last epoch: last)",
         "pictures       tensorboard --logdir r",
     ]
+
+
+def test_the_epoch_is_chosen_by_what_the_run_says() -> None:
+    measured = {"best": {"test/acc": 1.0}}
+
+    def choice(**result: object) -> str:
+        return evaluation_table("test", measured, result, None).partition("(")[2]
+
+    assert choice(validation="given") == "chosen on noisy validation: best)"
+    assert choice(validation="trusted") == "chosen on trusted validation: best)"
+    assert (
+        choice(validation="trusted", best_epoch={"epoch": 1, "val/acc": 0.5}) == "chosen on trusted validation: best)"
+    )
+    assert choice(best_epoch={"epoch": 1, "val/loss": 0.5}) == "chosen by val/loss: best)"

@@ -1,7 +1,8 @@
-"""Measures how many small mistakes in the code the tests notice: applies each of `mutations.txt` to a copy of the package.
+"""Measures how many small mistakes in the code tests notice: tries those in `mutations.txt` on a copy of the package.
 
-A mutation is one piece of code put in place of another, and is caught where one of the tests named beside it fails. This
-process imports what all tests need and is then forked for each mutation, so that most take as long as their tests.
+A mutation is one piece of code put in place of another, and is caught where a test named beside it fails, which passes
+without it. This process imports what all tests need and is forked for each mutation, so that one takes little longer
+than its tests. Verdicts can be kept (`--log`), and only what has none in there is judged by the next call.
 
     python -m tests.tools.mutations              all of them
     python -m tests.tools.mutations records.py   those that have a text in their line or file
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, final
@@ -26,7 +27,14 @@ _PACKAGE = "noisy_lightning"
 _LIST = Path(__file__).with_name("mutations.txt")
 _SHARED = (
     *("torch", "torchvision", "torchmetrics", "lightning", "timm", "jsonargparse", "sklearn.mixture", "scipy.special"),
-    *("matplotlib.figure", "matplotlib.backends.backend_agg", "torch.utils.tensorboard", "numpy.testing", "submitit", "PIL.Image"),
+    *(
+        "matplotlib.figure",
+        "matplotlib.backends.backend_agg",
+        "torch.utils.tensorboard",
+        "numpy.testing",
+        "submitit",
+        "PIL.Image",
+    ),
 )
 # Of the plugins that are installed only the one whose settings pyproject.toml has: the others take seconds to load.
 _OPTIONS = ("-q", "--import-mode=append", "-p", "pytest_timeout", "-p", "no:cacheprovider")
@@ -54,15 +62,16 @@ class Mutation(NamedTuple):
 
 
 def read_mutations(text: str) -> list[Mutation]:
-    """Read a list: a line `FILE: TESTS...`, below it indented ones `OLD => NEW`; `#` begins a comment, `\\n` ends a line.
+    """Read a list: lines `FILE: TESTS...`, below each indented ones `OLD => NEW`, or `OLD => NEW @@ TESTS...`.
 
-    `OLD => NEW @@ TESTS...` names tests of its own.
+    `#` begins a comment; `\\n` stands for the end of a line.
 
     Raises:
         ValueError: A line is none of these.
     """
     found: list[Mutation] = []
-    file, tests = "", ()
+    file = ""
+    tests: tuple[str, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -94,21 +103,22 @@ def mutated(source: str, mutation: Mutation) -> str:
 
 
 @final
-class _FirstFailure:
-    """Notes what failed first: a test, or the collection of tests."""
+class _Failures:
+    """Notes which tests fail, and whether all could be collected."""
 
     def __init__(self) -> None:
-        self.test, self.collected = "", True
+        self.tests: list[str] = []
+        self.collected = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed and not self.test:
-            self.test = report.nodeid
+        if report.failed:
+            self.tests.append(report.nodeid.removeprefix("tests/"))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self.collected = self.collected and not report.failed
 
 
-def _run_tests(folder: Path, tests: Sequence[str]) -> str:
+def _run_tests(folder: Path, tests: Sequence[str], options: Sequence[str]) -> str:
     """Run tests on the package in a folder, and return what came of it; the rest of this process is theirs."""
     sys.path[:] = [str(folder), str(_ROOT), *(path for path in sys.path if path not in ("", str(_ROOT)))]
     os.environ |= {"PYTHONPATH": os.pathsep.join(sys.path[:2]), "PYTHONSAFEPATH": "1"}  # for processes that tests start
@@ -117,90 +127,117 @@ def _run_tests(folder: Path, tests: Sequence[str]) -> str:
     with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    first = _FirstFailure()
-    options = [*_OPTIONS, "-x", "--basetemp", str(folder / "basetemp")]
-    code = pytest.main([*options, *(f"tests/{test}" for test in tests)], plugins=[first])
+    failures = _Failures()
+    options = [*_OPTIONS, *options, "--basetemp", str(folder / "basetemp")]
+    code = pytest.main([*options, *(f"tests/{test}" for test in tests)], plugins=[failures])
     sys.stdout.flush()
     package = sys.modules.get(_PACKAGE)
     if package is None or not str(package.__file__).startswith(str(folder)):
         return "not judged: the tests import another package"
-    if first.test:
-        return f"caught by {first.test.removeprefix('tests/')}"
-    if code == 0:
-        return "survived"
-    return f"not judged: {' '.join(output.read_text().split())[-300:]}"
+    if failures.tests and failures.collected:
+        return f"caught by {' and '.join(failures.tests)}"
+    return "survived" if code == 0 else f"not judged: {' '.join(output.read_text().split())[-300:]}"
 
 
-def _forked(work: Callable[[], str]) -> str:
-    """Return what a function returns in a process of its own."""
-    with tempfile.TemporaryFile("w+") as answer:
-        child = os.fork()
-        if not child:
+@final
+class _Trial:
+    """A process that runs tests on a copy of the package, with a mutation or with none."""
+
+    def __init__(self, mutation: Mutation | None, tests: Sequence[str], *options: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="mutation_"))
+        self._end = time.monotonic() + _LONGEST
+        self._child, self.verdict = 0, ""
+        shutil.copytree(_ROOT / _PACKAGE, self._folder / _PACKAGE)
+        (self._folder / "configs").symlink_to(_ROOT / "configs")
+        try:
+            if mutation is not None:
+                path = self._folder / _PACKAGE / mutation.file
+                path.write_text(mutated(path.read_text(encoding="utf-8"), mutation), encoding="utf-8")
+        except (OSError, SyntaxError, ValueError) as error:
+            self.verdict = f"not found: {error}"
+            return
+        self._child = os.fork()
+        if not self._child:
             os.setsid()
             try:
-                answer.write(work())
+                verdict = _run_tests(self._folder, tests, options)
             except BaseException as error:
-                answer.write(f"not judged: {error!r}")
-            answer.flush()
+                verdict = f"not judged: {error!r}"
+            (self._folder / "verdict").write_text(verdict)
             os._exit(0)
-        end = time.monotonic() + _LONGEST
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
-            if time.monotonic() > end:
-                os.killpg(child, 9)
-                os.waitpid(child, 0)
-                return f"took more than {_LONGEST} s"
-            time.sleep(_TICK)
-        answer.seek(0)
-        return answer.read() or "not judged: its process has died"
+
+    def ended(self) -> bool:
+        """Whether there is a verdict; the copy is removed then."""
+        if not self.verdict:
+            late = time.monotonic() > self._end
+            if late:
+                os.killpg(self._child, 9)
+            if os.waitpid(self._child, 0 if late else os.WNOHANG) == (0, 0):
+                return False
+            answer = self._folder / "verdict"
+            died = f"took more than {_LONGEST} s" if late else "not judged: the process has died"
+            self.verdict = answer.read_text() if answer.exists() else died
+        shutil.rmtree(self._folder, ignore_errors=True)
+        return True
 
 
-def _judge(mutation: Mutation | None, tests: Sequence[str]) -> str:
-    """Return what the tests say of a copy of the package with a mutation, or with none."""
-    with tempfile.TemporaryDirectory(prefix="mutation_") as name:
-        folder = Path(name)
-        shutil.copytree(_ROOT / _PACKAGE, folder / _PACKAGE)
-        (folder / "configs").symlink_to(_ROOT / "configs")
-        if mutation is not None:
-            path = folder / _PACKAGE / mutation.file
-            try:
-                path.write_text(mutated(path.read_text(encoding="utf-8"), mutation), encoding="utf-8")
-            except (OSError, SyntaxError, ValueError) as error:
-                return f"not found: {error}"
-        return _forked(lambda: _run_tests(folder, tests))
+def _verdicts(mutations: Sequence[Mutation], jobs: int) -> Iterator[tuple[Mutation, str]]:
+    """Judge mutations, as many at a time as there are jobs."""
+    waiting = list(mutations)
+    running: list[tuple[Mutation, _Trial]] = []
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            running.append((waiting[0], _Trial(waiting[0], waiting[0].tests, "-x")))
+            del waiting[0]
+        time.sleep(_TICK)
+        for one in [one for one in running if one[1].ended()]:
+            running.remove(one)
+            yield one[0], one[1].verdict
 
 
-def _verdicts(mutations: Sequence[Mutation]) -> Iterator[tuple[Mutation, str]]:
-    """Judge mutations; a test that fails without one, too, catches nothing."""
-    unchanged: dict[str, str] = {}
-    for mutation in mutations:
-        verdict = _judge(mutation, mutation.tests)
-        caught, _, test = verdict.partition(" by ")
-        if caught == "caught":
-            if test not in unchanged:
-                unchanged[test] = _judge(None, [test])
-            if unchanged[test] != "survived":
-                verdict = f"not judged: without it, {unchanged[test]}"
-        yield mutation, verdict
+def _failing(tests: Sequence[str]) -> set[str]:
+    """Return the tests that fail without any mutation."""
+    trial = _Trial(None, tests)
+    while not trial.ended():
+        time.sleep(_TICK)
+    verdict = trial.verdict
+    if verdict.startswith("caught by "):
+        return set(verdict.removeprefix("caught by ").split(" and "))
+    return set() if verdict == "survived" else set(tests)
 
 
 def main() -> int:
     """Judge the mutations that a command line chooses; the exit code is 1 where less than 95 % are caught."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("texts", nargs="*", help="Judge those that have one of these texts; all by default.")
-    texts = parser.parse_args().texts
+    parser = argparse.ArgumentParser(prog="python -m tests.tools.mutations")
+    parser.add_argument("texts", nargs="*", help="Judge the mutations with one of these texts; all by default.")
+    parser.add_argument("--jobs", type=int, default=1, help="Mutations at a time.")
+    parser.add_argument("--log", type=Path, help="File to add verdicts to; those in there are not judged anew.")
+    options = parser.parse_args()
     every = read_mutations(_LIST.read_text(encoding="utf-8"))
-    wanted = [one for one in every if not texts or any(text in one.text for text in texts)]
+    wanted = [one for one in every if not options.texts or any(text in one.text for text in options.texts)]
+    lines = options.log.read_text().splitlines() if options.log and options.log.exists() else []
+    before = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    verdicts = {one.text: before[one.text] for one in wanted if one.text in before}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in _SHARED:
         import_module(name)
     pytest.main([*_OPTIONS, "--version"])
-    counts: Counter[str] = Counter()
-    for mutation, verdict in _verdicts(wanted):
-        kind = verdict.partition(" by ")[0].partition(":")[0]
-        counts[kind] += 1
+    for mutation, verdict in _verdicts([one for one in wanted if one.text not in verdicts], options.jobs):
+        verdicts[mutation.text] = verdict
         print(f"{mutation.line}: {verdict}: {mutation.text}", flush=True)
-    share = counts["caught"] / max(1, len(wanted))
-    print(f"{counts['caught']} of {len(wanted)} mutations caught, {100 * share:.1f} %: {dict(counts)}")
+        if options.log:
+            with options.log.open("a") as log:
+                log.write(f"{mutation.text}\t{verdict}\n")
+    caught = {text: verdict.removeprefix("caught by ") for text, verdict in verdicts.items() if "caught" in verdict}
+    for test in _failing(sorted(set(caught.values()))) if caught else ():
+        print(f"fails without any mutation and catches nothing: {test}")
+        caught = {text: one for text, one in caught.items() if one != test}
+    others = {text: verdict for text, verdict in verdicts.items() if text not in caught}
+    for text, verdict in others.items():
+        print(f"{verdict}: {text}")
+    kinds = Counter(verdict.partition(":")[0].partition(" by ")[0] for verdict in others.values())
+    share = len(caught) / max(1, len(wanted))
+    print(f"{len(caught)} of {len(wanted)} mutations caught, {100 * share:.1f} %; others: {dict(kinds)}")
     return int(share < 0.95)
 
 

@@ -59,6 +59,14 @@ def test_losses_without_two_groups_have_no_share(losses: Tensor) -> None:
     assert high_loss_share(losses) is None
 
 
+def test_two_groups_within_a_standard_deviation_of_each_other_are_one() -> None:
+    """Wide and narrow groups in about one place are easy and hard samples, and no wrong labels."""
+    normal = torch.randn(2000, generator=torch.Generator().manual_seed(0))
+    hard = torch.arange(2000) % 4 == 0
+    assert high_loss_share(torch.where(hard, 0.1 + 0.3 * normal, 0.01 * normal)) is None
+    assert high_loss_share(torch.where(hard, 0.3 + 0.3 * normal, 0.01 * normal)) is not None
+
+
 # By agreement
 
 
