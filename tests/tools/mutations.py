@@ -135,7 +135,7 @@ def _run_tests(folder: Path, tests: Sequence[str], options: Sequence[str]) -> st
     if package is None or not str(package.__file__).startswith(str(folder)):
         return "not judged: the tests import another package"
     if failures.tests and failures.collected:
-        return f"caught by {' and '.join(failures.tests)}"
+        return "caught by " + "\n".join(failures.tests)
     return "survived" if code == 0 else f"not judged: {' '.join(output.read_text().split())[-300:]}"
 
 
@@ -202,7 +202,7 @@ def _failing(tests: Sequence[str]) -> set[str]:
         time.sleep(_TICK)
     verdict = trial.verdict
     if verdict.startswith("caught by "):
-        return set(verdict.removeprefix("caught by ").split(" and "))
+        return set(verdict.removeprefix("caught by ").splitlines())
     return set() if verdict == "survived" else set(tests)
 
 
