@@ -25,7 +25,7 @@ def _at_least(least: float, *besides: float) -> _Rule:
     return _Rule(lambda value: value >= least or value in besides, f"must be at least {least:g}{also}")
 
 
-def _share_or_count(value: Any) -> bool:
+def _share_or_count(value: float) -> bool:
     return 0 < value < 1 or (value >= 1 and value == int(value))  # a whole number comes as a float, too
 
 

@@ -172,3 +172,12 @@ def test_pooling_before_the_activation_equals_pooling_after_it(negative_slope):
 def test_parameter_count_equals_the_published_network(backbone, in_channels, arguments, parameters):
     with torch.device("meta"):
         assert count_parameters(backbone(10, in_channels, **arguments)) == parameters
+
+
+@pytest.mark.parametrize(("stem", "size"), [("cifar", 32), ("imagenet", 8)])
+def test_the_stem_for_small_images_keeps_their_size(stem, size):
+    network = backbones.ResNet18(10, 3, stem).network
+    sizes = []
+    network.layer1.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[2:]))
+    network(torch.zeros(2, 3, 32, 32))
+    assert sizes == [(size, size)]

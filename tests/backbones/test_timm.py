@@ -75,6 +75,21 @@ def test_weights_of_another_network_are_refused(tmp_path):
         Timm(5, 3, NAME, checkpoint_path=str(path))
 
 
+def test_weights_under_the_name_that_other_scripts_give_them_are_found(tmp_path):
+    trained = Timm(5, 3, NAME).eval()
+    torch.save({"model": trained.network.state_dict(), "epoch": 9}, tmp_path / "checkpoint.pth")
+    loaded = Timm(5, 3, NAME, checkpoint_path=str(tmp_path / "checkpoint.pth")).eval()
+    image = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(loaded(image), trained(image))
+
+
+def test_weights_of_a_larger_network_are_refused(tmp_path):
+    path = tmp_path / "larger.pt"
+    torch.save(Timm(5, 3, NAME).network.state_dict() | {"layer9.weight": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match=r"1 entries are missing, unexpected or .* such as layer9\.weight"):
+        Timm(5, 3, NAME, checkpoint_path=str(path))
+
+
 def test_weights_for_other_channels_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"such as conv1\.0\.weight; it holds"):
         Timm(5, 1, NAME, checkpoint_path=str(save_torch(Timm(5, 3, NAME), tmp_path)))

@@ -68,6 +68,14 @@ def test_only_the_training_loader_serves_several_views() -> None:
     assert all(next(iter(loader)).image.ndim == 4 for loader in others)
 
 
+def test_where_processes_make_the_batches_no_images_are_kept_ready_to_read() -> None:
+    """Each process would have a copy, several times as large as the images."""
+    for workers in (0, 1):
+        data = Digits(workers=workers)
+        data.setup("fit")
+        assert (data.train_dataloader().batches.store is None) == bool(workers)
+
+
 def test_the_seed_alone_decides_noise_and_split() -> None:
     torch.manual_seed(1)
     first = _digits()

@@ -75,6 +75,12 @@ def test_unknown_truth_is_left_out() -> None:
     assert realised_matrix(TRUE, GIVEN, 3).tolist() == [[0.5, 0.25, 0.25], [1 / 3, 2 / 3, 0], [0, 0, 0]]
 
 
+def test_any_label_of_an_image_of_no_class_is_wrong() -> None:
+    true, given = torch.tensor([0, -2, -1, 1, 1]), torch.tensor([0, 0, 0, 1, 0])
+    assert realised_rate(true, given) == 2 / 4
+    assert realised_matrix(true, given, 2).tolist() == [[1, 0], [0.5, 0.5]]
+
+
 @pytest.mark.parametrize("true_labels", [torch.full((8,), -1), torch.empty(0, dtype=torch.int64)])
 def test_without_known_truth_there_is_no_rate(true_labels: Tensor) -> None:
     given = GIVEN[: len(true_labels)]

@@ -108,3 +108,10 @@ def test_a_file_for_other_labels_names_the_classes(tmp_path: Path) -> None:
     path = _write(tmp_path, "index,select,candidate,y_noisy\n0,1,0,0\n1,1,0,1\n")
     with pytest.raises(InputError, match=r"sample 0 is 'cat' \(class 0\) there and 'dog' \(class 1\) here"):
         read_selection(path, torch.tensor([1, 1]), ["cat", "dog"])
+
+
+def test_one_line_of_an_oracle_marks_the_whole_selection(tmp_path: Path) -> None:
+    text = "index,select,candidate,oracle\n0,1,0,{}\n1,1,0,{}\n2,1,0,{}\n"
+    for flags in ("100", "010", "001"):
+        assert read_selection(_write(tmp_path, text.format(*flags)), LABELS[:3]).oracle
+    assert not read_selection(_write(tmp_path, text.format(*"000")), LABELS[:3]).oracle

@@ -110,3 +110,16 @@ def test_two_axes_cannot_both_bring_a_configuration(tmp_path: Path) -> None:
     both = "config: base.yaml\naxes: {a: {x: {config: other.yaml}}, b: {y: {config: other.yaml}}}\n"
     with pytest.raises(InputError, match="only one of a, b may have a configuration file"):
         read_sweep(_write(tmp_path, both)).runs()
+
+
+def test_a_selection_of_labels_has_the_data_and_seeds_of_the_training_on_it(tmp_path: Path) -> None:
+    (tmp_path / "clean.yaml").touch()
+    axes = "axes: {method: {a: {clean: clean.yaml, model.loss: CE}, b: {}}, noise: {x: {data.noise.rate: 0.3}}}\n"
+    ours, others = read_sweep(_write(tmp_path, f"config: base.yaml\n{axes}seeds: [3]\n")).runs(
+        ["--data.root=elsewhere", "--trainer.max_epochs", "2", "--data.workers", "2"]
+    )
+    assert ours.clean == [
+        *("--config", str(tmp_path / "clean.yaml"), "--data.noise.rate", "0.3", "--seed_everything", "3"),
+        *("--data.seed", "3", "--data.root=elsewhere", "--data.workers", "2"),
+    ]
+    assert others.clean == []

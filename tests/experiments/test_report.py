@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.ledger import read_ledger, row_of
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
-from noisy_lightning.experiments.report import gather
+from noisy_lightning.experiments.report import Report, gather
+from noisy_lightning.runs.measures import class_accuracy
+from noisy_lightning.runs.records import load
 from tests.cli.test_sweep import BASE
 from tests.conftest import SMALL
 from tests.experiments.test_ledger import make_run
@@ -74,6 +77,20 @@ def test_a_picture_shows_what_the_records_say(swept: Path) -> None:
     assert np.mean(last) == pytest.approx(method["acc_train"], abs=0.05)
     assert ends[10:] == [max(last), min(last)]
 
+    shown = dict(gather([swept]).settings())["symmetric 0.3"]
+    noisy = load(next(row["run"] for row in gather([swept]).rows if row["axis_noise"] == "symmetric 0.3"))
+    expected = class_accuracy(noisy.prediction[-1], noisy.true_labels, 10)
+    lines = shown["classes"].axes[0].lines[:10]
+    assert [np.asarray(line.get_ydata())[-1] for line in lines] == pytest.approx(expected.tolist())
+
+
+def test_runs_that_failed_are_in_the_ledger_too(tmp_path: Path) -> None:
+    rows = [row_of(make_run(tmp_path / "run"))]
+    write_report(tmp_path / "out", Report(rows, [{"run": "b", "status": "failed", "error": "no memory"}]), "", False)
+    assert [row["run"] for row in read_ledger(tmp_path / "out/ledger.csv")] == [str(tmp_path / "run"), "b"]
+    again = gather([tmp_path / "out/ledger.csv"])
+    assert (len(again.rows), [row["error"] for row in again.failed]) == (1, ["no memory"])
+
 
 def test_a_kind_of_noise_with_a_single_rate_has_no_panel_beside_others() -> None:
     ledger = Path(__file__).parents[2] / "notebooks/results/study4.csv"
@@ -115,14 +132,14 @@ def test_selections_are_reported_too(run: Callable[..., int], monkeypatch: pytes
 
 
 def test_what_the_runs_have_in_common_and_what_not_is_said(tmp_path: Path) -> None:
-    for name in ("0", "1", "10"):
+    for name in ("0", "2", "10"):
         make_run(tmp_path / name)
-    (tmp_path / "1/result.json").write_text((tmp_path / "1/result.json").read_text().replace("12e4", "34e5"))
-    (tmp_path / "2").mkdir()
-    (tmp_path / "2/config.yaml").touch()
+    (tmp_path / "2/result.json").write_text((tmp_path / "2/result.json").read_text().replace("12e4", "34e5"))
+    (tmp_path / "3").mkdir()
+    (tmp_path / "3/config.yaml").touch()
     report = gather([tmp_path])
-    assert [Path(row["run"]).name for row in report.rows] == ["0", "1", "10"]
-    assert report.missing == [str(tmp_path / "2")]
+    assert [Path(row["run"]).name for row in report.rows] == ["0", "2", "10"]
+    assert report.missing == [str(tmp_path / "3")]
     assert report.notes()[0] == "The runs are of 2 commits: 12e4, 34e5."
     assert report.notes()[-1] == "Yet to do: 1 runs."
 

@@ -71,6 +71,10 @@ def test_latex_escapes_what_it_must() -> None:
     assert r"A\_1 \& 50 \% & 50.00 \\" in text
     assert r"\textbf{61.00 $\pm$ 1.41}" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    (table,) = tables_of([_row(r"#1 {a} $b ~c^ \d", "±", 0.5)])
+    line = r"\#1 \{a\} \$b \textasciitilde{}c\textasciicircum{} \textbackslash{}d & 50.00 \\"
+    assert line in as_latex(table)
+    assert r"method & $\pm$ \\" in as_latex(table)
 
 
 def test_csv_has_a_line_per_cell() -> None:
@@ -211,8 +215,11 @@ def test_published_numbers_stand_beside_ours_by_their_epoch_rule() -> None:
 
 
 def test_what_is_known_from_memory_is_marked_and_not_compared() -> None:
-    (one,) = comparisons_of([_row("GCE", "symmetric 0.4", 0.8, published_source="Ma et al. 2020")])
+    rows = [_row("GCE", "symmetric 0.4", 0.8, published_source="Ma et al. 2020")]
+    (one,) = comparisons_of(rows)
     assert one.difference is None
+    (table,) = tables_of(rows)
+    assert as_markdown(table, [one]) == as_markdown(table)
     assert compared([one])[0][3:5] == ["82.66 (from memory)", "not compared"]
 
 

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +156,16 @@ def test_any_class_name_and_a_long_title_are_drawn_whole() -> None:
         (heading,) = figure.texts
         assert heading.get_window_extent().x0 >= 0
         assert heading.get_text().replace("\n", " ") == title
+
+
+def test_an_axis_of_losses_begins_at_zero_or_at_the_lowest_one() -> None:
+    """A loss can be negative, as with a reward for a confident prediction."""
+    records = make_records()
+    left, _ = loss_and_memorization(records).axes
+    assert left.get_ylim()[0] == 0
+    below = replace(records, loss=records.loss - 3)
+    left, _ = loss_and_memorization(below).axes
+    assert left.get_ylim()[0] < min(np.nanmin(line.get_ydata()) for line in left.get_lines())
+    for loss, lowest in ((records.loss[1], 0.0), (below.loss[1], np.nanmin(below.loss[1]))):
+        (axes,) = loss_histograms(loss, records.is_clean, records.is_noisy).axes
+        assert axes.patches[0].get_data().edges[0] == pytest.approx(lowest)  # type: ignore[attr-defined]

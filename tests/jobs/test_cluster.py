@@ -133,3 +133,20 @@ def test_a_job_trains_alone_and_still_knows_its_number(monkeypatch: pytest.Monke
 def test_a_job_that_fails_leaves_a_result() -> None:
     with pytest.raises(RuntimeError, match="refuses has failed"):
         _Work(Job("refuses", refuse, ()))()
+
+
+def test_a_job_that_slurm_leaves_out_once_is_not_gone(slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two states, as at a requeue, a job can be in no list for a moment."""
+    answers = iter([{"7_0"}, set(), {"7_0"}, set(), {"7_0"}])
+    asked: list[object] = []
+
+    def queued() -> set[str]:
+        answer = next(answers)
+        asked.append(answer)
+        if len(asked) == 5:
+            slurm.ends("7")  # a single job has no number in an array
+        return {number.partition("_")[0] for number in answer}
+
+    monkeypatch.setattr(cluster, "_queued", queued)
+    assert slurm.run(JOBS[:1], lambda: None) == {"a": 0}
+    assert len(asked) >= 4

@@ -183,6 +183,16 @@ def test_an_epoch_without_an_estimate_repeats_the_last() -> None:
     assert method.turning_epoch == -1
 
 
+def test_the_last_estimate_is_repeated_and_not_the_lowest() -> None:
+    method = DimensionalityDriven(problem(), init_epoch=9, window=2, neighbours=2)
+    for epoch, lid in enumerate([3.0, 5.0]):
+        _start_with(method, lid, epoch)
+    with pytest.warns(UserWarning, match="no dimension can be estimated"):
+        _start_with(method, math.inf, 2)
+    assert method.recent.tolist() == [3.0, 5.0, 5.0]
+    assert method.lowest == 3
+
+
 def test_features_are_what_enters_the_classifier() -> None:
     torch.manual_seed(0)
     images = torch.randn(5, 3, 32, 32)

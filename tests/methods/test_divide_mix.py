@@ -187,6 +187,15 @@ def test_the_warm_up_takes_the_first_view_and_may_penalise_confidence(penalise: 
     assert sample_weights(step) == [1] * B
 
 
+def test_a_class_of_probability_zero_in_a_whole_batch_gives_finite_losses_and_gradients() -> None:
+    logits = torch.tensor([[1e4, 0.0, 0.0]] * 4, requires_grad=True)
+    target, labeled = torch.eye(3)[torch.tensor([0, 0, 1, 2])], torch.tensor([True, False, True, False])
+    loss = mixed_loss(problem().loss, logits, target, labeled, 7.0)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+
+
 def test_negative_entropy_survives_extreme_logits() -> None:
     logits = torch.tensor([[1e4, 0, 0]], requires_grad=True)
     value = negative_entropy(logits).sum()

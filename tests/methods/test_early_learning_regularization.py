@@ -79,6 +79,15 @@ def test_a_sure_network_gives_finite_losses_and_gradients(dtype: torch.dtype) ->
     assert step.loss.isfinite()
 
 
+def test_targets_average_clamped_probabilities_that_sum_to_one() -> None:
+    """Where the network is sure, the clamp alone would leave more than that, or less."""
+    method = _fixed([1e4, 0, 0, 0])
+    _gradient(method, label=0)
+    total = 1 - 1e-4 + 3e-4
+    torch.testing.assert_close(method.targets.values[0], 0.3 / total * torch.tensor([1 - 1e-4, 1e-4, 1e-4, 1e-4]))
+    assert method.targets.values.sum().item() == pytest.approx(0.3, abs=1e-6)
+
+
 def test_recorded_are_the_losses_alone_of_any_loss() -> None:
     torch.manual_seed(0)
     loss = GeneralizedCrossEntropy()

@@ -147,6 +147,18 @@ def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
     assert method.average.equal(average)
 
 
+@pytest.mark.parametrize(
+    ("percentage", "weights"), [(18, [1, 1, 1, 1]), (19, [1, 1, 0, 0]), (89, [1, 1, 0, 0]), (90, [1, 1, 0.5, 0])]
+)
+def test_the_predefined_curriculum_changes_at_its_percentages(percentage: int, weights: list[float]) -> None:
+    """Up to 18 % of the training all samples count, and from 90 % on some in part, as in the authors' code."""
+    method = MentorNet(problem())
+    method.average.fill_(1.0)
+    found = method._weights(torch.tensor([0.5, 1.0, 1.5, 2.5]), torch.tensor(percentage))
+    assert found.tolist() == weights
+    assert found.tolist() == [reference.v_predefined(ell, 1.0, percentage) for ell in (0.5, 1.0, 1.5, 2.5)]
+
+
 @pytest.mark.parametrize("curriculum", ["self_paced", "predefined"])
 @pytest.mark.parametrize("size", [1, 2])
 def test_a_last_batch_of_one_or_two_passes(curriculum: Any, size: int) -> None:
@@ -298,6 +310,15 @@ def test_a_learned_curriculum_is_predefined_first_and_then_the_mentors(tmp_path:
                     history[i, 10 * epoch] = ell, ell - ma
     assert_same_weights(method.backbone, f, rtol=1e-3, atol=1e-4)
     assert method.scalars()["mentor_accuracy"] > 0.6
+
+
+def test_the_mentor_is_taught_from_the_very_percentage_on(tmp_path: Path) -> None:
+    method = MentorNet(problem(), "learned", trusted=_trusted(tmp_path, _verified()), warm_up=20)
+    assert method.mentor is not None
+    _train(method, epochs=2)
+    assert not method.mentor.taught
+    method.on_epoch_start(context(2))  # of ten: 20 %
+    assert method.mentor.taught
 
 
 def test_no_optimizer_gets_the_mentor_but_every_checkpoint(tmp_path: Path) -> None:

@@ -65,3 +65,17 @@ def test_what_was_measured_of_an_earlier_epoch_is_not_of_the_end() -> None:
     measured: dict[str, dict[str, float]] = {"last": {"epoch": 2}, "best": {"epoch": 1}, "epoch=0.ckpt": {"epoch": 0}}
     assert set(of_the_end(result, measured)) == {"best", "epoch=0.ckpt"}
     assert set(of_the_end(result, {"last": {"test/acc": 0.5}})) == {"last"}  # of an older version
+
+
+def test_the_epoch_is_chosen_by_what_the_run_says() -> None:
+    measured = {"best": {"test/acc": 1.0}}
+
+    def choice(**result: object) -> str:
+        return evaluation_table("test", measured, result, None).partition("(")[2]
+
+    assert choice(validation="given") == "chosen on noisy validation: best)"
+    assert choice(validation="trusted") == "chosen on trusted validation: best)"
+    assert (
+        choice(validation="trusted", best_epoch={"epoch": 1, "val/acc": 0.5}) == "chosen on trusted validation: best)"
+    )
+    assert choice(best_epoch={"epoch": 1, "val/loss": 0.5}) == "chosen by val/loss: best)"

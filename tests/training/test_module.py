@@ -315,6 +315,22 @@ def test_a_method_can_look_at_the_whole_training_part(options: dict[str, Any], t
     assert (model.method.labels[data.val_indices] == -1).all()
 
 
+def test_a_look_at_the_training_part_draws_nothing_that_an_epoch_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses of the very images that are trained on next would be no measure of them."""
+    served, part = [], Digits.training_part
+
+    def noted(self: Digits, epoch: int, *arguments: Any) -> Any:
+        served.append(epoch)
+        return part(self, epoch, *arguments)
+
+    monkeypatch.setattr(Digits, "training_part", noted)
+    _trainer(tmp_path, max_epochs=2).fit(_model(method=TwoViews), _data())
+    assert len(set(served)) == len(served) == 2
+    assert not set(served) & {0, 1}
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_method_gets_as_many_views_as_it_takes(workers: int, tmp_path: Path) -> None:
     data, model = _data(workers=workers), _model(method=TwoViews)

@@ -98,3 +98,60 @@ def test_the_size_of_a_picture_is_that_which_it_has_upright(orientation: int) ->
 def test_the_size_of_an_array_is_that_of_its_pixels() -> None:
     for array in (np.zeros((5, 7), np.uint8), np.zeros((5, 7, 3), np.uint8), np.zeros((3, 5, 7), np.uint8)):
         assert size_of(array) == size_of(torch.from_numpy(array).float()) == (5, 7)
+
+
+def test_sixteen_bits_become_eight_by_a_division_by_257() -> None:
+    """0 stays black, 65535 becomes white, and the multiples of 257 are what eight bits were stored as."""
+    values = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    assert (to_pixels(Image.fromarray(257 * values), (16, 16, 1))[:, :, 0] == values).all()
+    assert (to_pixels(Image.fromarray(np.full((2, 2), 65535, np.int32)), (2, 2, 1)) == 255).all()
+
+
+UPRIGHT = np.array([[0, 50, 100], [150, 200, 250]], dtype=np.uint8)
+STORED = {  # by EXIF orientation: what a camera wrote that was held so
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: UPRIGHT[::-1, ::-1],
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.T,
+    6: np.rot90(UPRIGHT),
+    7: UPRIGHT[::-1, ::-1].T,
+    8: np.rot90(UPRIGHT, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_photograph_is_turned_upright(orientation: int, tmp_path: Path) -> None:
+    picture = Image.fromarray(np.ascontiguousarray(STORED[orientation]))
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    picture.save(tmp_path / "photo.png", exif=exif)
+    assert (decode(tmp_path / "photo.png", (2, 3, 1))[:, :, 0] == UPRIGHT).all()
+    with Image.open(tmp_path / "photo.png") as opened:
+        assert (to_pixels(opened, (2, 3, 1))[:, :, 0] == UPRIGHT).all()
+
+
+def test_a_large_jpeg_is_read_at_no_less_than_twice_the_size(tmp_path: Path) -> None:
+    """Read at the very size, a noisy picture would differ by 8 on average from one that is read whole and scaled."""
+    Image.fromarray(RANDOM.integers(0, 256, (128, 128, 3), dtype=np.uint8)).save(tmp_path / "large.jpg", quality=95)
+    with Image.open(tmp_path / "large.jpg") as whole:
+        whole.load()
+        expected = to_pixels(whole.copy(), (32, 32, 3)).astype(int)
+    assert np.abs(decode(tmp_path / "large.jpg", (32, 32, 3)) - expected).mean() < 4
+
+
+def test_the_page_that_was_chosen_of_several_is_used(tmp_path: Path) -> None:
+    red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
+    red.save(tmp_path / "two.mpo", save_all=True, append_images=[blue])
+    with Image.open(tmp_path / "two.mpo") as pages:
+        pages.seek(1)
+        assert to_pixels(pages, (1, 1, 3)).ravel() == pytest.approx([0, 0, 255], abs=3)
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
+    picture.paste((10, 20, 30, 255), (0, 0, 2, 4))
+    picture.save(tmp_path / "logo.png")
+    pixels = decode(tmp_path / "logo.png", (4, 4, 3))
+    assert (pixels[:, :2] == [10, 20, 30]).all()
+    assert (pixels[:, 2:] == 255).all()

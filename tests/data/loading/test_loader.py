@@ -201,6 +201,15 @@ def test_a_state_from_the_end_of_an_epoch_leads_to_the_next_one() -> None:
     assert _equal(list(resumed), list(loader))
 
 
+def test_a_state_from_the_end_of_a_pass_that_no_epoch_follows_leads_to_a_whole_one() -> None:
+    """As of a loader for evaluation, to which no epoch is announced."""
+    loader = _loader(shuffle=False)
+    whole = list(loader)
+    resumed = _loader(shuffle=False)
+    resumed.load_state_dict(loader.state_dict())
+    assert _equal(list(resumed), whole)
+
+
 def test_breaking_off_does_not_shorten_the_next_pass() -> None:
     loader = _loader(shuffle=False)
     next(iter(loader))

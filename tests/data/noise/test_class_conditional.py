@@ -513,6 +513,7 @@ def test_bad_arguments(make: Callable[[], LabelNoise], message: str) -> None:
     ("noise", "num_classes", "message"),
     [
         (Asymmetric(0.4, {3: 12}), 10, r"^flips must map classes in \[0, 9\], got 3: 12$"),
+        (Asymmetric(0.4, {3: 10}), 10, r"^flips must map classes in \[0, 9\], got 3: 10$"),
         (Asymmetric(0.4, {12: 3}), 10, r"^flips must map classes in \[0, 9\], got 12: 3$"),
         (Asymmetric(0.4, "cifar10"), 100, r"^flips 'cifar10' needs 10 classes, the data set has 100$"),
         (Asymmetric(0.4, "cifar100_block5"), 10, r"^flips 'cifar100_block5' needs 100 classes, the data set has 10$"),

@@ -117,7 +117,7 @@ def test_the_images_are_needed_and_left_as_they_are() -> None:
 # --- InstanceDependent
 
 
-@pytest.mark.parametrize("rate", [0.0, 0.0001, 0.1, 0.29, 0.4, 1.0])
+@pytest.mark.parametrize("rate", [0.0, 0.0001, 0.0002, 0.1, 0.29, 0.4, 1.0])  # 0.4 of an image is none, 0.8 one
 def test_the_hardest_images_are_mislabeled_as_in_the_loop(rate: float, tmp_path: Path) -> None:
     # Rounded scores have many ties.
     scores = class_probabilities(LABELS, 5).mul(50).round() / 50

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -163,3 +164,14 @@ def test_the_configurations_of_study_0_take_its_protocol(
     assert read_manifest(tmp_path / "once")[0].redraw == "once"
     if name == "study0_ce":
         assert run("fit", "--config", str(path), *QUICK) == 0
+
+
+@pytest.mark.parametrize("arguments", [{}, {"redraw": "once", "balanced": True}])
+def test_a_run_that_overfits_keeps_samples_and_the_labels_of_the_first_epoch(arguments: dict[str, Any]) -> None:
+    """It repeats a few batches to see whether they can be learned, which labels drawn anew never are."""
+    data = digits(**arguments)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(overfit_batches=1.0, global_rank=0, world_size=1, strategy=strategy)  # type: ignore[assignment]
+    for epoch in (0, 1):
+        assert data.epoch_labels(epoch) is data.labels
+        assert torch.equal(served(data, epoch)[data.train_indices], data.labels[data.train_indices])

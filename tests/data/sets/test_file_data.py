@@ -265,6 +265,15 @@ def test_a_broken_picture_is_named_or_left_out(content: bytes, folder: Path) -> 
     assert len(data.label_table().given_labels) == 8
 
 
+@pytest.mark.parametrize("cache_gib", [0, 1])
+def test_where_every_picture_is_broken_leaving_them_out_is_refused(cache_gib: float, folder: Path) -> None:
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"half")
+    data = opened(folder, broken="skip", validation="none", cache_gib=cache_gib, mean=[0.5], std=[0.5])
+    with pytest.raises(InputError, match=r"^data\.root: 8 of 8 images are broken"):
+        data.setup("fit")
+
+
 def test_a_broken_picture_that_is_decoded_late_is_named_when_its_turn_comes(folder: Path) -> None:
     (folder / "été/deeper/2.png").write_bytes(b"half")
     data = opened(folder, cache_gib=0, workers=1, validation="none", mean=[0.5], std=[0.5])

@@ -78,6 +78,14 @@ def test_rounding_down_survives_the_arithmetic_of_floats(size: int) -> None:
         assert kept.sum() == max(1, tenths * size // 10), tenths
 
 
+def test_a_share_that_float32_rounds_below_a_whole_number_keeps_that_number() -> None:
+    """1 − 0.47 times 100 is 52.999996 there."""
+    for forget, kept in ((0.47, 53), (0.41, 59)):
+        share = torch.ones(()).fill_(1 - forget)
+        assert (share * 100).floor() == kept - 1
+        assert small_loss(torch.rand(100), torch.arange(100), share).sum() == kept
+
+
 def test_a_nan_is_never_kept_but_counts_as_a_sample() -> None:
     losses = torch.tensor([NAN, 0.2, INF, NAN, 0.1, 0.3])
     assert _kept(0.5, losses) == [1, 4, 5]

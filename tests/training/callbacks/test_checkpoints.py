@@ -52,6 +52,17 @@ def test_what_is_best_can_be_another_metric(tmp_path: Path) -> None:
     assert _epoch_in(tmp_path / "best.ckpt") == 1
 
 
+@pytest.mark.parametrize(("losses", "best"), [([0.5, 0.2, 0.2, 0.4], 1), ([math.nan, 0.1, 0.05], 2)])
+def test_of_losses_the_lowest_is_best(losses: list[float], best: int, tmp_path: Path) -> None:
+    callback = BestCheckpoint(tmp_path, monitor="val/loss")
+    module = Scripted(losses)
+    module.validation_step = lambda *_: module.log("val/loss", torch.tensor(losses[module.current_epoch]))  # type: ignore[method-assign]
+    scripted_trainer(tmp_path, callback, epochs=len(losses)).fit(module)
+    assert callback.epoch == best
+    assert callback.score == pytest.approx(losses[best])
+    assert _epoch_in(tmp_path / "best.ckpt") == best
+
+
 @pytest.mark.parametrize(("later", "best"), [([0.45, 0.5], 0), ([0.45, 0.6], 3)])
 def test_a_resumed_run_compares_with_what_came_before(later: list[float], best: int, tmp_path: Path) -> None:
     scores = [0.5, 0.4, *later]

@@ -97,6 +97,11 @@ def test_without_a_validation_part_no_epoch_is_best(tmp_path: Path) -> None:
     assert not [name for name in result["last_epoch"] if name.startswith("val/")]
 
 
+def test_before_the_first_validation_no_epoch_is_best(tmp_path: Path) -> None:
+    result, _, _ = _fit(tmp_path, BestCheckpoint(tmp_path), check_val_every_n_epoch=3)
+    assert result["best_epoch"] is None
+
+
 def test_the_result_can_be_read_by_anything(tmp_path: Path) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.runs.measures import EpochRecord, measure
+from noisy_lightning.runs.measures import EpochRecord, class_accuracy, measure
 from noisy_lightning.runs.records import Records, load
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.types import Batch, Step
@@ -223,6 +223,18 @@ def test_measures_reach_callbacks_loggers_and_table(tmp_path):
     assert 0 <= float(rows[-1]["train_class/class_0"]) <= 1
 
 
+@pytest.mark.parametrize("known", ["all", "none"])
+def test_the_accuracy_of_a_class_is_on_true_labels_where_they_are_known(tmp_path, known):
+    fit(tmp_path, data=Data(known), max_epochs=1, logger=CSVLogger(tmp_path, name="csv", version=""))
+    records = load(tmp_path)
+    reference = records.true_labels if known == "all" else records.labels
+    assert known == "none" or (reference != records.labels).any()
+    names, values = (line.split(",") for line in (tmp_path / "csv/metrics.csv").read_text().splitlines())
+    logged = dict(zip(names, values, strict=True))
+    for k, accuracy in enumerate(class_accuracy(records.prediction[0], reference, K)):
+        assert float(logged[f"train_class/class_{k}"]) == pytest.approx(accuracy, rel=1e-5)
+
+
 def test_an_epoch_of_which_nothing_is_kept_gives_one_warning(tmp_path):
     class Empty(Module):
         def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -330,6 +342,16 @@ def test_a_resumed_run_leaves_the_same_records(tmp_path, when):
     (cut / "records/epoch_0003.npz").touch()  # of a course that the resumed run does not take
     fit(cut, ckpt_path=path, **limits)
     assert_equal_files(whole, cut)
+
+
+def test_the_record_of_an_epoch_that_is_repeated_is_dropped_before_it(tmp_path):
+    """Else, after another kill, a record would be of weights that the run doesn't have."""
+    path = tmp_path / "cut.ckpt"
+    fit(tmp_path, max_epochs=1, callbacks=[Save(path, "on_train_epoch_end", STEPS), SampleRecorder()])
+    (tmp_path / "records/epoch_0001.npz").touch()
+    with pytest.raises(InterruptedError):
+        fit(tmp_path, Module(break_at=STEPS + 2), ckpt_path=path)
+    assert [file.name for file in (tmp_path / "records").iterdir()] == ["epoch_0000.npz"]
 
 
 def test_a_checkpoint_of_another_data_set_is_refused(tmp_path):

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from noisy_lightning.experiments.grid import GridRun, PlannedRun
+from noisy_lightning.experiments.sweep_folder import SweepFolder
+from noisy_lightning.experiments.sweep_progress import _duration, listing
+from tests.experiments.test_ledger import CONFIG, RESULT, make_run
+
+
+def _planned(name: str, method: str = "Standard") -> PlannedRun:
+    model = {**CONFIG["model"], "method": {"class_path": method}}
+    config = {**CONFIG, "model": model, "trainer": {"max_epochs": 12}}
+    return PlannedRun(GridRun({"seed": name}, [], []), name, config)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "5 s"), (29, "29 s"), (31, "1 min"), (3540, "59 min"), (3900, "1 h 05 min"), (90000, "25 h 00 min")],
+)
+def test_a_duration_is_as_exact_as_an_estimate(seconds: float, text: str) -> None:
+    assert _duration(seconds) == text
+
+
+def test_a_listing_estimates_what_is_left_by_what_is_done(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.make()
+    make_run(folder.run("a").path, {**RESULT, "seconds": 1200})
+    begun = make_run(folder.run("b").path, {"test": {}})
+    (begun / "metrics.csv").write_text("epoch\n0\n1\n2\n")
+    header, *lines = listing([_planned(name) for name in "abc"], folder).splitlines()
+    assert header.split() == ["run", "state", "epochs", "estimated"]
+    # 100 s an epoch
+    assert [line.split() for line in lines[:3]] == [
+        ["a", "done", "12"],
+        ["b", "epoch", "3", "12", "15", "min"],
+        ["c", "to", "do", "12", "20", "min"],
+    ]
+    assert lines[3] == f"3 runs of 36 epochs in {tmp_path}; left, one after the other: 35 min"
+
+
+def test_a_method_of_which_nothing_is_done_has_no_estimate(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.make()
+    make_run(folder.run("a").path, {**RESULT, "seconds": 1200})
+    *_, last = listing([_planned("a"), _planned("b", "CoTeaching")], folder).splitlines()
+    assert last.endswith("left, one after the other: 1 runs of a network and method of which none is done here yet")
