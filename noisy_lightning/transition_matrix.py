@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 
 # Matrices in papers and in float32 files are rounded; a forgotten class is off by far more than this.
 _ROW_SUM_TOLERANCE = 1e-4
@@ -20,9 +20,10 @@ def read_matrix(path: Path) -> list[list[float]]:
     Raises:
         InputError: The file is missing, of another kind, or holds something else.
     """
-    try:
+    with reading(path, "matrix"):
         if path.suffix == ".npy":
-            rows = np.load(path, allow_pickle=False).tolist()
+            with path.open("rb") as file:
+                rows = np.lib.format.read_array(file, allow_pickle=False).tolist()
         elif path.suffix == ".json":
             rows = json.loads(path.read_text(encoding="utf-8"))
         elif path.suffix == ".csv":
@@ -30,12 +31,6 @@ def read_matrix(path: Path) -> list[list[float]]:
             rows = [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
         else:
             raise InputError(f"matrix must be a .csv, .json or .npy file, got {path}")
-    except (OSError, EOFError) as error:
-        raise InputError(f"matrix: cannot read {path}: {error}") from error
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"matrix: {path} does not hold rows of numbers: {error}") from error
     return rows  # type: ignore[no-any-return]  # whatever it is, checked_matrix looks at it next
 
 
@@ -50,7 +45,7 @@ def checked_matrix(matrix: Sequence[Sequence[float]]) -> Tensor:
     """
     try:
         rows = torch.tensor([[float(cell) for cell in row] for row in matrix], dtype=torch.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"matrix must be K rows of K numbers: {error}") from error
     if rows.ndim != 2 or len(rows) != rows.shape[1]:
         raise InputError(f"matrix must be K×K, got {'×'.join(map(str, rows.shape))}")

@@ -15,7 +15,7 @@ NAME = PACKAGE.name
 
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"__init__", "compat", "errors", "types"}),
+    frozenset({"__init__", "checkpoint_file", "compat", "errors", "types"}),
     frozenset({"backbones", "jobs", "losses", "transition_matrix", "runs"}),
     frozenset({"data", "methods"}),
     frozenset({"figures", "selectors"}),
@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 FILES = sorted(PACKAGE.rglob("*.py"))
 # What a loop of one's own can use.
-PLAIN = ("losses", "backbones", "methods", "transition_matrix", "types", "errors")
+PLAIN = ("losses", "backbones", "methods", "transition_matrix", "checkpoint_file", "types", "errors")
 
 
 def _part(path: Path) -> str:

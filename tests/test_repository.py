@@ -27,7 +27,7 @@ def test_git_ignores_no_file_of_the_package() -> None:
 
 # What several modules do together, or every class of a family promises: folder, and names after `test_`.
 _TOPICS = {
-    "": "configs cuda imports installation notebooks platforms public_names readme real_data repository",
+    "": "configs cuda damaged_files imports installation notebooks platforms public_names readme real_data repository",
     "backbones": "contract",
     "cli": "script",
     "data": "import",

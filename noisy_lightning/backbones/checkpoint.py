@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from noisy_lightning.errors import InputError
+from noisy_lightning import checkpoint_file
+from noisy_lightning.errors import InputError, reason
 
 _logger = logging.getLogger(__name__)
 
@@ -44,18 +45,23 @@ def load_weights(network: nn.Module, path: Path, classifiers: Sequence[str]) -> 
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        content: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        content: Any = load_file(path) if path.suffix == ".safetensors" else _of_torch(path)
     except FileNotFoundError as error:
         raise InputError(f"checkpoint_path {path}: no such file") from error
     except Exception as error:  # the unpickler of weights alone meets foreign bytes with errors of any kind
         raise InputError(
             f"checkpoint_path {path}: not safetensors, nor a torch file of weights alone as written by "
-            f"torch.save(network.state_dict(), path) ({type(error).__name__})"
+            f"torch.save(network.state_dict(), path) ({reason(error)})"
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"checkpoint_path {path}: holds a {type(content).__name__} instead of weights by name")
     content = content.get("state_dict", content.get("model", content))
     return {key: value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _of_torch(path: Path) -> Any:
+    checkpoint_file.verify(path)  # a checkpoint of ours
+    return torch.load(path, "cpu", weights_only=True)
 
 
 def _without_prefix(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:

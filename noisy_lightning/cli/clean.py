@@ -18,10 +18,10 @@ from noisy_lightning.cli.parser import Parser, in_one_line
 from noisy_lightning.cli.trainer_keys import check_seed, check_trainer, keeps_nothing
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, storing
 from noisy_lightning.experiments.selection import Outcome, draw, summary_table, write_selection
 from noisy_lightning.runs.environment import git_commit, versions
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.files import write_text
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
 from noisy_lightning.selectors import Judgment, Selector, Task
 from noisy_lightning.selectors.base import check_drop, mask
@@ -62,8 +62,9 @@ def run_clean(args: Sequence[str]) -> None:
     run = claim_run(options.root / experiment_of(config), options.version, options.resume, settings)
     try:
         if not run.config.exists():
-            run.config.write_text(as_text(settings))
-        _clean(run, built.selector, built.data, training, config.jobs, config.drop)
+            write_text(run.config, as_text(settings))
+        with storing(lambda: f"the same command continues {run.path}"):
+            _clean(run, built.selector, built.data, training, config.jobs, config.drop)
     except KeyboardInterrupt:
         print(f"interrupted: the same command continues {run.path}")
         raise SystemExit(130) from None
@@ -100,8 +101,7 @@ def _clean(
     if drop is not None and drop > len(labels):
         raise InputError(f"drop must be at most {len(labels)}, the number of labels, got {drop:g}")
     write_manifest(run.path, data.noise_summary(), data.label_table())
-    with replacing(run.path / TRAINING_FILE) as staged:
-        staged.write_text(as_text(training))
+    write_text(run.path / TRAINING_FILE, as_text(training))
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
     judgment = _trusting(selector.select(Task(labels, judged, data.num_classes, data.seed), folds), data)

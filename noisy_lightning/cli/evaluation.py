@@ -9,7 +9,7 @@ import torch
 
 from noisy_lightning.cli.trainer_keys import check_trainer, what_lightning_refuses
 from noisy_lightning.cli.training import NoisyCLI
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, existing_run
 from noisy_lightning.runs.summary import evaluation_table
@@ -133,7 +133,8 @@ def _measure(command: str, cli: NoisyCLI, what: Evaluated) -> None:
     if what.run is not None:
         result = what.run.update_result(lambda before: before | {command: before.get(command, {}) | measured})
     run = what.run.path if what.run else None
-    print(evaluation_table(command, measured, result, run, cli.config.trainer.max_epochs))
+    with reading(what.run.result if what.run else "result.json"):
+        print(evaluation_table(command, measured, result, run, cli.config.trainer.max_epochs))
 
 
 def _name_of(checkpoint: Path, run: RunFolder | None) -> str:

@@ -9,10 +9,10 @@ from typing import final
 import numpy as np
 
 from noisy_lightning.cli.main import run_here
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs import records
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.files import write_text
 from noisy_lightning.runs.folder import FOLDS, RunFolder
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.runs.records import Records
@@ -66,15 +66,17 @@ class FoldRuns:
         Raises:
             InputError: The network predicts what is not a number, which no selector can judge by.
         """
-        with np.load(self._predictions(fold)) as predictions:
-            index, seen = predictions["index"], predictions["probability"]
-        if broken := int(np.isnan(seen).any(1).sum()):
+        path = self._predictions(fold)
+        probability = np.full((len(self.labels), self.num_classes), np.nan, np.float32)
+        with reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as predictions:
+            seen = predictions["probability"]
+            probability[predictions["index"]] = seen
+            broken = int(np.isnan(seen).any(1).sum())
+        if broken:
             raise InputError(
                 f"{fold.name} predicts NaN for {broken:,} of {len(seen):,} images: its training has diverged, see "
                 f"{self._run(fold).metrics}; a lower learning rate or trainer.gradient_clip_val may prevent it"
             )
-        probability = np.full((len(self.labels), self.num_classes), np.nan, np.float32)
-        probability[index] = seen
         return probability
 
     def _train(self, folds: Sequence[Fold]) -> None:
@@ -135,5 +137,4 @@ def _write_parts(path: Path, labels: Ints, train: Bools, held_out: Bools) -> Non
     """Write a selection file that trains on some samples and validates on others."""
     rows = zip(labels.tolist(), train.tolist(), held_out.tolist(), strict=True)
     lines = [f"{index},{label},{int(one)},0,{int(other)}" for index, (label, one, other) in enumerate(rows)]
-    with replacing(path) as staged:
-        staged.write_text("\n".join(["index,y_noisy,select,candidate,validate", *lines, ""]))
+    write_text(path, "\n".join(["index,y_noisy,select,candidate,validate", *lines, ""]))

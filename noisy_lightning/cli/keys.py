@@ -16,7 +16,7 @@ from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.parser import Parser, in_one_line
 from noisy_lightning.data import NoisyDataModule
-from noisy_lightning.runs.folder import RunOptions
+from noisy_lightning.runs.folder import RunOptions, checked_name
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.training.module import NoisyClassifier
 
@@ -127,7 +127,7 @@ def experiment_of(config: Any) -> str:
     """Return the name of the experiment: the one that is given, or that of the configuration file."""
     files: Sequence[Any] = config.config or ()
     name: str = config.run.experiment or (Path(str(files[0])).stem if files else "default")
-    return name
+    return checked_name("run.experiment", name)
 
 
 def as_text(content: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from noisy_lightning import __version__
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, StorageError, storing
 
 _HELP = ("-h", "--help")
 _EXAMPLES = """
@@ -27,14 +27,18 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Command line without the program's name; None: the process's.
 
     Returns:
-        The exit code: 0, 1 where `doctor` found a problem or a run of `sweep` failed, or 2 where the input cannot work
-        and standard error says why in one line.
+        The exit code: 0; 1 where `doctor` found a problem, a run of `sweep` failed, or a file could not be written; 2
+        where the input cannot work; 130 after an interruption. Of the latter three standard error says in one line why.
     """
     try:
-        return dispatch(sys.argv[1:]) if args is None else run_here(list(args))
-    except InputError as error:
+        with storing():
+            return dispatch(sys.argv[1:]) if args is None else run_here(list(args))
+    except (InputError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def dispatch(args: Sequence[str]) -> int:

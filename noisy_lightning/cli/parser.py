@@ -17,7 +17,7 @@ from noisy_lightning.cli.catalog import KINDS, PACKAGE, SCHEDULERS, long_name, n
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.shipped import find_config
-from noisy_lightning.runs.yaml_file import read_yaml
+from noisy_lightning.runs.yaml_file import check_yaml, read_yaml
 
 _MODE = "yaml with short names"
 _CONFIG = ("-c", "--config")
@@ -49,7 +49,12 @@ class Parser(ArgumentParser):
         words = with_long_names(args)
         if self._command:
             words = with_files(words, sweep=self._command == "sweep")
-        return super().parse_args(words, **options)
+        config = super().parse_args(words, **options)
+        if self._command and "data" in config:  # else nothing names a class
+            from noisy_lightning.training.kinds import check_classes  # noqa: PLC0415  # which needs torch
+
+            check_classes(config)
+        return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an InputError; parsers within this one keep raising their own, which names their place."""
@@ -106,13 +111,13 @@ def with_files(args: Sequence[str], sweep: bool = False) -> list[str]:
     for word in args:
         option, equals, value = word.partition("=")
         if found and found[-1] in _CONFIG and not word.startswith("-"):
-            found.append(_checked(word, sweep))
+            found.append(_config_file(word, sweep))
         else:
-            found.append(f"{option}={_checked(value, sweep)}" if equals and option in _CONFIG else word)
+            found.append(f"{option}={_config_file(value, sweep)}" if equals and option in _CONFIG else word)
     return found
 
 
-def _checked(name: str, sweep: bool) -> str:
+def _config_file(name: str, sweep: bool) -> str:
     """Return the file of a configuration, once it is known to hold one."""
     path = find_config(name, sweep)
     content = read_yaml(path, "config")
@@ -130,7 +135,16 @@ def _class_at(key: str, value: str) -> str:
 
 def _load(text: str) -> Any:
     """Read YAML as jsonargparse does, and put the class for each alias."""
-    return _resolved("", get_loader("yaml")(text))
+    return _resolved("", _checked(text))
+
+
+def _checked(text: str) -> Any:
+    """Read YAML as jsonargparse does, but nothing that takes for ever, and with one kind of error."""
+    try:
+        check_yaml(text)
+        return _read(text)
+    except (ValueError, TypeError) as error:  # such as that !!float stands before what is no number
+        raise yaml.YAMLError(str(error)) from error
 
 
 def _resolved(key: str, value: Any) -> Any:
@@ -151,4 +165,6 @@ def _homes() -> dict[str, str]:
     return {name: f"{package}.{name}" for package in packages for name in sys.modules[package].__all__}
 
 
+_read = get_loader("yaml")
+set_loader("yaml", _checked, (yaml.YAMLError,))  # which values of some types are read by
 set_loader(_MODE, _load, (yaml.YAMLError,))

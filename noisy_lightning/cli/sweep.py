@@ -20,7 +20,7 @@ from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.keys import resolved
 from noisy_lightning.cli.main import run_here
 from noisy_lightning.cli.trainer_keys import keeps_nothing
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, storing
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
 from noisy_lightning.experiments.resolution import Resolver
@@ -28,7 +28,8 @@ from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.experiments.sweep_progress import SweepProgress, listing
 from noisy_lightning.jobs.cluster import GONE, Cluster
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
-from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.files import write_text
+from noisy_lightning.runs.folder import RunFolder, checked_name
 from noisy_lightning.runs.identity import identity
 
 _DEVICE = r"\d+|(GPU|MIG)-[\w/-]+"
@@ -51,7 +52,7 @@ def run_sweep(args: Sequence[str]) -> int:
         raise InputError(f"jobs must be at least 1, got {options.jobs}")
     devices = _devices(options.devices, options.executor)
     sweep = read_sweep(options.config)
-    folder = SweepFolder(options.root / (options.name or options.config.stem))
+    folder = SweepFolder(options.root / checked_name("name", options.name or options.config.stem))
     runs = _plan(sweep, folder, of_fit)
     wanted = [runs[number] for number in chosen([run.grid for run in runs], options.only, options.shard)]
     if options.dry_run:
@@ -59,11 +60,14 @@ def run_sweep(args: Sequence[str]) -> int:
         return 0
     try:
         folder.make()
-        folder.write_manifest([Entry(run.name, run.grid.labels, run.grid.published) for run in runs], sweep.published)
-        failed = _execute(wanted, folder, options, devices)
-        folder.write_ledger()
     except OSError as error:
         raise InputError(f"root: cannot write to {folder.path}: {error.strerror or error}") from error
+    entries = [Entry(run.name, run.grid.labels, run.grid.published) for run in runs]
+    try:
+        with storing(lambda: f"what {folder.path} holds is kept, and the same command continues it"):
+            folder.write_manifest(entries, sweep.published)
+            failed = _execute(wanted, folder, options, devices)
+            folder.write_ledger()
     except KeyboardInterrupt:
         print(f"interrupted: the same command continues {folder.path}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
@@ -98,7 +102,7 @@ def complete(
             if run.finished and not folder.done(name):
                 run_here(["test", str(run.path)])
         except Exception as error:
-            folder.error(name).write_text(f"{' '.join(str(error).split()) or type(error).__name__}\n")
+            write_text(folder.error(name), f"{' '.join(str(error).split()) or type(error).__name__}\n")
             raise
         folder.error(name).unlink(missing_ok=True)
 
@@ -203,7 +207,7 @@ def _execute(
                 if code == INTERRUPTED:
                     raise KeyboardInterrupt
                 if code and not folder.error(job.name).exists():
-                    folder.error(job.name).write_text(_fate(code) + "\n")
+                    write_text(folder.error(job.name), _fate(code) + "\n")
                 if code:
                     failed.append(waiting[job.name])
                 progress.end(waiting[job.name])

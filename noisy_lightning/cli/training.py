@@ -26,8 +26,8 @@ from noisy_lightning.cli.trainer_keys import (
     what_lightning_refuses,
 )
 from noisy_lightning.data import NoisyDataModule
-from noisy_lightning.errors import InputError
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.errors import InputError, storing
+from noisy_lightning.runs.files import replacing, write_text
 from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run, claim_shorter
 from noisy_lightning.runs.identity import length_of
 from noisy_lightning.runs.measures import OF_TRUE_LABELS
@@ -150,8 +150,9 @@ def run_fit(args: Sequence[str]) -> None:
     inherited = RUN_VARIABLE in os.environ
     run = _claimed(cli)
     try:
-        _train(cli, run)
-    except compat.INTERRUPTION:
+        with storing(lambda: _kept(run)):
+            _train(cli, run)
+    except (compat.INTERRUPTION, KeyboardInterrupt):
         print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
         raise SystemExit(130) from None
     except TimeIsUpError:
@@ -209,6 +210,15 @@ def _try(cli: NoisyCLI, cause: str) -> None:
         )
 
 
+def _kept(run: RunFolder) -> str:
+    """Return what is left of a run whose files could not be written."""
+    if not run.config.is_file():
+        return f"the folder {run.path} has been deleted or moved while the run was going on"
+    if not (run.checkpoints / "last.ckpt").exists():
+        return f"no epoch of {run.path} has been kept: the same command begins it again"
+    return f"{run.path} is kept as its last checkpoint has it: the same command continues it from there"
+
+
 def _fit(cli: NoisyCLI, trainer: L.Trainer, checkpoint: Path | str | None) -> None:
     with what_lightning_refuses():
         trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=None if checkpoint is None else str(checkpoint))
@@ -230,7 +240,7 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
     run = _longer(cli, folder, config) if options.extend else claim_run(folder, options.version, options.resume, config)
     os.environ[RUN_VARIABLE] = str(run.path)
     if not run.config.exists():
-        run.config.write_text(as_text({**config, "ckpt_path": None}))
+        write_text(run.config, as_text({**config, "ckpt_path": None}))
     return run
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash
-from noisy_lightning.errors import InputError
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.errors import InputError, reading
+from noisy_lightning.runs.files import read_text, write_text
 from noisy_lightning.runs.measures import UNKNOWN
 
 TABLE_FILE = "noise.csv"
@@ -46,8 +46,7 @@ def write_manifest(folder: Path, summary: NoiseSummary, labels: LabelTable) -> N
         header += _FOREIGN
     table = "\n".join([header, *lines, ""])
     for name, text in {TABLE_FILE: table, SUMMARY_FILE: _as_json(asdict(summary))}.items():
-        with replacing(folder / name) as staged:
-            staged.write_bytes(text.encode())
+        write_text(folder / name, text)
 
 
 def read_manifest(folder: Path) -> tuple[NoiseSummary, LabelTable]:
@@ -79,24 +78,21 @@ def _as_json(entries: dict[str, Any]) -> str:
 
 
 def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: name the folder of a run, which holds its noise files") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+    if not path.exists():
+        raise InputError(f"{path} is missing: name the folder of a run, which holds its noise files")
+    return read_text(path)
 
 
 def _read_summary(path: Path) -> NoiseSummary:
-    try:
-        entries: dict[str, Any] = json.loads(_read_text(path))
+    text = _read_text(path)
+    with reading(path):
+        entries: dict[str, Any] = json.loads(text)
         # Older runs lack what has a default.
         wanted = [field.name for field in fields(NoiseSummary) if field.default is MISSING or field.name in entries]
-        return NoiseSummary(**{name: entries[name] for name in wanted})
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path} is not whole JSON: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is no summary of label noise: {error!r}") from error
+        summary = NoiseSummary(**{name: entries[name] for name in wanted})
+    if not isinstance(summary.label_hash, str) or not isinstance(summary.foreign_checksum, str | None):
+        raise InputError(f"{path} is damaged: label_hash and foreign_checksum should be texts")
+    return summary
 
 
 def _read_table(path: Path) -> LabelTable:
@@ -105,7 +101,9 @@ def _read_table(path: Path) -> LabelTable:
         raise InputError(f"{path} must begin with {_HEADER!r}, got {header[:80]!r}")
     if lines[-1:] != [""]:
         raise InputError(f"{path} ends in the middle of a line")
-    table = np.array([_row(path, header, index, line) for index, line in enumerate(lines[:-1])], dtype=np.int64)
+    rows = [_row(path, header, index, line) for index, line in enumerate(lines[:-1])]
+    with reading(path):
+        table = np.array(rows, dtype=np.int64)
     true, given, split, foreign = torch.from_numpy(table.reshape(-1, 4)).T.contiguous()
     foreign_index = None if header == _HEADER else foreign
     return LabelTable(true, given, _positions(split, "train"), _positions(split, "val"), foreign_index)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.data.labels import named_class
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 # Columns that need not be there.
@@ -59,35 +59,32 @@ def read_selection(path: Path, labels: Tensor, class_names: Sequence[str] = ()) 
     given = torch.full_like(labels, -1)
     rate: float | None = None
     oracle = False
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            reader.fieldnames = names = [name.strip() for name in reader.fieldnames or []]
-            missing = [name for name in _REQUIRED if name not in names]
-            if missing:
-                raise InputError(
-                    f"data.selection: {path} has no column {', '.join(missing)}: its first line must name them, "
-                    "separated by commas"
-                )
-            flags = ("select", "candidate", *([_VALIDATE] if _VALIDATE in names else []))
-            seen: set[int] = set()
-            for row in reader:
-                where = f"data.selection: {path}, line {reader.line_num}"
-                index = _index(row, len(labels), where)
-                if index in seen:
-                    raise InputError(f"{where}: index {index} is there twice")
-                if _RATE in names and not seen:
-                    rate = _share(row, where)
-                oracle = oracle or (_ORACLE in names and _flag(row, _ORACLE, where))
-                seen.add(index)
-                for mark, name in zip(marks, flags, strict=False):
-                    mark[index] = _flag(row, name, where)
-                if marks[:, index].sum() > 1:
-                    raise InputError(f"{where}: sample {index} may have only one of {', '.join(flags)}")
-                if _GIVEN in names:
-                    given[index] = _whole(row, _GIVEN, where)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"data.selection: cannot read {path}: {error}") from error
+    with reading(path, "data.selection"), path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        reader.fieldnames = names = [name.strip() for name in reader.fieldnames or []]
+        missing = [name for name in _REQUIRED if name not in names]
+        if missing:
+            raise InputError(
+                f"data.selection: {path} has no column {', '.join(missing)}: its first line must name them, "
+                "separated by commas"
+            )
+        flags = ("select", "candidate", *([_VALIDATE] if _VALIDATE in names else []))
+        seen: set[int] = set()
+        for row in reader:
+            where = f"data.selection: {path}, line {reader.line_num}"
+            index = _index(row, len(labels), where)
+            if index in seen:
+                raise InputError(f"{where}: index {index} is there twice")
+            if _RATE in names and not seen:
+                rate = _share(row, where)
+            oracle = oracle or (_ORACLE in names and _flag(row, _ORACLE, where))
+            seen.add(index)
+            for mark, name in zip(marks, flags, strict=False):
+                mark[index] = _flag(row, name, where)
+            if marks[:, index].sum() > 1:
+                raise InputError(f"{where}: sample {index} may have only one of {', '.join(flags)}")
+            if _GIVEN in names:
+                given[index] = _whole(row, _GIVEN, where)
     if _GIVEN in names:
         _check_labels(path, given, labels, class_names)
     return Selection(path, marks[0], marks[1], marks[2] if _VALIDATE in names else None, rate, oracle)

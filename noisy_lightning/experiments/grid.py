@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.yaml_file import read_yaml
 
 SEED = "seed"
@@ -247,8 +247,9 @@ def _of_labels(line: Sequence[str]) -> list[str]:
 
 def _file(name: Any, folder: Path) -> Path:
     path = folder / str(name)
-    if not path.is_file():
-        raise InputError(f"config: there is no file {path}")
+    with reading(path, "config"):
+        if not path.is_file():
+            raise InputError(f"config: there is no file {path}")
     return path
 
 

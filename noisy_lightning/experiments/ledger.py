@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from noisy_lightning import __version__
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading, reason
 from noisy_lightning.experiments.settings import as_text, described, settings_of
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.files import as_cell, of_cell, read_text, replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.summary import divergence, of_the_end
 
@@ -25,6 +23,12 @@ the epoch that validation on given labels chose; and the best of all, which only
 _LAST = 10
 # What may look like a number and is none.
 _TEXTS, _OF_TEXT = ("run", "noise_hash", "git_commit", "settings"), (AXIS, PUBLISHED, "version_")
+
+# What tables and figures cannot do without, and what of it has to be a number or missing.
+_NAMES = ("run", "dataset", "noise_kind")
+_NUMBERS = ("rate_nominal", "seconds", *ACCURACIES)
+_LARGEST = 1e15
+_NEEDED = (*_NAMES, *_NUMBERS, "noise", "device", "devices", "precision")
 
 Row = dict[str, Any]
 
@@ -44,12 +48,17 @@ def row_of(path: Path) -> Row:
     result = run.read_result()
     if "epochs" not in result:
         raise InputError(f"{path} has not finished: the command that started it continues it")
+    config = run.read_config()
     try:
-        return _row(run, result, yaml.safe_load(run.config.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        made_by = result.get("versions", {}).get("noisy_lightning", "an unknown version")
+        return checked_row(path, _row(run, result, config))
+    except InputError:
+        raise
+    except Exception as error:  # what others have changed may be of any shape
+        versions = result.get("versions")
+        made_by = versions.get("noisy_lightning") if isinstance(versions, dict) else None
         raise InputError(
-            f"{path} is damaged or of another version (noisy_lightning {made_by}, this is {__version__}): {error!r}"
+            f"{path} is damaged or of another version (noisy_lightning {made_by or 'of an unknown version'}, this is "
+            f"{__version__}): {reason(error)}"
         ) from error
 
 
@@ -69,9 +78,9 @@ def write_ledger(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             _write_parquet(staged, [{name: row.get(name) for name in columns} for row in rows])
             return
         with staged.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(map(as_cell, columns))
+            writer.writerows([as_cell(row.get(name, "")) for name in columns] for row in rows)
 
 
 def read_ledger(path: Path) -> list[Row]:
@@ -80,11 +89,9 @@ def read_ledger(path: Path) -> list[Row]:
     Raises:
         InputError: It cannot be read, is no ledger, or ends within a line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the ledger {path}: {error}") from error
-    lines = list(csv.reader(io.StringIO(text, newline="")))
+    text = read_text(path)
+    with reading(path):
+        lines = list(csv.reader(io.StringIO(text, newline="")))
     if not lines or "run" not in lines[0]:
         raise InputError(f"{path} is no ledger: its first line should name columns, run among them")
     for number, cells in enumerate(lines[1:], 2):
@@ -93,7 +100,32 @@ def read_ledger(path: Path) -> list[Row]:
                 f"{path} is torn in line {number}, which has {len(cells)} of {len(lines[0])} columns: nothing is lost, "
                 f"noisy-lightning report on the folder of the runs writes it anew"
             )
-    return [{name: _value(name, cell) for name, cell in zip(lines[0], cells, strict=True)} for cells in lines[1:]]
+    names = [of_cell(name) for name in lines[0]]
+    rows = [{name: _value(name, cell) for name, cell in zip(names, cells, strict=True)} for cells in lines[1:]]
+    return [row if row.get("status") == "failed" else checked_row(path, row) for row in rows]
+
+
+def checked_row(path: Path, row: Row) -> Row:
+    """Return a row of a finished run, which has what tables and figures need.
+
+    Args:
+        path: Where it is from.
+        row: The row.
+
+    Raises:
+        InputError: It lacks a column, or has another kind of value there.
+    """
+    if missing := [name for name in _NEEDED if name not in row]:
+        raise InputError(f"{path} is no ledger of finished runs: it lacks {', '.join(missing)}")
+    for name, value in row.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+        of_numbers = name in _NUMBERS or name.startswith("acc_")
+        of_texts = name in _NAMES or name.startswith(PUBLISHED)
+        if (of_numbers and value is not None and not is_number) or (
+            of_texts and not isinstance(value, str) and (name in _NAMES or value is not None)
+        ):
+            raise InputError(f"{path} is damaged: {name} is {str(value)[:40]!r} in a run")
+    return row
 
 
 def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -> Row:
@@ -161,7 +193,7 @@ def _test_curve(path: Path) -> dict[int, float]:
     """Return test accuracy by epoch, of the epochs that measured it."""
     if not path.exists():
         return {}
-    with path.open(newline="") as file:
+    with reading(path), path.open(newline="", encoding="utf-8") as file:
         return {int(row["epoch"]): float(row["test/acc"]) for row in csv.DictReader(file) if row.get("test/acc")}
 
 
@@ -171,8 +203,8 @@ def _mean_of_last(curve: Mapping[int, float]) -> float | None:
 
 
 def _value(column: str, cell: str) -> Any:
-    if cell and (column in _TEXTS or column.startswith(_OF_TEXT)):
-        return cell
+    if cell.startswith("'") or (cell and (column in _TEXTS or column.startswith(_OF_TEXT))):
+        return of_cell(cell)
     if cell in ("", "True", "False"):
         return {"": None, "True": True, "False": False}[cell]
     for kind in (int, float):

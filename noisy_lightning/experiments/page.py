@@ -20,7 +20,7 @@ from noisy_lightning.experiments.written_tables import (
     compared,
     comparison_as_markdown,
 )
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.files import replacing, write_text
 
 _DPI = 130
 
@@ -93,8 +93,7 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
             by_setting[setting] = list(map(_picture, figures.values()))
     texts = {"report.html": _page(title, report, overall, by_setting), **texts}
     for name, text in texts.items():
-        with replacing(folder / name) as staged:
-            staged.write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
     ledgers = [folder / f"ledger.{kind}" for kind in ("csv", *(["parquet"] if parquet else []))] if report.rows else []
     for path in ledgers:
         write_ledger(path, [*report.rows, *report.failed])

@@ -1,7 +1,6 @@
 """What a report shows of runs: tables, published numbers, pictures over all settings and for each."""
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.experiments.ledger import ACCURACIES, Row, read_ledger, row_of
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
 from noisy_lightning.experiments.tables import (
@@ -241,7 +240,8 @@ def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator
 
 
 def _read_metrics(run: Path) -> list[dict[str, str]]:
-    with (run / "metrics.csv").open(newline="") as file:
+    path = run / "metrics.csv"
+    with reading(path), path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -258,5 +258,5 @@ def _curves(metrics: Mapping[str, Sequence[Sequence[Mapping[str, str]]]], column
 
 
 def _class_names(run: Path, at_least: int) -> list[str]:
-    names = json.loads((run / "result.json").read_text()).get("class_names") or []
+    names = RunFolder(run).read_result().get("class_names") or []
     return [str(name) for name in names] or [str(number) for number in range(at_least)]

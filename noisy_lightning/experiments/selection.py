@@ -1,6 +1,7 @@
 """What came out of a selection: measured where true labels are known, as a file, as pictures and as a table."""
 
 import csv
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from noisy_lightning.figures.samples import (
     transition_matrices,
 )
 from noisy_lightning.figures.style import as_array
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.files import as_cell, replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Ints, noise_auroc
 from noisy_lightning.selectors.base import Judgment
@@ -164,7 +165,7 @@ def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None, o
     rate = "" if judgment.noise_rate is None else f"{judgment.noise_rate:.6g}"
     rows = zip(
         range(len(outcome.labels)),
-        names or [""] * len(outcome.labels),
+        map(as_cell, names or [""] * len(outcome.labels)),
         ["" if label == UNKNOWN else label for label in outcome.true_labels.tolist()],
         outcome.labels.tolist(),
         judgment.select.astype(int).tolist(),
@@ -175,7 +176,7 @@ def write_selection(path: Path, outcome: Outcome, names: Sequence[str] | None, o
         [int(oracle)] * len(outcome.labels),
         strict=True,
     )
-    with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)
@@ -241,8 +242,12 @@ def _siblings(folder: Path, noise: NoiseSummary) -> dict[float, dict[str, float]
     """Return what other selections of the experiment measured on the same data with the same kind of noise, by rate."""
     points = {}
     for path in sorted(folder.parent.glob("*/result.json")):
-        with suppress(InputError, KeyError):  # what is damaged, or of another kind, has no point
+        try:
             result = RunFolder(path.parent).read_result()
+        except InputError as error:
+            print(f"passed over: {error}", file=sys.stderr)
+            continue
+        with suppress(KeyError, TypeError):  # what is of another kind has no point
             if path.parent != folder and (result["dataset"], result["noise"]["kind"]) == (noise.dataset, noise.kind):
                 points[result["cross_validated_noise_rate"]] = result["cross_validation"]["measured"]
     return points

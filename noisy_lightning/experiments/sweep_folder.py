@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import reading
 from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, row_of, write_ledger
 from noisy_lightning.experiments.settings import SELECTIONS
-from noisy_lightning.runs.files import replacing
-from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.files import read_json, write_text
+from noisy_lightning.runs.folder import RunFolder, checked_name
 from noisy_lightning.runs.locks import Lock
 
 MANIFEST_FILE = "sweep.json"
@@ -100,8 +99,8 @@ class SweepFolder:
     def write_manifest(self, entries: Sequence[Entry], published: Sequence[str]) -> None:
         """Write down which runs there are, in their order, and the sources to compare with."""
         content = {"published": list(published), "runs": [vars(entry) for entry in entries]}
-        with self.held(MANIFEST_FILE, wait=True), replacing(self.path / MANIFEST_FILE) as staged:
-            staged.write_text(json.dumps(content, indent=1) + "\n")
+        with self.held(MANIFEST_FILE, wait=True):
+            write_text(self.path / MANIFEST_FILE, json.dumps(content, indent=1) + "\n")
 
     def rows(self) -> list[Row]:
         """Return the ledger: a row for each run of the manifest that is done or has failed.
@@ -109,14 +108,14 @@ class SweepFolder:
         Raises:
             InputError: The manifest or a run is damaged.
         """
-        manifest = self._manifest()
-        sources = "; ".join(manifest["published"])
+        published, entries = self._manifest()
+        sources = "; ".join(published)
         rows = []
-        for entry in (Entry(**run) for run in manifest["runs"]):
+        for entry in entries:
             if (row := self._row(entry.name)) is not None:
                 axes = {f"{AXIS}{axis}": label for axis, label in entry.labels.items()}
-                published = {f"{PUBLISHED}{axis}": name for axis, name in entry.published.items()}
-                rows.append({**axes, **row, f"{PUBLISHED}source": sources or None, **published})
+                names = {f"{PUBLISHED}{axis}": name for axis, name in entry.published.items()}
+                rows.append({**axes, **row, f"{PUBLISHED}source": sources or None, **names})
         return rows
 
     def write_ledger(self) -> None:
@@ -127,8 +126,7 @@ class SweepFolder:
 
     def missing(self) -> list[str]:
         """Return the names of runs that are neither done nor failed."""
-        names = [run["name"] for run in self._manifest()["runs"]]
-        return [name for name in names if self._row(name) is None]
+        return [entry.name for entry in self._manifest()[1] if self._row(entry.name) is None]
 
     def _row(self, name: str) -> Row | None:
         if name not in self._rows:
@@ -142,10 +140,19 @@ class SweepFolder:
                 return {"status": "failed", "run": str(self.run(name).path), "error": error}
         return self._rows[name]
 
-    def _manifest(self) -> dict[str, Any]:
+    def _manifest(self) -> tuple[list[str], list[Entry]]:
+        """Return the sources to compare with and the runs.
+
+        Raises:
+            InputError: The file that says so is damaged.
+        """
         path = self.path / MANIFEST_FILE
-        try:
-            content: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read {path}, which noisy-lightning sweep writes: {error}") from error
-        return content
+        content = read_json(path)
+        with reading(path):
+            return [str(source) for source in content["published"]], [_entry(**run) for run in content["runs"]]
+
+
+def _entry(name: str, labels: Mapping[str, str], published: Mapping[str, str]) -> Entry:
+    """Return what a manifest says of a run."""
+    texts = ({str(axis): str(one[axis]) for axis in one} for one in (labels, published))
+    return Entry(checked_name("name", name), *texts)

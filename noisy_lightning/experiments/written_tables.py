@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 
 from noisy_lightning.experiments.tables import Cell, Comparison, Table, published_in
+from noisy_lightning.runs.files import as_cell
 
 COMPARED = ("method", "setting", "ours", "published", "difference", "published by", "epoch", "protocol there")
 
@@ -46,7 +47,8 @@ def as_csv(tables: Sequence[Table]) -> str:
             for column, cell in cells.items():
                 spread = f"{cell.std:.4f}" if len(cell.values) > 1 else ""
                 setting, measure = table.columns[column]
-                writer.writerow([measure, name, setting, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best)])
+                names = map(as_cell, (measure, name, setting))
+                writer.writerow([*names, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best)])
     return buffer.getvalue()
 
 

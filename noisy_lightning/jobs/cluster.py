@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from noisy_lightning import compat
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.jobs.processes import FAILED, Job, begin
 
 GONE = 143  # exit code of a job that Slurm has ended: a shell's of a process that SIGTERM ends
@@ -120,7 +120,8 @@ class Cluster:
             key, equals, value = one.partition("=")
             if not equals:
                 raise InputError(f"submitit: {one!r} is no KEY=VALUE, such as timeout_min=120")
-            parameters[key] = yaml.safe_load(value)
+            with reading(one, "submitit"):
+                parameters[key] = yaml.safe_load(value)
         try:
             executor = submitit.AutoExecutor(self.folder, cluster=self.kind)
             executor.update_parameters(**{**_DEFAULTS, **parameters})

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from noisy_lightning import compat
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, StorageError, storing
 
 # A forkserver is a process that has imported everything and done nothing else: further ones begin as its copies. Where
 # there is none, as on Windows, each process imports everything again.
@@ -92,22 +92,30 @@ def run_jobs(
 
 
 def begin(job: Job) -> None:
-    """Do a job in this process, which ends with exit code 2 at an InputError."""
+    """Do a job in this process, which ends with exit code 2 at an InputError or where a file cannot be written."""
     compat.leave_slurm()
     if job.log is not None:
         _write_to(job.log)
     try:
-        job.work(*job.arguments)
-    except InputError as error:
+        with storing():
+            job.work(*job.arguments)
+    except (InputError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(FAILED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def end_with_parent(*_: object) -> None:
+    """Have this process, which multiprocessing has started, end as soon as the one does that has started it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
 
 
 def _begin(job: Job, threads: int, environment: Mapping[str, str]) -> None:
     """Do a job in this process, which ends with the one that has started it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+    end_with_parent()
     os.environ |= environment
     torch.set_num_threads(threads)
     begin(job)

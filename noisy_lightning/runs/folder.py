@@ -1,22 +1,27 @@
 """The folder of a run: where its files lie, which one a command continues, and what came out of it."""
 
+import errno
 import json
 import math
+import re
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from noisy_lightning.errors import InputError
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.runs.files import is_unfinished, read_json, sweep_up, write_text
 from noisy_lightning.runs.identity import deciding, length_of, without_length
 from noisy_lightning.runs.locks import Lock
+from noisy_lightning.runs.yaml_file import read_yaml
 
 FOLDS = "folds"
 _LOCK = ".lock"
+_LONGEST = 255  # bytes that file systems take as a name
+_MAPPINGS = ("noise", "last_epoch", "best_epoch", "test", "validate", "hardware", "versions")  # in a result
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True)
@@ -109,30 +114,26 @@ class RunFolder:
         Raises:
             InputError: The file is damaged.
         """
-        try:
-            content: dict[str, Any] = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"{self.config} is damaged: {' '.join(str(error).split())}") from error
+        content = read_yaml(self.config)
+        if not isinstance(content, dict):
+            raise InputError(f"{self.config} is damaged: it should hold names and values")
         return content
 
     def read_result(self) -> dict[str, Any]:
         """Return the result, empty for an unfinished run.
 
         Raises:
-            InputError: The file is no JSON.
+            InputError: The file is damaged.
         """
-        if not self.result.exists():
-            return {}
-        try:
-            content: dict[str, Any] = json.loads(self.result.read_text())
-        except json.JSONDecodeError as error:
-            raise InputError(f"{self.result} is damaged: {error}") from error
+        content = read_json(self.result) if self.result.exists() else {}
+        for name in _MAPPINGS:
+            if not isinstance(content.get(name) or {}, dict):
+                raise InputError(f"{self.result} is damaged: {name} should hold names and values")
         return content
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Replace the result, atomically."""
-        with replacing(self.result) as staged:
-            staged.write_text(json.dumps(_without_nan(result), indent=2, allow_nan=False) + "\n")
+        write_text(self.result, json.dumps(_without_nan(result), indent=2, allow_nan=False) + "\n")
 
     def update_result(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         """Replace the result by what a function makes of it, and return that; of several processes one at a time.
@@ -152,12 +153,25 @@ class RunFolder:
         return result
 
     def lock(self) -> bool:
-        """Claim the folder for as long as this process lives; return whether it was free."""
+        """Claim the folder for as long as this process lives; return whether it was free.
+
+        What a killed process has left unfinished in it is removed.
+        """
         lock = Lock(self.path / _LOCK)
         if not lock.acquire():
             return False
         self._lock = lock
+        sweep_up(self.path)
         return True
+
+    def check_there(self) -> None:
+        """Check that nobody has deleted or moved the folder while this process works in it.
+
+        Raises:
+            FileNotFoundError: Somebody has.
+        """
+        if not self.config.is_file():
+            raise FileNotFoundError(errno.ENOENT, "it has been deleted or moved while it was in use", str(self.path))
 
     def unlock(self) -> None:
         """Give the folder up."""
@@ -178,6 +192,11 @@ class RunFolder:
     def same_configuration(self, config: dict[str, Any]) -> bool:
         """Return whether the run was started with this configuration, its place aside."""
         return self.config.exists() and deciding(self.read_config()) == deciding(config)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing that a run writes: a process has ended before it wrote its configuration."""
+        return not any(not file.name.startswith(_LOCK) and not is_unfinished(file) for file in self.path.iterdir())
 
 
 def existing_run(path: Path) -> RunFolder:
@@ -204,17 +223,20 @@ def claim_run(folder: Path, version: str | None, resume: bool, config: dict[str,
     Raises:
         InputError: The version is finished, in use, or of another configuration, or the folder cannot be made.
     """
+    if version is not None:
+        checked_name("run.version", version)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"run.root: cannot make the folder {folder}: {error.strerror}") from error
     if version is not None:
         return _claim_named(RunFolder(folder / version), resume, config)
-    numbers = sorted(int(path.name) for path in folder.glob("*") if path.name.isdigit())
-    for number in numbers if resume else []:
-        run = RunFolder(folder / str(number))
-        if not run.finished and run.same_configuration(config) and run.lock():
-            return run
+    numbers = sorted(int(path.name) for path in folder.glob("*") if _NUMBER.fullmatch(path.name))
+    for run in (RunFolder(folder / str(number)) for number in numbers if resume):
+        if _goes_on(run, config) and run.lock():
+            if _goes_on(run, config):  # still: its last owner may have finished it in between
+                return run
+            run.unlock()
     number = numbers[-1] + 1 if numbers else 0
     while True:
         run = RunFolder(folder / str(number))
@@ -223,8 +245,35 @@ def claim_run(folder: Path, version: str | None, resume: bool, config: dict[str,
         except FileExistsError:  # another process was faster
             number += 1
         else:
-            run.lock()
-            return run
+            if run.lock():
+                return run
+            number += 1  # another process has taken it for one that was given up
+
+
+def checked_name(key: str, name: str) -> str:
+    """Return the name of a folder, which must not lead to another place.
+
+    Args:
+        key: What the user calls it.
+        name: The name.
+
+    Raises:
+        InputError: It is a path, or too long.
+    """
+    if len(name.encode(errors="replace")) > _LONGEST:
+        raise InputError(f"{key} must have at most {_LONGEST} bytes, got {name!r}")
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise InputError(f"{key} must be a name, not a path, got {name!r}")
+    return name
+
+
+def _goes_on(run: RunFolder, config: dict[str, Any]) -> bool:
+    """Return whether a run is unfinished and of this configuration; one that is damaged is named, and is not."""
+    try:
+        return not run.finished and (run.same_configuration(config) if run.config.exists() else run.is_empty)
+    except (InputError, OSError) as error:
+        print(f"passed over: {error}", file=sys.stderr)
+        return False
 
 
 def claim_shorter(folder: Path, version: str | None, config: dict[str, Any]) -> RunFolder:
@@ -271,8 +320,11 @@ def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFol
         )
     if run.config.exists() and not resume:
         raise InputError(f"run.version: {run.path} is unfinished and run.resume is false; {another}")
-    run.path.mkdir(parents=True, exist_ok=True)
-    if not run.config.exists() and any(not file.name.startswith(_LOCK) for file in run.path.iterdir()):
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"run.version: cannot make the folder {run.path}: {error.strerror}") from error
+    if not run.config.exists() and not run.is_empty:
         raise InputError(f"run.version: {run.path} holds files but no run; {another}")
     if not run.lock():
         raise InputError(f"run.version: another process is training in {run.path}; {another}")

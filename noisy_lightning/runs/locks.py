@@ -107,7 +107,7 @@ class _OwnerFile:
             owner = _Owner(**json.loads(content))
         except FileNotFoundError:  # given up in between
             return False
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             _say(f"{self.path} does not say which process is at work here; if none is, delete it")
             return False
         if not owner.can_be_seen():

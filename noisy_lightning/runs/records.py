@@ -6,7 +6,6 @@ Neither Lightning nor torch is needed to read a run.
 import csv
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import replacing
-from noisy_lightning.runs.measures import UNKNOWN, Bools, EpochRecord, Floats, Ints, measure
+from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, EpochRecord, Floats, Ints, measure
 
 FOLDER = "records"
 NOISE_FILE = "noise.csv"
 _LARGEST_MARGIN = 65504.0  # in half precision
-_NAME = re.compile(r"epoch_(\d+)\.npz")
+_LARGEST_LABEL = 32767  # in 16 bits
+_NAME = re.compile(r"epoch_([0-9]{1,9})\.npz")
+_ROWS = ("loss", "confidence", "prediction", "kept", "labels", "margin")  # the first three of which are always there
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,14 @@ def write_epoch(folder: Path, epoch: int, record: EpochRecord) -> Path:
     """Write the record of one epoch, whole or not at all; an older record of that epoch is replaced.
 
     Args:
-        folder: the run's folder of records; made if missing.
+        folder: the run's folder of records; made if missing, in a folder that exists.
         epoch: counted from 0.
         record: confidence, margin and participation are stored to half precision.
 
     Returns:
         The file.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # not the run's, which somebody may have deleted
     path = folder / f"epoch_{epoch:04d}.npz"
     rows: dict[str, NDArray[Any]] = {
         "loss": record.loss.astype(np.float32),
@@ -160,30 +161,32 @@ def _read_noise(path: Path) -> tuple[Ints, Ints, NDArray[np.str_]]:
     """Return given labels, true labels as in `Records` and split, each (N,)."""
     if not path.is_file():
         raise InputError(f"{path.parent} is no run folder: it has no {path.name}")
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    try:
+    with reading(path):
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, strict=True))
         index = [int(row["index"]) for row in rows]
-        labels = np.array([int(row["given_label"]) for row in rows])
-        true_labels = np.array([int(row["true_label"] or -1) for row in rows])
-        split = np.array([row["split"] for row in rows])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged, it should have index,true_label,given_label,split: {error}") from error
+        labels = np.array([int(row["given_label"]) for row in rows], np.int64)
+        true_labels = np.array([int(row["true_label"] or -1) for row in rows], np.int64)
+        split = np.array([str(row["split"]) for row in rows])
     if not rows or index != list(range(len(rows))):
         raise InputError(f"{path} is damaged: its index should count 0, 1, 2, ...")
+    if labels.min() < 0 or true_labels.min() < FOREIGN or max(labels.max(), true_labels.max()) > _LARGEST_LABEL:
+        raise InputError(f"{path} is damaged: a label is below 0 or above {_LARGEST_LABEL}")
     return labels, true_labels, split
 
 
 def _read_epoch(path: Path, num_samples: int) -> dict[str, NDArray[Any]]:
     try:
-        with path.open("rb") as file, np.load(file) as archive:
-            record = dict(archive)
-        lengths = {name: len(record[name]) for name in record.keys() | {"loss", "confidence", "prediction"}}
-    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path} is damaged ({error}): delete it to read the other epochs") from error
-    if set(lengths.values()) != {num_samples}:
+        with reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            record = {name: archive[name] for name in _ROWS if name in archive or name in _ROWS[:3]}
+    except InputError as error:
+        raise InputError(f"{error}: delete it to read the other epochs") from error
+    for name, row in record.items():
+        if row.ndim != 1 or row.dtype.kind not in "fiu":
+            raise InputError(f"{path} is damaged: {name} should be numbers (N,), not {row.shape} {row.dtype}")
+    if (lengths := {len(row) for row in record.values()}) != {num_samples}:
         raise InputError(
-            f"{path} records {max(lengths.values())} samples, but {NOISE_FILE} beside it lists {num_samples}: "
+            f"{path} records {max(lengths)} samples, but {NOISE_FILE} beside it lists {num_samples}: "
             "they belong to different runs"
         )
     return record

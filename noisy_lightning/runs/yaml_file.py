@@ -11,17 +11,22 @@ from noisy_lightning.errors import InputError
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_yaml(path: Path, key: str) -> Any:
+_LARGEST = 1_000_000  # values, those counted again that an alias repeats
+_DEEPEST = 100
+
+
+def read_yaml(path: Path, key: str = "") -> Any:
     """Return what a YAML file holds.
 
     Args:
         path: The file.
-        key: What the user calls it, the beginning of an error.
+        key: What the user calls it, the beginning of an error; empty: nothing but its name.
 
     Raises:
-        InputError: It cannot be read, is no YAML, or says something twice, of which YAML would take the last.
+        InputError: It cannot be read, is no YAML, would take for ever, or says something twice, of which YAML would take
+            the last.
     """
-    where = f"{key}: {path}"
+    where = f"{key}: {path}" if key else str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -30,8 +35,9 @@ def read_yaml(path: Path, key: str) -> Any:
             f"{where}, line {line}: must be UTF-8, got the byte 0x{error.object[error.start]:02x}"
         ) from error
     except OSError as error:
-        raise InputError(f"{key}: cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"{f'{key}: ' if key else ''}cannot read {path}: {error.strerror or error}") from error
     try:
+        check_yaml(text)
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
@@ -45,6 +51,35 @@ def read_yaml(path: Path, key: str) -> Any:
         raise InputError(f"{where}, line {line}: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise InputError(f"{where} is no YAML: {' '.join(str(error).split())}") from error
+
+
+def check_yaml(text: str) -> None:
+    """Check that YAML can be read in a time that its length suggests, and without a fall of the reader.
+
+    Raises:
+        ValueError: It is nested a hundred deep, or aliases make it more than a million values.
+        yaml.YAMLError: It is none.
+    """
+    sizes: dict[str, int] = {}  # by anchor: how many values it stands for
+    begun: list[tuple[str | None, int]] = [(None, 0)]
+    for event in yaml.parse(text, _Loader):
+        size, anchor = 0, getattr(event, "anchor", None)
+        if isinstance(event, yaml.CollectionStartEvent):
+            begun.append((anchor, 0))
+            if len(begun) > _DEEPEST:
+                raise ValueError(f"it is nested more than {_DEEPEST} deep")
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = begun.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            if anchor in (one for one, _ in begun):
+                raise ValueError(f"its part {anchor} holds itself")
+            size, anchor = sizes.get(str(anchor), 0), None
+        if anchor is not None:
+            sizes[anchor] = size + 1
+        begun[-1] = begun[-1][0], begun[-1][1] + size + 1
+        if begun[-1][1] > _LARGEST:
+            raise ValueError(f"its aliases stand for more than {_LARGEST:,} values")
 
 
 def _check_keys(root: yaml.Node, where: str) -> None:

@@ -1,10 +1,12 @@
 """A classifier whose training somebody else defines: measured, saved with what it was made of, made again from it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import lightning as L
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from noisy_lightning import compat
@@ -92,6 +94,22 @@ class Classifier(L.LightningModule, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, K) for images (B, C, H, W)."""
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights and what a method remembers.
+
+        Raises:
+            InputError: They are those of another network or method.
+        """
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            _, *problems = (line.strip().rstrip(".") for line in str(error).splitlines())
+            more = f"; and {len(problems) - 2} more" * (len(problems) > 2)
+            raise InputError(
+                f"the checkpoint is of another backbone, method, or number of classes or samples: "
+                f"{'; '.join(problem[:300] for problem in problems[:2])}{more}"
+            ) from error
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what this was made of."""
         checkpoint["hyper_parameters"] = self.specification
@@ -100,8 +118,11 @@ class Classifier(L.LightningModule, ABC):
         """Keep the epoch that the weights come from: a test belongs there.
 
         Raises:
-            InputError: They were trained on other labels, those of another class of data sets.
+            InputError: They were trained on other labels, those of another class of data sets; or a training run cannot
+                go on from them, as there is nothing else.
         """
+        if self.trainer.state.fn == TrainerFn.FITTING and "optimizer_states" not in checkpoint:
+            raise InputError("ckpt_path: the checkpoint holds weights only, as best.ckpt does: go on from last.ckpt")
         if not compat.keeps_state_of(checkpoint, self.data):
             # Lightning has a data set compare its labels with those of its own class only.
             states = (state for state in checkpoint.values() if isinstance(state, dict) and "noise_hash" in state)

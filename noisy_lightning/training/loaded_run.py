@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from noisy_lightning import checkpoint_file
 from noisy_lightning.data.loading.network_input import to_input
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs import records
@@ -71,7 +72,7 @@ def load_run(
     """
     run = existing_run(Path(path))
     file = run.checkpoint(checkpoint or ("best" if (run.checkpoints / "best.ckpt").is_file() else "last"))
-    inputs = _inputs(run, torch.load(file, map_location="cpu", weights_only=True))
+    inputs = _inputs(run, checkpoint_file.read(file))
     class_names = inputs.pop("class_names")
     return LoadedRun(
         path=run.path,

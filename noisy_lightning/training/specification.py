@@ -7,12 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 
+from noisy_lightning import checkpoint_file
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.training.kinds import check_classes
 
 _OBJECT = "given_as_object"
 
@@ -46,6 +47,7 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
         raise InputError(
             f"{', '.join(missing)} was given as an object, which no checkpoint holds: give it again, {named}"
         )
+    check_classes({name: value for name, value in specification.items() if name not in given})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(model, "model", fail_untyped=False, instantiate=False, skip=set(given))
     own = {name: copy.deepcopy(value) for name, value in specification.items() if name not in given}
@@ -101,7 +103,7 @@ def read_specification(path: Path, map_location: Any = None) -> tuple[dict[str, 
     """
     if not path.is_file():
         raise InputError(f"there is no checkpoint {path}")
-    checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+    checkpoint = checkpoint_file.read(path, map_location)
     if "hyper_parameters" in checkpoint:
         return checkpoint, checkpoint["hyper_parameters"]
     run = RunFolder(path.parent.parent)

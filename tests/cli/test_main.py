@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 import noisy_lightning
+from noisy_lightning import checkpoint_file
 from noisy_lightning.data import Digits
 from noisy_lightning.data.labels import label_hash
 from noisy_lightning.data.manifest import read_manifest
@@ -148,6 +151,10 @@ def test_the_plain_form_loads_the_weights_that_it_is_given(
         (["fit", *SMALL, "--data.seed", "1", "--ckpt_path", "nowhere.ckpt"], "no checkpoint nowhere.ckpt"),
         (["validate", "runs/default/0", "--data.val_fraction", "0"], "there is no validation part"),
         (["frobnicate"], "frobnicate"),
+        (["test", "runs/default/0", "--model.backbone.width", "8"], "the checkpoint is of another backbone"),
+        (["fit", *SMALL, "--ckpt_path", "runs/default/0/checkpoints/best.ckpt"], "the checkpoint holds weights only"),
+        (["fit", *SMALL, "--run.version", "../../x"], "run.version must be a name, not a path"),
+        (["fit", *SMALL, "--run.experiment", "../x"], "run.experiment must be a name, not a path"),
     ],
 )
 def test_weights_and_labels_must_be_the_right_ones(
@@ -248,3 +255,80 @@ def test_what_is_printed_helps(run: Run, capsys: pytest.CaptureFixture[str]) -> 
     assert "class_path: noisy_lightning.data.Digits" in capsys.readouterr().out
     assert run("--version") == 0
     assert noisy_lightning.__version__ in capsys.readouterr().out
+
+
+def test_a_run_whose_folder_is_deleted_meanwhile_says_so_and_makes_none_anew(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, "--trainer.callbacks+=tests.kill.Delete") == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "the folder runs/default/0 has been deleted or moved while the run was going on" in line
+    assert not (tmp_path / "runs/default/0").exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])
+def test_a_checkpoint_that_cannot_be_written_ends_in_one_line_and_the_same_command_goes_on(
+    code: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written: list[Path] = []
+    write = checkpoint_file.write
+
+    def full(content: object, path: Path) -> None:
+        if "last.ckpt" in path.name and written:
+            path.write_bytes(b"half a check")
+            raise OSError(code, os.strerror(code), str(path))
+        written.extend([path] if "last.ckpt" in path.name else [])
+        write(content, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_file, "write", full)
+        assert run("fit", *SMALL) == 1
+    error = capsys.readouterr().err
+    assert f"{os.strerror(code)}; runs/default/0 is kept as its last checkpoint has it" in error
+    assert "Traceback" not in error
+    assert not list(tmp_path.rglob(".*.part"))
+    assert run("fit", *SMALL) == 0
+    assert "continuing" in capsys.readouterr().out
+    assert len(load(tmp_path / "runs/default/0").epochs) == 2
+
+
+@pytest.mark.parametrize("kept", [slice(0), slice(-1000), slice(500, None)], ids=str)
+def test_a_damaged_checkpoint_is_named_in_one_line(
+    kept: slice, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL) == 0
+    path = tmp_path / "runs/default/0/checkpoints/last.ckpt"
+    path.write_bytes(path.read_bytes()[kept])
+    (tmp_path / "runs/default/0/result.json").unlink()
+    capsys.readouterr()
+    for command in (("fit", *SMALL), ("test", "runs/default/0", "last"), ("predict", "runs/default/0", "last")):
+        assert run(*command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "last.ckpt is damaged" in line
+
+
+def test_an_interruption_before_the_training_prints_no_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for place in ("noisy_lightning.cli.keys.training_parser", "noisy_lightning.cli.training._claimed"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, interrupt)
+            patch.setattr("noisy_lightning.cli.training.training_parser", interrupt)
+            assert run("fit", *SMALL) == 130
+        assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_an_interruption_after_the_folder_was_claimed_names_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Digits, "load", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        run("fit", *SMALL)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted: the same command continues runs/default/0"

@@ -211,6 +211,7 @@ def test_what_has_no_test_images_is_done_without(run: Callable[..., int], tmp_pa
         (SWEEP, ("--executor", "ray"), "executor must be one of processes, local, slurm, got ray"),
         (SWEEP, ("--only", "loss=CE"), "'loss=CE' is no axis=pattern"),
         (SWEEP, ("--dry-rum",), "unknown option --dry-rum"),
+        (SWEEP, ("--name", "a/b"), "name must be a name, not a path, got 'a/b'"),
         (SWEEP, ("--root", "grid.yaml"), "root: cannot write to grid.yaml/grid: Not a directory"),
         (SWEEP, ("--executor", "local", "--submitit", "timeout"), "submitit: 'timeout' is no KEY=VALUE"),
         (SWEEP, ("--executor", "local", "--submitit", "timeot_min=3"), "submitit: "),
@@ -244,8 +245,8 @@ def test_a_full_disk_is_told_and_loses_nothing(
         return replacing(path)
 
     monkeypatch.setattr("noisy_lightning.experiments.ledger.replacing", full)
-    assert run("sweep", "--config", "grid.yaml", *quick) == 2
-    assert "root: cannot write to runs/grid: No space left on device" in capsys.readouterr().err
+    assert run("sweep", "--config", "grid.yaml", *quick) == 1
+    assert "error: No space left on device; what runs/grid holds is kept" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.setattr(processes, "START", "fork")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,5 @@
 import multiprocessing
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,3 +149,67 @@ def test_a_damaged_result_does_not_cost_the_next_one(tmp_path: Path) -> None:
     run.result.write_text("{torn")
     assert run.update_result(lambda result: result | {"epochs": 2}) == {"epochs": 2}
     assert run.read_result() == {"epochs": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.yaml", b""),
+        ("config.yaml", b"trainer: {max_ep"),
+        ("config.yaml", b"\xff\xfe"),
+        ("config.yaml", b"- 1"),
+        ("result.json", b"[]"),
+        ("result.json", b"{"),
+        ("result.json", b"\xff"),
+        ("result.json", b'{"noise": 3}'),
+    ],
+)
+def test_a_damaged_sibling_is_named_and_passed_over(
+    name: str, content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = _claim(tmp_path)
+    damaged.unlock()
+    (damaged.path / name).write_bytes(content)
+    assert _claim(tmp_path).path == tmp_path / "e/1"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"passed over: {damaged.path / name}")
+    assert (damaged.path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("left", [(), (".lock",), (".lock", ".config.yaml.0123.part")])
+def test_a_folder_whose_process_died_before_its_configuration_is_taken(left: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / "e/0"
+    folder.mkdir(parents=True)
+    for name in left:
+        (folder / name).touch()
+    assert _claim(tmp_path).path == folder
+    assert not list(folder.glob(".*.part"))
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "e/0").mkdir(parents=True)
+    (tmp_path / "e/0/cat.png").touch()
+    assert _claim(tmp_path).path == tmp_path / "e/1"
+
+
+@pytest.mark.parametrize("version", ["../../x", "/x", "a/b", "..", ".", "", "a\\b", "a\0b"])
+def test_a_version_is_a_name_and_leads_nowhere_else(version: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^run\.version must be a name, not a path"):
+        _claim(tmp_path, version=version)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_is_too_long_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^run\.version must have at most 255 bytes, got"):
+        _claim(tmp_path, version="x" * 300)
+
+
+def test_a_folder_that_has_been_deleted_is_noticed(tmp_path: Path) -> None:
+    run = _claim(tmp_path)
+    run.check_there()
+    shutil.rmtree(run.path)
+    with pytest.raises(FileNotFoundError, match="deleted or moved"):
+        run.check_there()
+    with pytest.raises(FileNotFoundError):
+        run.write_result({"epochs": 1})
+    assert not run.path.exists()

@@ -1,5 +1,6 @@
 """What is wrong in a YAML file is said with its name and the line."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,33 @@ def test_what_is_wrong_is_said_with_file_and_line(text: str | bytes, message: st
         assert message in str(error.value)
 
 
-def test_an_alias_that_repeats_itself_ends(tmp_path: Path) -> None:
-    lines = ["a0: &a0 [1]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))]
-    assert len(read_yaml(_file(tmp_path, "\n".join(lines)), "config")) == 9
+_LEVELS = "".join(f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in pairwise("abcdefgh"))
+BOMB = f"a: &a [x, x, x]\n{_LEVELS}"
+MERGED = "a: &a {x: 1}\n" + _LEVELS.replace(" [*", " {<<: [*").replace("]", "]}")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (BOMB.encode(), "aliases stand for more than"),
+        (MERGED.encode(), "aliases stand for more than"),
+        (b"a: &a [*a]", "holds itself"),
+        (b"[" * 100_000, "nested more than 100 deep"),
+        (b"{a: " * 3000, "nested more than 100 deep"),
+        (b"a: !!float x", "could not convert"),
+        (b"a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+    ],
+    ids=str,
+)
+def test_yaml_that_cannot_be_read_is_refused_at_once_and_in_one_line(content: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+    with pytest.raises(InputError, match=f"c.yaml.*{why}"):
+        read_yaml(tmp_path / "c.yaml")
+
+
+def test_yaml_with_a_few_aliases_is_read(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("a: &a {x: 1}\nb: {<<: *a, y: [*a, *a]}\n")
+    assert read_yaml(tmp_path / "c.yaml")["b"] == {"x": 1, "y": [{"x": 1}, {"x": 1}]}
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """One image of any kind and size as uint8 pixels of the shape that a data set has."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ from PIL.ExifTags import Base
 from PIL.JpegImagePlugin import JpegImageFile
 from torch import Tensor
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reason
 
 CHANNELS = (1, 3)
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
-def decode(path: Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+MEGAPIXELS = 64.0
+"""How large an image may be by default, in a million pixels: it takes about a GiB to decode one of that size."""
+
+
+def decode(path: Path, image_shape: tuple[int, int, int], megapixels: float = MEGAPIXELS) -> NDArray[np.uint8]:
     """Read an image file of any size and kind.
 
     It is turned upright by its EXIF orientation, its transparent pixels become white, it is made gray or colored (16
@@ -27,23 +32,38 @@ def decode(path: Path, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     Args:
         path: The file.
         image_shape: (H, W, C), C being 1 or 3.
+        megapixels: A million pixels that an image may have, counted before it is decoded; of a JPEG that is reduced
+            while it is decoded, those that are left.
 
     Returns:
         (H, W, C).
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, is no regular file, or is too large.
     """
+    if path.exists() and not path.is_file():  # a pipe or a device may never end
+        raise InputError(f"{path} cannot be read: it is no regular file")
     try:
         with Image.open(path) as image:
             # JPEG decodes at a half, a quarter or an eighth of its size in a fraction of the time; twice the size that
             # is needed leaves the filter enough to work on.
             image.draft(None, (2 * max(image_shape[:2]),) * 2)
+            if image.width * image.height > megapixels * 1e6:
+                raise InputError(_too_large(path, image.width * image.height / 1e6, megapixels))
             return _fitted(image, image_shape)
+    except InputError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(_too_large(path, None, megapixels)) from error
     except Exception as error:  # damaged bytes can make a decoder raise anything
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-        reason = "it is no image of a known kind" if isinstance(error, UnidentifiedImageError) else reason
-        raise InputError(f"{path} cannot be read: {reason}") from error
+        why = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
+        why = "it is no image of a known kind" if isinstance(error, UnidentifiedImageError) else why
+        raise InputError(f"{path} cannot be read: {why}") from error
+
+
+def _too_large(path: Path, size: float | None, limit: float) -> str:
+    pixels = "more than Pillow opens" if size is None else f"{size:.0f} million pixels"
+    return f"{path} cannot be read: it has {pixels}, data.max_megapixels allows {limit:g}"
 
 
 def to_pixels(image: object, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -64,7 +84,7 @@ def to_pixels(image: object, image_shape: tuple[int, int, int]) -> NDArray[np.ui
     picture = image if isinstance(image, Image.Image) else Image.fromarray(_numbers(image))
     if isinstance(picture, JpegImageFile) and picture.tile and picture.filename and not picture.tell():
         # Not read from its file yet: a reduced size can be read, without reducing the picture that the caller holds.
-        return decode(Path(os.fsdecode(picture.filename)), image_shape)
+        return decode(Path(os.fsdecode(picture.filename)), image_shape, math.inf)
     try:
         return _fitted(picture, image_shape)
     except (OSError, ValueError) as error:
@@ -98,8 +118,8 @@ def _with_eight_bits(image: Image.Image) -> Image.Image:
         raise ValueError("its pixels are floating-point numbers, whose range is unknown")
     if image.mode != "I" and not image.mode.startswith("I;16"):
         return image
-    pixels = np.asarray(image).astype(np.int64).clip(0, 65535)
-    return Image.fromarray((pixels / 257).round().astype(np.uint8))
+    pixels = np.asarray(image).clip(0, 65535).astype(np.uint32)
+    return Image.fromarray(((pixels + 128) // 257).astype(np.uint8))  # rounded; 257 has no half
 
 
 def _without_transparency(image: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from noisy_lightning import compat
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
 from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
+from noisy_lightning.jobs.processes import end_with_parent
 from noisy_lightning.types import Batch
 
 
@@ -192,6 +193,7 @@ class BatchLoader:
                 persistent_workers=True,
                 pin_memory=torch.cuda.is_available(),
                 generator=torch.Generator(),  # else each epoch would draw from the global one
+                worker_init_fn=end_with_parent,  # else they would keep the lock of a killed run for five seconds
             )
         if batches.schedule.shuffle:
             compat.announce_epochs(self)

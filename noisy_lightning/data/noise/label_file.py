@@ -19,7 +19,7 @@ from noisy_lightning.data.noise.class_conditional import LabelNoise
 from noisy_lightning.data.noise.foreign import ForeignImages, take_images
 from noisy_lightning.data.noise.sampling import check_labels
 from noisy_lightning.data.sets.sources import Source
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.measures import UNKNOWN
 
 # The names by which the code of CIFAR-N calls its columns.
@@ -151,11 +151,14 @@ def _read(path: Path, column: str | None) -> _Labels:
     }
     if path.suffix not in readers:
         raise InputError(f"path must be a {', '.join(readers)} file, got {path}")
-    try:
-        columns = readers[path.suffix](path)
-    except OSError as error:
-        where = _WHERE_TO_GET if isinstance(error, FileNotFoundError) and path.name in _HUMAN_LABELS else ""
-        raise InputError(f"path: cannot read {path}: {error.strerror or error}{where}") from error
+    if path.name in _HUMAN_LABELS and not path.exists():
+        raise InputError(f"path: there is no {path}{_WHERE_TO_GET}")
+    with reading(path, "path"):
+        return _chosen_labels(path, readers[path.suffix](path), column)
+
+
+def _chosen_labels(path: Path, columns: Mapping[str, Any], column: str | None) -> _Labels:
+    """Return what the columns of a file say."""
     name = _chosen(path, list(columns), column)
     true_name = _true_column(list(columns), name)
     given = _whole_numbers(path, name, columns[name])
@@ -234,21 +237,18 @@ def _whole_number(where: str, row: int, cell: str, unknown: bool) -> int:
 
 def _read_csv(path: Path) -> dict[str, list[str]]:
     """Return the columns of a file whose first line names them."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header)
-            rows = []
-            for row in reader:
-                if row and len(row) != len(header):
-                    raise InputError(
-                        f"path: {path}, line {reader.line_num}, has {len(row)} cells, its first line {len(header)}"
-                    )
-                if row:
-                    rows.append(row)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"path: {path} is no text in comma-separated columns: {error}") from error
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(path, header)
+        rows = []
+        for row in reader:
+            if row and len(row) != len(header):
+                raise InputError(
+                    f"path: {path}, line {reader.line_num}, has {len(row)} cells, its first line {len(header)}"
+                )
+            if row:
+                rows.append(row)
     columns = zip(*rows, strict=True) if rows else [[] for _ in header]
     return {name: [cell.strip() for cell in cells] for name, cells in zip(header, columns, strict=True)}
 
@@ -267,8 +267,10 @@ def _read_npy(path: Path) -> dict[str, Any]:
     try:
         # Opened here, because numpy leaves a damaged file open.
         with path.open("rb") as file:
-            return {_UNNAMED: np.load(file, allow_pickle=False)}
-    except (ValueError, EOFError) as error:
+            return {_UNNAMED: np.lib.format.read_array(file, allow_pickle=False)}
+    except OSError:
+        raise
+    except Exception as error:  # a torn file can raise anything
         raise InputError(_not_numpy(path, error)) from error
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from noisy_lightning.data.noise.alignment import check_length, check_true_labels
 from noisy_lightning.data.noise.sampling import check_labels
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 
 _ARRAY = "probability"
 
@@ -57,7 +57,12 @@ def read_scores(argument: str, path: Path) -> Scores:
     Raises:
         InputError: The file is missing, of another kind, or holds something else than finite numbers (N, K).
     """
-    arrays = _read(argument, path)
+    with reading(path, argument):
+        return _checked(argument, path, _read(argument, path))
+
+
+def _checked(argument: str, path: Path, arrays: dict[str, np.ndarray]) -> Scores:
+    """Return the scores that the arrays of a file hold."""
     scores = arrays[_ARRAY]
     # An empty .csv has no second dimension.
     if scores.ndim != 2 or not np.issubdtype(scores.dtype, np.number) or np.iscomplexobj(scores):
@@ -87,25 +92,17 @@ def _per_sample(argument: str, path: Path, name: str, values: np.ndarray, length
 
 
 def _read(argument: str, path: Path) -> dict[str, np.ndarray]:
-    try:
-        if path.suffix == ".csv":
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-            rows = [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
-            return {_ARRAY: np.array(rows, dtype=np.float64)}
-        if path.suffix == ".npy":
-            with path.open("rb") as file:
-                return {_ARRAY: np.load(file, allow_pickle=False)}
-        if path.suffix == ".npz":
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive}
-        else:
-            raise InputError(f"{argument} must be a .csv, .npy or .npz file, got {path}")
-    except OSError as error:
-        raise InputError(f"{argument}: cannot read {path}: {error.strerror or error}") from error
-    except InputError:
-        raise
-    except Exception as error:  # a torn archive can raise anything: BadZipFile, zlib.error, TypeError, ...
-        raise InputError(f"{argument}: {path} holds no plain array of numbers: {error}") from error
+    if path.suffix == ".csv":
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        rows = [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]
+        return {_ARRAY: np.array(rows, dtype=np.float64)}
+    if path.suffix == ".npy":
+        with path.open("rb") as file:
+            return {_ARRAY: np.lib.format.read_array(file, allow_pickle=False)}
+    if path.suffix != ".npz":
+        raise InputError(f"{argument} must be a .csv, .npy or .npz file, got {path}")
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive}
     if _ARRAY not in arrays:
         raise InputError(f"{argument}: {path} has no array {_ARRAY!r}, only {', '.join(arrays) or 'none'}")
     return arrays

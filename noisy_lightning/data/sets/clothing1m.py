@@ -8,6 +8,7 @@ import torch
 
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.errors import InputError
+from noisy_lightning.runs.files import read_text
 
 CLASS_NAMES = (
     *("T-shirt", "Shirt", "Knitwear", "Chiffon", "Sweater", "Hoodie", "Windbreaker", "Jacket", "Down coat", "Suit"),
@@ -86,12 +87,9 @@ def _lines(path: Path) -> list[list[str]]:
         InputError: The file cannot be read.
     """
     try:
-        lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"data.root: cannot read {path}: {error}; researchers get Clothing1M on request, see its README "
-            "for the files"
-        ) from error
+        lines = [line.split() for line in read_text(path, "data.root").splitlines()]
+    except InputError as error:
+        raise InputError(f"{error}; researchers get Clothing1M on request, see its README for the files") from error
     return [words for words in lines if words]
 
 

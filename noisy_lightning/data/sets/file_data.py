@@ -11,6 +11,7 @@ from torch import Tensor
 
 from noisy_lightning.data.arguments import check_image_options, height_and_width
 from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.data.loading.decoding import MEGAPIXELS
 from noisy_lightning.data.sets.image_files import (
     Decoded,
     ImageFiles,
@@ -76,6 +77,8 @@ class FileDataModule(NoisyDataModule, ABC):
             processors if that is 0. Making images ready for crops and flips takes up to twice as much again.
         cache: Folder in which decoded images are kept, so that later runs and the other processes of this one start at
             once; None: nowhere.
+        max_megapixels: How large, in a million pixels, > 0, an image may be; larger ones count as broken before they
+            are decoded, which takes 16 bytes or more for each pixel. Pillow's own limit is 178.
         **arguments: Those of every data set; mean and std are measured on up to 1,000 training images if None.
     """
 
@@ -89,12 +92,16 @@ class FileDataModule(NoisyDataModule, ABC):
         broken: Broken = "error",
         cache_gib: float = 8.0,
         cache: Path | None = None,
+        max_megapixels: float = MEGAPIXELS,
         **arguments: Any,
     ) -> None:
         height, width = height_and_width(image_size)
         if crop_margin < 0 or (crop_margin and arguments.get("crop_padding")):
             raise InputError(f"data.crop_margin must be at least 0, and 0 with a crop_padding, got {crop_margin}")
         check_image_options(channels, cache_gib)
+        if not max_megapixels > 0:
+            raise InputError(f"data.max_megapixels must be above 0, got {max_megapixels}")
+        self.max_megapixels = max_megapixels
         if broken not in get_args(Broken):
             raise InputError(f"data.broken must be error or skip, got {broken!r}")
         self.root, self.clean, self.broken = Path(root), clean, broken
@@ -173,7 +180,7 @@ class FileDataModule(NoisyDataModule, ABC):
         return [self._train] if self._test is None else [self._train, self._test]
 
     def _files(self, listing: Listing) -> ImageFiles:
-        return ImageFiles(listing.root, listing.names, self.decoded_shape)
+        return ImageFiles(listing.root, listing.names, self.decoded_shape, self.max_megapixels)
 
     def _decoded(self, files: ImageFiles) -> Decoded:
         """Decode what fits in memory; of what doesn't, find out what is broken if it shall be left out."""

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
-from noisy_lightning.data.loading.decoding import decode
-from noisy_lightning.errors import InputError
+from noisy_lightning.data.loading.decoding import MEGAPIXELS, decode
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import replacing
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -41,10 +42,17 @@ class ImageFiles:
         root: Folder of the files.
         names: N paths below it.
         image_shape: (H, W, C) to which `decode` brings them.
+        megapixels: How large, in a million pixels, each may be.
     """
 
-    def __init__(self, root: Path, names: Sequence[str], image_shape: tuple[int, int, int]) -> None:
-        self.root, self.names, self.image_shape = root, names, image_shape
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        image_shape: tuple[int, int, int],
+        megapixels: float = MEGAPIXELS,
+    ) -> None:
+        self.root, self.names, self.image_shape, self.megapixels = root, names, image_shape, megapixels
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -68,21 +76,29 @@ class ImageFiles:
         images = torch.empty((len(index), *self.image_shape), dtype=torch.uint8)
         for image, position in zip(images.numpy(), index.tolist(), strict=True):
             try:
-                image[:] = decode(self.root / self.names[position], self.image_shape)
+                image[:] = self.decoded(position)
             except InputError as error:
                 raise InputError(f"data.root: {error}") from error
         return images
+
+    def decoded(self, position: int) -> NDArray[np.uint8]:
+        """Return the image (H, W, C) at a position.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        return decode(self.root / self.names[position], self.image_shape, self.megapixels)
 
     def checksum(self, place: bool = False) -> str:
         """Return a SHA-256, in hex, of the files' names and sizes and of the shape of the images.
 
         Args:
-            place: Whether it covers the root and the times of the last changes too, which differ between copies of a
-                folder.
+            place: Whether it covers the root, the times of the last changes and the limit of size too, which differ
+                between copies of a folder, or leave it as it is.
         """
         digest = hashlib.sha256(f"{_VERSION} {self.image_shape}".encode())
         if place:
-            digest.update(os.fsencode(self.root.resolve()))
+            digest.update(os.fsencode(self.root.resolve()) + f" {self.megapixels}".encode())
         for name in self.names:
             try:
                 status = (self.root / name).stat()
@@ -109,7 +125,7 @@ def decode_all(files: ImageFiles, keep: bool = True) -> Decoded:
         positions = range(first, min(first + _AT_ONCE, len(files)))
         for position in positions:
             try:
-                pixels = decode(files.root / files.names[position], files.image_shape)
+                pixels = files.decoded(position)
             except InputError as error:
                 broken[position] = str(error)
             else:
@@ -146,10 +162,15 @@ def decode_cached(files: ImageFiles, folder: Path) -> Decoded:
             assert images is not None
             with replacing(path) as staged:
                 save_file({"images": images}, staged, metadata={"broken": json.dumps(broken)})
-        with safe_open(path, "pt") as file:
-            reasons = json.loads(file.metadata()["broken"])
-            return Decoded(file.get_tensor("images"), {int(position): why for position, why in reasons.items()})
     except OSError as error:
         raise InputError(f"data.cache: cannot use {path}: {error.strerror or error}") from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"data.cache: {path} is damaged, delete it: {error}") from error
+    try:
+        with reading(path, "data.cache"), safe_open(path, "pt") as file:
+            reasons = json.loads(file.metadata()["broken"])
+            broken = {int(position): str(why) for position, why in reasons.items()}
+            images = file.get_tensor("images")
+    except InputError as error:
+        raise InputError(f"{error}; delete it") from error
+    if images.shape != files.shape or images.dtype != torch.uint8 or not broken.keys() <= set(range(len(files))):
+        raise InputError(f"data.cache: {path} is damaged: it holds other images; delete it")
+    return Decoded(images, broken)

@@ -13,7 +13,7 @@ from noisy_lightning.data.arguments import check_alike
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.folders import check_inside
 from noisy_lightning.data.sets.own_labels import number_or_name
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 
 _SPLITS = ("train", "val", "test")
 _TRUSTED = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
@@ -116,16 +116,19 @@ class ImageTable(FileDataModule):
         lines: dict[str, str] = {}
         for row in rows:
             path = self.root / row.path
-            if path.parent not in checked and not path.parent.resolve().is_relative_to(real_root):
-                raise InputError(f"{row.where}: {row.path} goes over a link that leads out of data.root {real_root}")
-            checked.add(path.parent)
-            check_inside(row.where, real_root, path)
             if row.path in lines:
                 raise InputError(f"{row.where}: {row.path} is there twice, first in {lines[row.path]}")
             lines[row.path] = row.where.rpartition(", ")[2]
-            # One that is skipped where it is broken may be missing, too.
-            if self.broken == "error" and not path.is_file():
-                raise InputError(f"{row.where}: there is no file {path}")
+            with reading(path, row.where):  # a name can be too long
+                if path.parent not in checked and not path.parent.resolve().is_relative_to(real_root):
+                    raise InputError(
+                        f"{row.where}: {row.path} goes over a link that leads out of data.root {real_root}"
+                    )
+                checked.add(path.parent)
+                check_inside(row.where, real_root, path)
+                # One that is skipped where it is broken may be missing, too.
+                if self.broken == "error" and not path.is_file():
+                    raise InputError(f"{row.where}: there is no file {path}")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -134,20 +137,13 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         InputError: It cannot be read, lacks a column, or a line is not as `ImageTable` wants it.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
-            if not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
-                named = ", ".join(columns) or "nothing"
-                raise InputError(
-                    f"data.csv: {path} must name the columns path and label in its first line, not {named}"
-                )
-            return [_row(f"data.csv: {path}, line {reader.line_num}", cells) for cells in reader]
-    except OSError as error:
-        raise InputError(f"data.csv: cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"data.csv: {path} is no text in comma-separated columns: {error}") from error
+    with reading(path, "data.csv"), path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
+        if not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
+            named = ", ".join(columns) or "nothing"
+            raise InputError(f"data.csv: {path} must name the columns path and label in its first line, not {named}")
+        return [_row(f"data.csv: {path}, line {reader.line_num}", cells) for cells in reader]
 
 
 def _row(where: str, cells: Mapping[str | None, Any]) -> Row:

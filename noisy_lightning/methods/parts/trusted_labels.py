@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 
 
 class TrustedLabels(NamedTuple):
@@ -25,11 +25,8 @@ def read_trusted_labels(path: Path, num_samples: int, num_classes: int) -> Trust
     Raises:
         InputError: It cannot be read, has other columns, a cell that is not an integer in range, or an index twice.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"trusted: cannot read {path}: {error}") from error
+    with reading(path, "trusted"), path.open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     if [name.strip() for name in header] != ["index", "label"]:
         raise InputError(f"trusted: the first line of {path} must be index,label, got {','.join(header)[:60]!r}")
     labels: dict[int, int] = {}

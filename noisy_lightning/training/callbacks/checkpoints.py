@@ -13,7 +13,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import distributed
 
-from noisy_lightning import compat
+from noisy_lightning import checkpoint_file, compat
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
@@ -45,7 +45,7 @@ class BestCheckpoint(Checkpoint):
         score = trainer.callback_metrics[self.monitor].item()
         if self.sign * score > self.sign * self.score:
             self.score, self.epoch = score, trainer.current_epoch
-            trainer.save_checkpoint(self.path, weights_only=True)
+            _save(trainer, self.path, weights_only=True)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best score and its epoch."""
@@ -80,11 +80,21 @@ class LastCheckpoint(Checkpoint):
         """Save in mid-epoch; never at the last batch, from where a resume would skip the validation."""
         done, every = batch_idx + 1, self.every_n_steps * trainer.accumulate_grad_batches
         if every and done % every == 0 and done < trainer.num_training_batches:
-            trainer.save_checkpoint(self.path)
+            _save(trainer, self.path)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save, after all other callbacks have closed the epoch."""
-        trainer.save_checkpoint(self.path)
+        _save(trainer, self.path)
+
+
+def _save(trainer: L.Trainer, path: Path, weights_only: bool = False) -> None:
+    """Save a checkpoint; a run's folder that has been deleted meanwhile is not made again.
+
+    Raises:
+        FileNotFoundError: It has been.
+    """
+    path.parent.mkdir(exist_ok=True)
+    trainer.save_checkpoint(path, weights_only=weights_only)
 
 
 @final
@@ -137,7 +147,8 @@ def _set_random_state(state: dict[str, Any]) -> None:
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes a checkpoint beside its place and moves it there, so that a kill leaves the old one or the new one.
 
-    Lightning stages in the system's temporary folder, from where the move can be a copy.
+    Lightning stages in the system's temporary folder, from where the move can be a copy. What is read is what was
+    written, and never anything but tensors and plain data.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -145,4 +156,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as staged:
-            torch.save(checkpoint, staged)
+            checkpoint_file.write(checkpoint, staged)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Return the checkpoint at `path`.
+
+        Raises:
+            InputError: It is cut off, damaged, or holds more than tensors and plain data, whatever `weights_only` says.
+        """
+        return checkpoint_file.read(Path(path), map_location)

@@ -1,12 +1,14 @@
 """One row per epoch in metrics.csv."""
 
 import csv
+import warnings
 from pathlib import Path
 from typing import Any, final
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
+from noisy_lightning.errors import reading
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 
@@ -27,10 +29,20 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
         self.rows: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take up the rows of earlier epochs."""
-        if trainer.is_global_zero and self.path.exists():
-            with self.path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        """Take up the rows of earlier epochs.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        if not trainer.is_global_zero:
+            return
+        if self.path.exists():
+            with reading(self.path), self.path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file, strict=True))
+                self.rows = [row for row in rows if int(row["epoch"]) < trainer.current_epoch and None not in row]
+        there = {int(row["epoch"]) for row in self.rows}
+        if missing := sorted(set(range(trainer.current_epoch)) - there):
+            warnings.warn(f"{self.path} lacks earlier epochs, and goes on without: {missing}"[:500], stacklevel=2)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the table anew, atomically, so that columns may join late."""
@@ -39,7 +51,7 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
         values = {name: repr(value.item()) for name, value in trainer.callback_metrics.items()}
         self.rows.append({"epoch": trainer.current_epoch, **values})
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        with replacing(self.path) as staged, staged.open("w", newline="") as file:
+        with replacing(self.path) as staged, staged.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(self.rows)

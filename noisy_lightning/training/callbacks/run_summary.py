@@ -59,9 +59,14 @@ class RunSummary(L.Callback):
         self.write(trainer, pl_module)
 
     def write(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the result, to which belongs what has been measured of the same weights meanwhile."""
+        """Write the result, to which belongs what has been measured of the same weights meanwhile.
+
+        Raises:
+            FileNotFoundError: The folder has been deleted.
+        """
         if not trainer.is_global_zero:
             return
+        self.run.check_there()
         result = self._result(trainer, pl_module)
 
         def with_measured(before: dict[str, Any]) -> dict[str, Any]:

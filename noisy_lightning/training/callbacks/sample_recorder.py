@@ -94,8 +94,8 @@ class SampleRecorder(L.Callback):
         if trainer.is_global_zero:
             self._boards = _boards(writers)
             drop_epochs(self._place(trainer) / FOLDER, first=trainer.current_epoch)
+            self._place(trainer).mkdir(parents=True, exist_ok=True)
             if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
                 known = cast("NoisyDataModule", data)
                 write_manifest(self.folder, known.noise_summary(), known.label_table())
         if self._restored is not None:

@@ -1,6 +1,7 @@
 """One image of any kind and size as pixels of one shape."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -155,3 +156,35 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     pixels = decode(tmp_path / "logo.png", (4, 4, 3))
     assert (pixels[:, :2] == [10, 20, 30]).all()
     assert (pixels[:, 2:] == 255).all()
+
+
+def test_an_image_that_is_too_large_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("1", (3000, 2000)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it has been decoded"))
+    with pytest.raises(InputError, match=r"it has 6 million pixels, data\.max_megapixels allows 5"):
+        decode(tmp_path / "large.png", (4, 4, 1), 5)
+    monkeypatch.undo()
+    assert decode(tmp_path / "large.png", (4, 4, 1), 6).shape == (4, 4, 1)
+
+
+def test_of_a_jpeg_that_is_reduced_only_what_is_left_counts(tmp_path: Path) -> None:
+    Image.new("L", (3000, 2000)).save(tmp_path / "large.jpg")
+    assert decode(tmp_path / "large.jpg", (4, 4, 1), 0.1).shape == (4, 4, 1)
+
+
+def test_what_pillow_finds_too_large_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("1", (300, 200)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match="more than Pillow opens"):
+        decode(tmp_path / "large.png", (4, 4, 1))
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(InputError, match="is no regular file"):
+            decode(tmp_path / f"{name}.png", (4, 4, 3))

@@ -85,3 +85,13 @@ def test_one_process_writes(tmp_path: Path) -> None:
     table.on_train_start(trainer, Scripted())
     table.on_train_epoch_end(trainer, Scripted())
     assert not path.exists()
+
+
+@pytest.mark.parametrize("content", ["", "epoch,loss\n1,3.0\n", None])
+def test_rows_that_are_gone_are_said_to_be(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    if content is not None:
+        path.write_text(content)
+    trainer = cast(L.Trainer, SimpleNamespace(is_global_zero=True, current_epoch=2))
+    with pytest.warns(UserWarning, match=r"metrics\.csv lacks earlier epochs, and goes on without: \[0"):
+        MetricsTable(path).on_train_start(trainer, Scripted())
