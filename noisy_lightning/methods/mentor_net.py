@@ -129,7 +129,7 @@ class MentorNet(OneNetwork):
 
     def spans(self, context: EpochContext) -> dict[str, float]:
         """Return when each percentage of the dropout's schedule is an epoch, if the schedule is not constant."""
-        return {"dropout": 100} if len(set(self.dropout_rates.tolist())) > 1 else {}
+        return {"dropout": 100} if (self.dropout_rates != self.dropout_rates[0]).any() else {}
 
     def scalars(self) -> dict[str, Tensor]:
         """Return a, and how well the mentor classifies what it was taught."""
