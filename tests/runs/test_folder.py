@@ -125,3 +125,10 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     run.result.write_text("{")
     with pytest.raises(InputError, match="is damaged"):
         run.read_result()
+
+
+def test_a_new_run_has_the_number_after_the_highest(tmp_path: Path) -> None:
+    """Also where others have been deleted."""
+    for name in ("9", "11", "notes"):
+        (tmp_path / "e" / name).mkdir(parents=True)
+    assert _claim(tmp_path).path == tmp_path / "e/12"
