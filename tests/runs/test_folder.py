@@ -213,3 +213,11 @@ def test_a_folder_that_has_been_deleted_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run.write_result({"epochs": 1})
     assert not run.path.exists()
+
+
+def test_a_new_run_has_the_number_after_the_highest(tmp_path: Path) -> None:
+    """Also where others have been deleted."""
+    for name in ("9", "11", "notes"):
+        (tmp_path / "e" / name).mkdir(parents=True)
+        (tmp_path / "e" / name / "cat.png").touch()
+    assert _claim(tmp_path).path == tmp_path / "e/12"

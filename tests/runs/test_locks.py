@@ -183,3 +183,22 @@ def test_a_run_without_locks_leaves_no_file_behind(tmp_path: Path, monkeypatch: 
     run.discard_unstarted()
     assert not run.path.exists()
     run.unlock()
+
+
+def test_who_did_not_get_the_lock_does_not_give_it_up(tmp_path: Path) -> None:
+    first, second = (locks._OwnerFile(tmp_path / "lock.owner") for _ in range(2))
+    assert first.claim()
+    assert not second.claim()
+    second.give_up()
+    assert first.path.exists()
+    first.give_up()
+    assert not first.path.exists()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux says when a process started")
+def test_a_process_that_has_ended_has_no_start_even_if_nobody_has_noticed() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert locks._start_of(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # leaves it a zombie
+        assert locks._start_of(process.pid) == ""

@@ -130,6 +130,18 @@ def test_measures_equal_counts_by_hand():
     )
 
 
+def test_an_image_of_no_class_has_a_wrong_label_and_no_right_one():
+    """So that it counts among the noisy, and not for the accuracy on true labels."""
+    true = TRUE_LABELS.copy()
+    seen = np.flatnonzero((PREDICTION >= 0) & (true >= 0))
+    true[seen[0]] = -2
+    measures = measure(RECORD, LABELS, true)
+    known = seen[1:]
+    assert measures["acc_true"] == pytest.approx((PREDICTION[known] == true[known]).mean())
+    noisy = np.append(known[true[known] != LABELS[known]], seen[0])
+    assert measures["loss_noisy"] == pytest.approx(LOSS[noisy].mean())
+
+
 def test_without_truth_only_what_can_be_known():
     assert measure(RECORD, LABELS, np.full(7, -1)).keys() == {"loss", "acc", "kept"}
     assert measure(RECORD._replace(kept=None), LABELS, np.full(7, -1)).keys() == {"loss", "acc"}
@@ -180,3 +192,8 @@ def test_auroc_equals_counting_pairs(seed):
 
 def test_accuracy_of_each_class():
     np.testing.assert_allclose(class_accuracy(PREDICTION, LABELS, 4), [1 / 2, 2 / 3, 0, np.nan])
+
+
+def test_what_was_not_seen_counts_for_no_class():
+    prediction, reference = np.array([0, -1, 1, 1]), np.array([0, 0, 1, -1])
+    np.testing.assert_array_equal(class_accuracy(prediction, reference, 2), [1, 1])

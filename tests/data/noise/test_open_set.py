@@ -132,6 +132,18 @@ def test_classes_can_be_left_out(exclude: list[str]) -> None:
     assert set(labels.tolist()) == {digit for digit in range(10) if str(digit) not in exclude}
 
 
+def test_broken_images_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are black: decoding gave nothing."""
+    broken = torch.arange(1437) % 3 == 0
+    whole = Digits().load(True)
+    monkeypatch.setattr(Digits, "load", lambda self, train: whole._replace(broken=broken))
+    foreign = OpenSet(0.5, Digits()).foreign_images(1437, (8, 8, 1), torch.Generator())
+    assert foreign is not None
+    assert not broken[foreign.index[foreign.index >= 0]].any()
+    with pytest.raises(InputError, match="Digits has only 958 to take"):
+        OpenSet(0.9, Digits()).foreign_images(1437, (8, 8, 1), torch.Generator())
+
+
 def test_what_is_like_a_class_of_cifar10_can_be_left_out_by_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
     images, labels = torch.zeros(200, 32, 32, 3, dtype=torch.uint8), torch.arange(200) % 100
     monkeypatch.setattr(CIFAR100, "load", lambda self, train: Source(images, labels))

@@ -37,6 +37,13 @@ def test_the_mean_is_over_the_epochs(tmp_path: Path) -> None:
     torch.testing.assert_close(one, three)
 
 
+def test_like_images_have_like_scores(tmp_path: Path) -> None:
+    """The network is evaluated: no dropout, and no statistics of a batch."""
+    same = torch.arange(300) % 7
+    scores = TrainedScores(tmp_path, Random, epochs=2, batch_size=64).of(IMAGES[same], LABELS[same], 10)
+    torch.testing.assert_close(scores.scores, scores.scores[:7][same], rtol=1e-5, atol=1e-7)
+
+
 def test_the_same_arguments_give_the_same_scores(tmp_path: Path) -> None:
     torch.manual_seed(1)
     state = torch.get_rng_state()

@@ -165,6 +165,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
+def test_the_ending_of_a_name_may_be_in_capitals_as_cameras_write_it(folder: Path) -> None:
+    picture(folder / "b c/DSC_1.PNG", 7)
+    data = opened(folder, validation="none")
+    data.setup("fit")
+    assert data.train_names[0] == "b c/DSC_1.PNG"
+    assert len(data.labels) == 9
+
+
 def opened(root: Path, **arguments: Any) -> ImageFolder:
     return ImageFolder(root, **{"image_size": 4, "channels": 1, "val_fraction": 0.5, **arguments})
 
@@ -332,6 +340,13 @@ def test_a_folder_that_cannot_be_is_refused(spoil: Callable[[Path], object], mes
     with pytest.raises(InputError, match=message) as error:
         opened(folder)
     assert "\n" not in str(error.value)
+
+
+def test_a_margin_to_crop_from_is_decoded_on_each_side(folder: Path) -> None:
+    data = opened(folder, image_size=[4, 5], crop_margin=2, validation="none")
+    data.setup("fit")
+    assert data.train_images(torch.arange(2)).shape == (2, 1, 8, 9)
+    assert next(iter(data.train_dataloader())).image.shape[1:] == (1, 4, 5)
 
 
 @pytest.mark.parametrize(

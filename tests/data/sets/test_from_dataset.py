@@ -497,3 +497,23 @@ def test_the_example_works() -> None:
     found = doctest.testmod(from_dataset)
     assert found.attempted > 0
     assert found.failed == 0
+
+
+@final
+class Wavering(Dataset[Any]):
+    """A data set that draws its labels anew each time, and keeps its images."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, position: int) -> tuple[Any, int]:
+        self.reads += 1
+        return PICTURES[position], self.reads % 2
+
+
+def test_labels_that_change_between_readings_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match=r"^data\.dataset: item 0 differs between two readings"):
+        FromDataset(Wavering(), class_names=["a", "b"], cache_gib=0)

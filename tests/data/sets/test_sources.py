@@ -158,3 +158,12 @@ def test_without_a_network_the_error_says_what_to_bring(tmp_path: Path, monkeypa
 def test_archives_beside_the_files_do_no_harm(mnist: Path) -> None:
     (mnist / "MNIST/raw/train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"x"))
     sources.fetch_mnist(mnist, download=False)
+
+
+def test_images_and_labels_both_decide_on_the_checksum() -> None:
+    images, labels = torch.zeros(2, 4, 4, 1, dtype=torch.uint8), torch.tensor([0, 1])
+    whole = sources.Source(images, labels)
+    assert whole.checksum() == sources.Source(images.clone(), labels.clone()).checksum()
+    assert whole.checksum() != sources.Source(images, labels.flip(0)).checksum()
+    assert whole.checksum() != sources.Source(images + 1, labels).checksum()
+    assert whole._replace(identity="files").checksum() == "files"
