@@ -24,6 +24,14 @@ def test_issues_are_found_and_ranked() -> None:
     assert np.array_equal(judgment.suggested[wrong], true[wrong])
 
 
+def test_the_noise_rate_is_the_share_of_issues_among_what_is_judged() -> None:
+    given, true = labels(200, 0.2)
+    judged = np.arange(200) < 100
+    runs = MadeUp(lambda fold: likely(true, np.random.default_rng(0)))
+    judgment = ConfidentLearning(filter_by="predicted_neq_given").select(Task(given, judged, K, 0), runs)
+    assert judgment.noise_rate == pytest.approx((given != true)[judged].mean())
+
+
 def test_other_rules_and_scores_of_cleanlab() -> None:
     given, true = labels(200, 0.2)
     runs = MadeUp(lambda fold: likely(true, np.random.default_rng(1)))

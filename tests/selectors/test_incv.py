@@ -93,6 +93,23 @@ def test_nothing_is_removed_where_no_label_is_wrong() -> None:
     assert len(perfect.asked) == 2
 
 
+@pytest.mark.parametrize(("rate", "iterations"), [(0.0, 4), (0.3, 4), (0.301, 2), (0.6, 2), (0.601, 1), (1.0, 1)])
+def test_the_noisier_the_labels_the_sooner_networks_are_not_chosen_any_more(rate: float, iterations: int) -> None:
+    assert INCV()._best_until(rate) == iterations
+    assert INCV(pattern="pair")._best_until(rate) == 1
+
+
+@pytest.mark.parametrize(("rate", "number"), [(0.0, 0), (0.25, 1), (0.5, 3), (0.6, 4), (0.75, 6), (1.0, 6)], ids=str)
+def test_at_most_twice_as_many_are_removed_as_agree(rate: float, number: int) -> None:
+    """Of nine samples that do not agree; rate / (1 − rate) for each of three that do."""
+    given = np.zeros(12, int)
+    right = np.linspace(0.01, 0.99, 12, dtype=np.float32)
+    probability = np.stack([right, *[(1 - right) / (K - 1)] * (K - 1)], 1)
+    agreeing = np.arange(12) >= 9
+    removed = INCV()._least_likely(np.ones(12, bool), agreeing, probability, given, rate)
+    assert np.flatnonzero(removed).tolist() == list(range(number))
+
+
 def test_the_estimate_at_its_bound_warns() -> None:
     given, true = labels(400, 0.0)
     wrong = MadeUp(lambda fold: likely((true + 1) % K, np.random.default_rng(0)))

@@ -3,7 +3,7 @@ import pytest
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import Floats
-from noisy_lightning.selectors import Fold, NoisyCrossValidation
+from noisy_lightning.selectors import Fold, NoisyCrossValidation, Task
 from tests.selectors.toys import K, MadeUp, labels, likely, task
 
 
@@ -32,6 +32,15 @@ def test_each_sample_is_judged_by_the_fold_that_has_not_seen_it(folds: int) -> N
     assert np.array_equal(judgment.select, expected == given)
     assert np.array_equal(judgment.suggested, np.where(expected == given, -1, expected))
     assert not judgment.candidate.any()
+
+
+def test_the_agreement_is_that_of_the_samples_that_are_judged() -> None:
+    given, true = labels(80, 0.0)
+    judged = np.arange(80) % 4 > 0
+    runs = MadeUp(lambda fold: np.where(judged[:, None], likely(true, np.random.default_rng(0)), np.nan))
+    judgment = NoisyCrossValidation().select(Task(given, judged, K, 0), runs)
+    assert np.array_equal(judgment.select, judged)
+    assert judgment.noise_rate == 0
 
 
 def test_the_split_follows_the_seed() -> None:

@@ -28,7 +28,7 @@ def test_only_classes_of_the_kinds_that_keys_ask_for_are_named(key: str, path: s
             check_classes({"model": config})
 
 
-@pytest.mark.parametrize("value", [function, print, {"a": [{"class_path": "os.system"}]}, [function]], ids=str)
+@pytest.mark.parametrize("value", [function, print, {"a": [{"class_path": "os.system"}]}, [function]])
 def test_nothing_else_that_can_be_called_is_left_anywhere(value: object) -> None:
     with pytest.raises(InputError, match="is no class of"):
         check_classes({"trainer": {"callbacks": [{"class_path": "lightning.Callback", "init_args": {"x": value}}]}})

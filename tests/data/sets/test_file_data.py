@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from noisy_lightning.data import ImageFolder, ImageTable, Symmetric
+from noisy_lightning.data.sets.image_files import processors
 from noisy_lightning.errors import InputError
 
 GRAY = (0, 40, 80, 120, 160, 200)
@@ -133,7 +134,7 @@ def test_a_table_that_cannot_be_is_refused(text: str, message: str, table: Calla
 
 def test_a_table_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_bytes(b"path,label\n\xff\xfe,\x00\n")
-    with pytest.raises(InputError, match="is no text"):
+    with pytest.raises(InputError, match="it is no UTF-8 text"):
         ImageTable(tmp_path / "labels.csv")
 
 
@@ -235,7 +236,7 @@ def test_a_damaged_cache_is_named(folder: Path, tmp_path: Path) -> None:
     opened(folder, cache=tmp_path / "cache").setup("fit")
     (path,) = (tmp_path / "cache").iterdir()
     path.write_bytes(path.read_bytes()[:20])
-    with pytest.raises(InputError, match=r"data\.cache: .* is damaged, delete it"):
+    with pytest.raises(InputError, match=r"data\.cache: .* is damaged: .*; delete it"):
         opened(folder, cache=tmp_path / "cache").setup("fit")
 
 
@@ -280,6 +281,11 @@ def test_where_every_picture_is_broken_leaving_them_out_is_refused(cache_gib: fl
     data = opened(folder, broken="skip", validation="none", cache_gib=cache_gib, mean=[0.5], std=[0.5])
     with pytest.raises(InputError, match=r"^data\.root: 8 of 8 images are broken"):
         data.setup("fit")
+
+
+def test_processes_decode_where_nothing_is_kept_as_many_as_asked_for_or_as_there_are_processors(folder: Path) -> None:
+    assert [opened(folder, cache_gib=0, workers=workers).workers for workers in (0, 1)] == [processors(), 1]
+    assert opened(folder).workers == 0
 
 
 def test_a_broken_picture_that_is_decoded_late_is_named_when_its_turn_comes(folder: Path) -> None:
