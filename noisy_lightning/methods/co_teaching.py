@@ -32,9 +32,9 @@ class CoTeaching(SmallLossNetworks):
         forget_rate: τ, the share that is left out in the end. `estimate`, for labels that nobody has checked: in the
             `warm_up` epochs, at most half of all, a quarter of the samples, another one for each network, is held out,
             and everything else is learned from. Then the rate is counted, and holds from there on without a ramp: how
-            often the given label is another one where a network is surest of a class, among what it has not seen. With
-            a small network on CIFAR-10 this is within 0.06 after ten epochs. Or a number in [0, 1); the paper uses the
-            rate of wrong labels, which an experiment knows.
+            often the given label is another one where a network is surest of a class, among what it has not seen. See
+            `ForgetRate` for how near it comes. Or a number in [0, 1); the paper uses the rate of wrong labels, which an
+            experiment knows.
         warm_up: T_k >= 0, epochs of the ramp; 10 in the paper.
         exponent: c > 0; 1 in the paper. The ramp ends at τ^c, and τ follows: for c other than 1 with a jump, as in the
             authors' code. The paper has T^c for the epoch T.

@@ -29,8 +29,10 @@ class ForgetRate(nn.Module):
     from all samples, and the rate is the estimate, or 0.9 if that is less: there is no ramp. A warm-up of more than
     half of the run ends there. The estimate is the same on all ranks.
 
-    On CIFAR-10 a mixture of two Gaussians of the losses, which needs no held-out predictions, finds 0.32 for clean
-    labels: hard samples have high losses, too.
+    Of SmallCNN, trained on 10,000 images of CIFAR-10 for ten epochs, the predictions of 10,000 others give 0.05 for
+    clean labels, 0.19 for 0.20 wrong ones (asymmetric), 0.55 for 0.50 (symmetric) and 0.36 for 0.41 (people's, n = 1).
+    A weak network makes it too high: after five epochs 0.11, 0.20, 0.63 and 0.37. A mixture of two Gaussians of the
+    losses, which needs no held-out predictions, finds 0.25 for clean labels: hard samples have high losses, too.
 
     Args:
         forget_rate: τ in [0, 1), or `estimate`.
