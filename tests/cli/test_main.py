@@ -260,7 +260,7 @@ def test_what_is_printed_helps(run: Run, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_run_whose_folder_is_deleted_meanwhile_says_so_and_makes_none_anew(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("fit", *SMALL, "--trainer.callbacks+=tests.kill.Delete") == 1
+    assert run("fit", *SMALL, "--trainer.logger", "false", "--trainer.callbacks+=tests.kill.Delete") == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "the folder runs/default/0 has been deleted or moved while the run was going on" in line
     assert not (tmp_path / "runs/default/0").exists()

@@ -37,7 +37,7 @@ _SHARED = (
     ),
 )
 # Of the plugins that are installed only the one whose settings pyproject.toml has: the others take seconds to load.
-_OPTIONS = ("-q", "--import-mode=append", "-p", "pytest_timeout", "-p", "no:cacheprovider")
+_OPTIONS = ("-q", "--import-mode=append", "-p", "pytest_timeout", "-p", "xdist.plugin", "-p", "no:cacheprovider")
 _LONGEST = 600  # seconds for the tests of one mutation; what takes longer is not caught
 _TICK = 0.05
 

@@ -448,6 +448,8 @@ OTHER_KEYS = [
     Mistake("fit SMALL --run.version 0", "runs/default/0", "another run.version"),
     Mistake("fit SMALL --run.version ../../up", "run.version", "name|folder"),
     Mistake("fit SMALL --run.resume never", "run.resume", "true or false|bool"),
+    Mistake("fit SMALL --run.extend true", "run.extend", "no run of this configuration"),
+    Mistake("fit SMALL --run.stop_when_diverged perhaps", "run.stop_when_diverged", "true or false|bool"),
     Mistake("fit SMALL --run.checkpoint_every_n_steps -1", "run.checkpoint_every_n_steps", "at least 0"),
     Mistake("fit SMALL --run.versoin x", "--run.versoin", "--run.version"),
     Mistake("fit SMALL --ckpt_path nowhere.ckpt", "nowhere.ckpt", "no such|no checkpoint|there is no"),
