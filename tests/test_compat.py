@@ -544,8 +544,8 @@ CALLABLE = "expects a function or a callable class: "
     ("kind", "args", "text", "explained"),
     [
         (int, ["--kye=1"], "unrecognized arguments: --kye", "unknown option --kye"),
-        (int, ["--key=word"], 'Parser key "key":', "key: Expected a <class 'int'>. Got value: word"),
-        (int | None, ["--key=word"], UNION, "key: Expected a <class 'int'>"),
+        (int, ["--key=word"], 'Parser key "key":', "key must be a whole number, got word"),
+        (int | None, ["--key=word"], UNION, "key must be a whole number, got word"),
         (Base | None, ["--key=Bse"], "Expected a dot import path string: Bse", "key: no class is called 'Bse'"),
         (
             Base,
@@ -559,7 +559,7 @@ CALLABLE = "expects a function or a callable class: "
             Callable[[str], Base],
             [f"--key={__name__}.Made", "--key.size=word"],
             f'{CALLABLE}Parser key "size":',
-            "key.size: Expected a <class 'int'>",
+            "key.size must be a whole number, got word",
         ),
         (Callable[[str], Base], ["--key=no.where"], CALLABLE, "key: no.where: No module named 'no'"),
     ],

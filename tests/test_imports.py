@@ -15,7 +15,8 @@ NAME = PACKAGE.name
 
 # A layer may import what stands in an earlier one. Parts of the same layer do not know each other.
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"__init__", "checkpoint_file", "compat", "errors", "types"}),
+    frozenset({"__init__", "compat", "errors", "types"}),
+    frozenset({"checkpoint_file"}),
     frozenset({"backbones", "jobs", "losses", "transition_matrix", "runs"}),
     frozenset({"data", "methods"}),
     frozenset({"figures", "selectors"}),

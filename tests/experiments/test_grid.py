@@ -86,7 +86,7 @@ def test_a_choice_that_makes_no_sense_is_refused(
         ("config: base.yaml\nax: {}\n", "unknown key 'ax'; there are config, axes, seeds, published"),
         ("axes: {}\n", "is no sweep"),
         ("- 1\n", "is no sweep"),
-        ("config: [\n", "cannot read"),
+        ("config: [\n", "line 2: did not find expected node content"),
         ("config: missing.yaml\n", r"there is no file .*missing\.yaml"),
         ("config: base.yaml\naxes: {seed: [1]}\n", "seed is the axis that the key seeds makes"),
         ("config: base.yaml\naxes: {a.b: []}\n", "a.b needs a list of values, or a mapping"),
