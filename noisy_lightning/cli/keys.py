@@ -126,8 +126,10 @@ def built_data(parser: Parser, config: Any) -> NoisyDataModule:
 def experiment_of(config: Any) -> str:
     """Return the name of the experiment: the one that is given, or that of the configuration file."""
     files: Sequence[Any] = config.config or ()
-    name: str = config.run.experiment or (Path(str(files[0])).stem if files else "default")
-    return checked_name("run.experiment", name)
+    named: str | None = config.run.experiment
+    return checked_name(
+        "run.experiment", (Path(str(files[0])).stem if files else "default") if named is None else named
+    )
 
 
 def as_text(content: Mapping[str, Any]) -> str:

@@ -211,8 +211,7 @@ def close_option(word: str, options: Iterable[str]) -> str:
     part = [option for option in candidates if re.search(rf"([._-]{name}$|^--{name}[._])", option)]
     if not (found := difflib.get_close_matches(word, candidates, n=1, cutoff=0.8)):
         found = [*sorted(whole, key=len), *sorted(set(part) - set(whole), key=len)][:3]
-    found = found or difflib.get_close_matches(word, candidates, n=1)
-    return f"; did you mean {' or '.join(found)}?" if found else ""
+    return f"; did you mean {' or '.join(found)}?" if found else close(word, candidates)
 
 
 def close(word: str, candidates: Iterable[str]) -> str:

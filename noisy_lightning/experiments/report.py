@@ -1,6 +1,7 @@
 """What a report shows of runs: tables, published numbers, pictures over all settings and for each."""
 
 import csv
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -220,7 +221,9 @@ def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator
     for name, runs in methods.items():
         try:
             seen = records.load(runs[0])
-        except InputError:  # the records have been deleted, to save space
+        except InputError as error:
+            if (runs[0] / records.FOLDER).is_dir():  # else they have been deleted, to save space
+                print(f"{error}; left out of the pictures", file=sys.stderr)
             continue
         class_names = _class_names(runs[0], int(max(seen.labels.max(), seen.true_labels.max())) + 1)
         masks = (np.broadcast_to(mask, seen.loss.shape)[-1] for mask in (seen.is_clean, seen.is_noisy))

@@ -6,7 +6,6 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,14 +137,16 @@ class RunFolder:
     def update_result(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
         """Replace the result by what a function makes of it, and return that; of several processes one at a time.
 
-        A file that cannot be read, since somebody else has damaged it, counts as empty.
+        A file that cannot be read, since somebody else has damaged it, counts as empty, and a line says so.
         """
         turn = Lock(self.path / f"{_LOCK}.result")
         turn.acquire(wait=True)
         try:
             before: dict[str, Any] = {}
-            with suppress(InputError):
+            try:
                 before = self.read_result()
+            except InputError as error:
+                print(f"{error}; it is written anew, without what it held", file=sys.stderr)
             result = change(before)
             self.write_result(result)
         finally:

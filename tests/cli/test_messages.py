@@ -119,6 +119,7 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
         (["--model.method", "SCE"], "model.method: no class is called 'SCE'; noisy-lightning list methods names all"),
         (["--trainer.logger", "WandbLogger"], "WandbLogger: Requirement 'wandb"),
         (["--trainer", "Mine"], "trainer: it is a part with keys of its own (noisy-lightning fit --trainer.help)"),
+        (["--run.experiment", ""], "run.experiment must be a name, not a path, got ''"),
         (["--recorder.picture_epochs", "[0]"], "recorder.picture_epochs must be at least 1"),
         (["--run.checkpoint_every_n_steps", "-1"], "run.checkpoint_every_n_steps must be at least 0, got -1"),
         (

@@ -184,3 +184,17 @@ def test_what_cannot_work_is_one_line(
 def test_nothing_to_report_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished run"):
         gather([tmp_path])
+
+
+@pytest.mark.parametrize("name", ["noise.csv", "records/epoch_0000.npz"])
+def test_a_run_whose_samples_cannot_be_read_is_named_and_left_out_of_the_pictures(
+    name: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, "--trainer.max_epochs", "1") == 0
+    damaged = Path("runs/default/0", name)
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    capsys.readouterr()
+    assert run("report", "runs/default/0", "--out", "out") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert damaged.name in line
+    assert line.endswith("left out of the pictures")

@@ -144,10 +144,15 @@ def test_no_update_of_a_result_is_lost_between_processes(tmp_path: Path) -> None
     assert RunFolder(tmp_path).read_result() == {"a": 50, "b": 50, "c": 50, "sum": 150}
 
 
-def test_a_damaged_result_does_not_cost_the_next_one(tmp_path: Path) -> None:
+def test_a_damaged_result_does_not_cost_the_next_one_and_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = RunFolder(tmp_path)
     run.result.write_text("{torn")
     assert run.update_result(lambda result: result | {"epochs": 2}) == {"epochs": 2}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(str(run.result))
+    assert line.endswith("it is written anew, without what it held")
     assert run.read_result() == {"epochs": 2}
 
 
