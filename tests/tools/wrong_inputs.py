@@ -448,7 +448,6 @@ OTHER_KEYS = [
     Mistake("fit SMALL --run.version 0", "runs/default/0", "another run.version"),
     Mistake("fit SMALL --run.version ../../up", "run.version", "name|folder"),
     Mistake("fit SMALL --run.extend longer", "run.extend", "true or false"),
-    Mistake("fit SMALL --run.stop_when_diverged perhaps", "run.stop_when_diverged", "true or false"),
     Mistake("fit SMALL --run.resume never", "run.resume", "true or false|bool"),
     Mistake("fit SMALL --run.extend true", "run.extend", "no run of this configuration"),
     Mistake("fit SMALL --run.stop_when_diverged perhaps", "run.stop_when_diverged", "true or false|bool"),
