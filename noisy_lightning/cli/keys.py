@@ -70,7 +70,8 @@ def add_data(parser: Parser) -> None:
     parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
     parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
     parser.add_class_arguments(RunOptions, "run")
-    for key in ("jobs", "selector", "model", "recorder", *_OTHERS):
+    parser.unused = ("jobs", "selector", "model", "recorder", *_OTHERS)
+    for key in parser.unused:
         parser.add_argument(f"--{key}", type=Any, help="As for fit.")
 
 

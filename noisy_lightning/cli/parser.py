@@ -40,6 +40,7 @@ class Parser(ArgumentParser):
 
     def __init__(self, command: str = "", description: str = "", **arguments: Any) -> None:
         self._command = command
+        self.unused: tuple[str, ...] = ()  # keys that are taken as they are, since the command builds nothing of them
         if command:  # not a parser that jsonargparse makes for the arguments of a class
             arguments |= {"prog": f"noisy-lightning {command}", "description": description, "parser_mode": _MODE}
         super().__init__(**{**arguments, "allow_abbrev": False})
@@ -53,7 +54,7 @@ class Parser(ArgumentParser):
         if self._command and "data" in config:  # else nothing names a class
             from noisy_lightning.training.kinds import check_classes  # noqa: PLC0415  # which needs torch
 
-            check_classes(config)
+            check_classes({key: value for key, value in vars(config).items() if key not in self.unused})
         return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
