@@ -80,7 +80,7 @@ def _read_run(path: Path) -> None:
     folder = _in_run(path)
     run = RunFolder(folder)
     with reading(run.result):  # as `test` does
-        evaluation_table("test", {"last": {"test/acc": 0.5}}, run.read_result(), folder)
+        evaluation_table("test", {"last": {"test/acc": 0.5, "epoch": 1}}, run.read_result(), folder)
     claim_run(folder.parent, folder.name if path.name == "config.yaml" else None, True, run.read_config()).unlock()
 
 

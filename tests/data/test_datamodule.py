@@ -132,8 +132,8 @@ def test_training_is_augmented_as_asked() -> None:
         ({"seed": -1}, "data.seed must be at least 0"),
         ({"workers": -1}, "data.workers must be at least 0"),
         ({"crop_padding": -1}, "data.crop_padding must be at least 0"),
-        ({"mean": [0.1, 0.2, 0.3]}, "data.mean needs 1 number"),
-        ({"std": [0.0]}, "data.std needs 1 number"),
+        ({"mean": [0.1, 0.2, 0.3]}, "data.mean needs a number in"),
+        ({"std": [0.0]}, "data.std needs a number > 0, one per channel"),
         ({"noise": Asymmetric(0.4, {3: 11})}, "11"),
     ],
 )

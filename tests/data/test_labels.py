@@ -240,8 +240,8 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
         ("noise.csv", "4,1,1,", "4,1,", r"line 6: .*not enough values"),
         ("noise.csv", "unused", "test", r"line 6: '4,1,1,test' is no row"),
         ("noise.csv", "true_label", "label", r"noise\.csv must begin with 'index,"),
-        ("noise.json", '"redraw": "once"\n}\n', "", r"noise\.json is not whole JSON"),
-        ("noise.json", '"seed": 7,', "", r"noise\.json is no summary of label noise: KeyError\('seed'\)"),
+        ("noise.json", '"redraw": "once"\n}\n', "", r"noise\.json is damaged: Expecting property name"),
+        ("noise.json", '"seed": 7,', "", r"noise\.json is damaged: KeyError 'seed'"),
     ],
 )
 def test_torn_files_are_refused(name: str, old: str, new: str, message: str, tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ def _module(uses_candidates: bool, candidate_indices: torch.Tensor | None) -> An
         estimated_noise_rate=0.25,
         epoch_labels=lambda epoch: torch.tensor([epoch, 1, 2, 0]),
     )
-    method, trainer = SimpleNamespace(uses_candidates=uses_candidates), SimpleNamespace(max_epochs=9)
+    method, trainer = (
+        SimpleNamespace(uses_candidates=uses_candidates),
+        SimpleNamespace(max_epochs=9, estimated_stepping_batches=90),
+    )
     return SimpleNamespace(data=data, current_epoch=3, trainer=trainer, method=method)
 
 

@@ -34,12 +34,11 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
         Raises:
             InputError: The file is damaged.
         """
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or not self.path.exists():  # it may begin with a checkpoint of another run
             return
-        if self.path.exists():
-            with reading(self.path), self.path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file, strict=True))
-                self.rows = [row for row in rows if int(row["epoch"]) < trainer.current_epoch and None not in row]
+        with reading(self.path), self.path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, strict=True))
+            self.rows = [row for row in rows if int(row["epoch"]) < trainer.current_epoch and None not in row]
         there = {int(row["epoch"]) for row in self.rows}
         if missing := sorted(set(range(trainer.current_epoch)) - there):
             warnings.warn(f"{self.path} lacks earlier epochs, and goes on without: {missing}"[:500], stacklevel=2)

@@ -544,8 +544,8 @@ def test_labels_that_are_no_classes(example: LabelNoise | Maker, num_classes: in
     [
         ("absent.csv", None, r"^matrix: cannot read .*absent\.csv: .*No such file"),
         ("matrix.txt", b"1", r"^matrix must be a \.csv, \.json or \.npy file, got .*matrix\.txt$"),
-        ("words.csv", b"a,b\nc,d\n", r"^matrix: .*words\.csv does not hold rows of numbers: "),
-        ("torn.json", b"[[1, 0], [0", r"^matrix: .*torn\.json does not hold rows of numbers: "),
+        ("words.csv", b"a,b\nc,d\n", r"^matrix: .*words\.csv is damaged: "),
+        ("torn.json", b"[[1, 0], [0", r"^matrix: .*torn\.json is damaged: "),
         ("number.json", b"3", r"^matrix must be K rows of K numbers: "),
         ("torn.npy", b"\x93NUMPY\x01", r"^matrix: "),
         ("empty.csv", b"", r"^matrix must be K×K, got 0$"),
@@ -561,7 +561,7 @@ def test_bad_matrix_files(name: str, content: bytes | None, message: str, tmp_pa
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:
     path = tmp_path / "matrix.npy"
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match=r"^matrix: .*does not hold rows of numbers"):
+    with pytest.raises(InputError, match=r"^matrix: .*is damaged"):
         TransitionMatrix(path)
 
 

@@ -302,7 +302,7 @@ def archive(folder: Path, **arrays: Any) -> Path:
         ({"probability": np.ones(2)}, r"must hold numbers \(N, K\), got \(2,\) float64$"),
         ({"probability": np.array([["a", "b"]])}, r"must hold numbers \(N, K\), got \(1, 2\)"),
         ({"probability": np.array([[0.5, np.nan]])}, r"holds nan for sample 0 and class 1$"),
-        ({"probability": np.array([[0.5, {}]], dtype=object)}, r"holds no plain array of numbers: "),
+        ({"probability": np.array([[0.5, {}]], dtype=object)}, r"is damaged: "),
         ({"probability": np.ones((2, 2)), "index": np.array([0, 0])}, r"must have every index from 0 to 1 once$"),
         (
             {"probability": np.ones((2, 2)), "index": np.array([0.0, 1.0])},
@@ -322,11 +322,11 @@ def test_archives_that_hold_no_scores(arrays: dict[str, Any], message: str, tmp_
     [
         ("absent.npz", None, r"^scores: cannot read .*absent\.npz: No such file"),
         ("scores.txt", b"1", r"^scores must be a \.csv, \.npy or \.npz file, got .*scores\.txt$"),
-        ("named.csv", b"a,b\n0.5,0.5\n", r"^scores: .*named\.csv holds no plain array of numbers: could not convert"),
-        ("ragged.csv", b"0.5,0.5\n1\n", r"^scores: .*ragged\.csv holds no plain array of numbers: "),
+        ("named.csv", b"a,b\n0.5,0.5\n", r"^scores: .*named\.csv is damaged: could not convert"),
+        ("ragged.csv", b"0.5,0.5\n1\n", r"^scores: .*ragged\.csv is damaged: "),
         ("empty.csv", b"", r"^scores: .*empty\.csv must hold numbers \(N, K\), got \(0,\) float64$"),
-        ("torn.npz", b"PK\x03\x04", r"^scores: .*torn\.npz holds no plain array of numbers: "),
-        ("torn.npy", b"\x93NUMPY\x01", r"^scores: .*torn\.npy holds no plain array of numbers: "),
+        ("torn.npz", b"PK\x03\x04", r"^scores: .*torn\.npz is damaged: "),
+        ("torn.npy", b"\x93NUMPY\x01", r"^scores: .*torn\.npy is damaged: "),
     ],
 )
 def test_files_that_hold_no_scores(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:

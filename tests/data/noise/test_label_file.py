@@ -240,7 +240,7 @@ def test_an_array_without_a_name_takes_no_column(tmp_path: Path) -> None:
             r"column 'label_noisy', must hold .* got '9{20}' for sample 0$",
         ),
         ("index,label_noisy\n0,0\n2,1\n", r"must have its rows in the order of their index, .* got 2 where 1 belongs$"),
-        ('label,label_noisy\n0,"0\n', r"is no text in comma-separated columns: unexpected end of data$"),
+        ('label,label_noisy\n0,"0\n', r"is damaged: unexpected end of data$"),
     ],
 )
 def test_torn_and_foreign_tables(text: str, message: str, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_table_without_rows_has_no_labels(tmp_path: Path) -> None:
         ("absent.npz", None, r"^path: cannot read .*absent\.npz: No such file or directory$"),
         ("absent.pt", None, r"^path: cannot read .*absent\.pt: No such file or directory$"),
         ("labels.txt", b"0", r"^path must be a \.csv, \.npy, \.npz, \.pt file, got .*labels\.txt$"),
-        ("latin.csv", b"label,label_noisy\n\xff,0\n", r"^path: .*latin\.csv is no text in comma-separated columns: "),
+        ("latin.csv", b"label,label_noisy\n\xff,0\n", r"^path: .*latin\.csv is damaged: it is no UTF-8 text, byte 18"),
         ("torn.npy", b"\x93NUMPY\x01", r"^path: .*torn\.npy is no whole numpy file: "),
         ("torn.npz", b"PK\x03\x04", r"^path: .*torn\.npz is no whole numpy file: "),
         ("torn.pt", b"PK\x03\x04", r"^path: .*torn\.pt is "),

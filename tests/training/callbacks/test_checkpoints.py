@@ -1,13 +1,14 @@
 import math
 import random
 from pathlib import Path
-from typing import Any, final
+from typing import Any, BinaryIO, final
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
 
+from noisy_lightning import checkpoint_file
 from noisy_lightning.training.callbacks.checkpoints import (
     AtomicCheckpointIO,
     BestCheckpoint,
@@ -148,31 +149,31 @@ def test_a_failed_save_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: py
     AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
     old = path.read_bytes()
 
-    def full_disk(checkpoint: dict[str, Any], target: Path) -> None:
-        Path(target).write_bytes(b"half a check")
+    def full_disk(checkpoint: dict[str, Any], target: BinaryIO) -> None:
+        target.write(b"half a check")
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full_disk)
         with pytest.raises(OSError, match="No space left"):
-            AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
+            AtomicCheckpointIO().save_checkpoint({"epoch": 2, "state_dict": {}}, path)
     assert path.read_bytes() == old
     assert list(path.parent.iterdir()) == [path]
-    AtomicCheckpointIO().save_checkpoint({"epoch": 2}, str(path))
-    assert AtomicCheckpointIO().load_checkpoint(path) == {"epoch": 2}
+    AtomicCheckpointIO().save_checkpoint({"epoch": 2, "state_dict": {}}, str(path))
+    assert AtomicCheckpointIO().load_checkpoint(path) == {"epoch": 2, "state_dict": {}}
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_checkpoint_is_staged_beside_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rename across file systems would be a copy, which a kill can cut in half."""
     staged: list[Path] = []
-    save = torch.save
+    write = checkpoint_file.write
 
     def watched(checkpoint: dict[str, Any], target: Path) -> None:
         staged.append(target)
-        save(checkpoint, target)
+        write(checkpoint, target)
 
-    monkeypatch.setattr(torch, "save", watched)
+    monkeypatch.setattr(checkpoint_file, "write", watched)
     AtomicCheckpointIO().save_checkpoint({}, tmp_path / "last.ckpt")
     assert [path.parent for path in staged] == [tmp_path]
     assert staged[0].name != "last.ckpt"

@@ -45,6 +45,7 @@ def _fit(
 ) -> tuple[dict[str, Any], Digits, NoisyClassifier]:
     """Train on digits; return the result that the run has, its data and its model."""
     folder.mkdir(exist_ok=True)
+    RunFolder(folder).config.touch()
     data = Digits(noise=Symmetric(0.4), batch_size=256, val_fraction=val_fraction)
     model = NoisyClassifier(10, 1, 1437, backbone=Plain, optimizer=lambda parameters: torch.optim.SGD(parameters, 0.1))
     if not val_fraction:
