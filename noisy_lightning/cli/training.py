@@ -179,7 +179,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
         callbacks: list[Callback] = [Divergence(run, options.stop_when_diverged), cli.config_init.recorder, summary]
         callbacks += [Announcement(run, checkpoint), RandomState()]
         callbacks += [TestCurve()] if config.test_every_epoch else []
-        callbacks += [MetricsTable(run.metrics)]
+        callbacks += [MetricsTable(run.metrics, goes_on)]
         callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
         callbacks += [LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)]
         with building_the_trainer(config.trainer):

@@ -22,10 +22,12 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
 
     Args:
         path: The file.
+        goes_on: Whether a checkpoint is of this run, whose rows should be there, not of another that it begins with.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, goes_on: bool = True) -> None:
+        self.path, self.goes_on = path, goes_on
+        self.first = 0  # epoch of the run's own
         self.rows: list[dict[str, Any]] = []
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -34,14 +36,25 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
         Raises:
             InputError: The file is damaged.
         """
-        if not trainer.is_global_zero or not self.path.exists():  # it may begin with a checkpoint of another run
+        if not self.goes_on:
+            self.first = trainer.current_epoch
+        if not trainer.is_global_zero:
             return
-        with reading(self.path), self.path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, strict=True))
-            self.rows = [row for row in rows if int(row["epoch"]) < trainer.current_epoch and None not in row]
+        if self.path.exists():
+            with reading(self.path), self.path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file, strict=True))
+                self.rows = [row for row in rows if int(row["epoch"]) < trainer.current_epoch and None not in row]
         there = {int(row["epoch"]) for row in self.rows}
-        if missing := sorted(set(range(trainer.current_epoch)) - there):
+        if missing := sorted(set(range(self.first, trainer.current_epoch)) - there):
             warnings.warn(f"{self.path} lacks earlier epochs, and goes on without: {missing}"[:500], stacklevel=2)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the first epoch of the run's own."""
+        return {"first": self.first}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the first epoch of the run's own."""
+        self.first = state_dict["first"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the table anew, atomically, so that columns may join late."""

@@ -87,16 +87,22 @@ def test_one_process_writes(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize("content", ["", "epoch,loss\n1,3.0\n"])
-def test_rows_that_are_gone_are_said_to_be(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["", "epoch,loss\n1,3.0\n", None])
+def test_rows_that_are_gone_are_said_to_be(content: str | None, tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    path.write_text(content)
+    if content is not None:
+        path.write_text(content)
     trainer = cast(L.Trainer, SimpleNamespace(is_global_zero=True, current_epoch=2))
     with pytest.warns(UserWarning, match=r"metrics\.csv lacks earlier epochs, and goes on without: \[0"):
         MetricsTable(path).on_train_start(trainer, Scripted())
 
 
 def test_a_run_that_begins_with_the_checkpoint_of_another_lacks_no_rows(tmp_path: Path) -> None:
-    table = MetricsTable(tmp_path / "metrics.csv")
-    table.on_train_start(cast(L.Trainer, SimpleNamespace(is_global_zero=True, current_epoch=2)), Scripted())
+    trainer = cast(L.Trainer, SimpleNamespace(is_global_zero=True, current_epoch=2))
+    table = MetricsTable(tmp_path / "metrics.csv", goes_on=False)
+    table.on_train_start(trainer, Scripted())
     assert table.rows == []
+    later = MetricsTable(tmp_path / "metrics.csv")  # of the same run, continued before its first epoch was over
+    later.load_state_dict(table.state_dict())
+    later.on_train_start(trainer, Scripted())
+    assert later.rows == []
