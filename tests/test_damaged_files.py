@@ -38,7 +38,8 @@ from noisy_lightning.experiments.report import gather
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
 from noisy_lightning.methods.parts.trusted_labels import read_trusted_labels
 from noisy_lightning.runs import records
-from noisy_lightning.runs.folder import RunFolder, claim_run
+from noisy_lightning.runs.claims import claim_run
+from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.locks import Lock
 from noisy_lightning.runs.summary import evaluation_table
 from noisy_lightning.selectors import Fold

@@ -20,9 +20,10 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError, storing
 from noisy_lightning.experiments.selection import Outcome, draw, summary_table, write_selection
+from noisy_lightning.runs.claims import RunOptions, claim_run
 from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import write_text
-from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run
+from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.selectors import Judgment, Selector, Task
 from noisy_lightning.selectors.base import check_drop, mask
 from noisy_lightning.selectors.suspects import Suspects, write_suspects

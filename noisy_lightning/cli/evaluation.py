@@ -21,8 +21,8 @@ class Evaluated(NamedTuple):
     run: RunFolder | None
     """None where only a checkpoint is named, by --ckpt_path."""
     checkpoints: Sequence[Path]
-    options: Sequence[str]
-    """The rest of the command line, after the run's own configuration."""
+    cli: NoisyCLI
+    """Model, data and trainer of the run's own configuration and the rest of the command line."""
 
 
 def run_validate(args: Sequence[str]) -> None:
@@ -35,10 +35,9 @@ def run_validate(args: Sequence[str]) -> None:
         InputError: The input cannot work.
     """
     what = _named("validate", args)
-    cli = NoisyCLI(what.options, weights_follow=True)
-    if not cli.datamodule.validates:
+    if not what.cli.datamodule.validates:
         raise InputError("data.validation: there is no validation part")
-    _measure("validate", cli, what)
+    _measure("validate", what)
 
 
 def run_test(args: Sequence[str]) -> None:
@@ -50,8 +49,7 @@ def run_test(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    what = _named("test", args)
-    _measure("test", NoisyCLI(what.options, weights_follow=True), what)
+    _measure("test", _named("test", args))
 
 
 def run_predict(args: Sequence[str]) -> None:
@@ -64,12 +62,12 @@ def run_predict(args: Sequence[str]) -> None:
         InputError: The input cannot work.
     """
     what = _named("predict", args)
-    cli = NoisyCLI(what.options, weights_follow=True)
+    cli = what.cli
     check_trainer(cli.config.trainer, ["limit_predict_batches"])
     trainer = cli.new_trainer(logger=False)
     if trainer.world_size > 1:
         raise InputError("predict runs in one process: --trainer.devices 1 --trainer.strategy auto")
-    for path in _weights("predict", cli, what):
+    for path in _weights("predict", what):
         with what_lightning_refuses():
             batches: Any = trainer.predict(cli.model, cli.datamodule, return_predictions=True, ckpt_path=str(path))
         columns = {name: torch.cat([batch[name] for batch in batches]).cpu() for name in batches[0]}
@@ -91,11 +89,11 @@ def _named(command: str, args: Sequence[str]) -> Evaluated:
     if not options or options[0].startswith("-"):
         if not any(option.startswith(("--config", "-c", "--data")) for option in options):
             raise InputError(f"{command} needs a run: noisy-lightning {command} runs/<experiment>/<number>")
-        return Evaluated(None, [], options)
+        return Evaluated(None, [], NoisyCLI(options, weights_follow=True))
     run = existing_run(Path(options.pop(0)))
     named = options and not options[0].startswith("-")
     checkpoints = [run.checkpoint(options.pop(0))] if named else _headline_checkpoints(run)
-    return Evaluated(run, checkpoints, ["--config", str(run.config), *options])
+    return Evaluated(run, checkpoints, NoisyCLI(["--config", str(run.config), *options], weights_follow=True))
 
 
 def _headline_checkpoints(run: RunFolder) -> list[Path]:
@@ -104,22 +102,23 @@ def _headline_checkpoints(run: RunFolder) -> list[Path]:
     return [*([best] if best.exists() else []), run.checkpoint("last")]
 
 
-def _weights(command: str, cli: NoisyCLI, what: Evaluated) -> Sequence[Path]:
+def _weights(command: str, what: Evaluated) -> Sequence[Path]:
     """Return the checkpoint files to evaluate; never the random weights that Lightning would take."""
-    if cli.config.ckpt_path is not None:
-        return [RunFolder(Path()).checkpoint(cli.config.ckpt_path)]
+    if (named := what.cli.config.ckpt_path) is not None:
+        return [RunFolder(Path()).checkpoint(named)]
     if not what.checkpoints:
         raise InputError(f"{command} needs weights: name a run's folder first, or give --ckpt_path FILE")
     return what.checkpoints
 
 
-def _measure(command: str, cli: NoisyCLI, what: Evaluated) -> None:
+def _measure(command: str, what: Evaluated) -> None:
     """Measure each of the chosen weights, print a table and add it to the run's result."""
+    cli = what.cli
     check_trainer(cli.config.trainer, ["limit_test_batches" if command == "test" else "limit_val_batches"])
     trainer = cli.new_trainer(logger=False)
     evaluate = {"validate": trainer.validate, "test": trainer.test}[command]
     measured: dict[str, dict[str, Any]] = {}
-    for path in _weights(command, cli, what):
+    for path in _weights(command, what):
         with what_lightning_refuses():
             of_loaders = evaluate(cli.model, datamodule=cli.datamodule, ckpt_path=str(path), verbose=False)
         epoch = cli.model.loaded_epoch

@@ -16,7 +16,7 @@ from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.parser import Parser, in_one_line
 from noisy_lightning.data import NoisyDataModule
-from noisy_lightning.runs.folder import RunOptions, checked_name
+from noisy_lightning.runs.claims import RunOptions, checked_name
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.training.module import NoisyClassifier
 

@@ -28,8 +28,9 @@ from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.experiments.sweep_progress import SweepProgress, listing
 from noisy_lightning.jobs.cluster import GONE, Cluster
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
+from noisy_lightning.runs.claims import checked_name
 from noisy_lightning.runs.files import write_text
-from noisy_lightning.runs.folder import RunFolder, checked_name
+from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.identity import identity
 
 _DEVICE = r"\d+|(GPU|MIG)-[\w/-]+"

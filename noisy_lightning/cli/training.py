@@ -27,8 +27,9 @@ from noisy_lightning.cli.trainer_keys import (
 )
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError, storing
+from noisy_lightning.runs.claims import RunOptions, claim_run, claim_shorter
 from noisy_lightning.runs.files import replacing, write_text
-from noisy_lightning.runs.folder import RunFolder, RunOptions, claim_run, claim_shorter
+from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.identity import length_of
 from noisy_lightning.runs.measures import OF_TRUE_LABELS
 from noisy_lightning.training.callbacks.announcement import Announcement, watching

@@ -9,8 +9,9 @@ from pathlib import Path
 from noisy_lightning.errors import reading
 from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, row_of, write_ledger
 from noisy_lightning.experiments.settings import SELECTIONS
+from noisy_lightning.runs.claims import checked_name
 from noisy_lightning.runs.files import read_json, write_text
-from noisy_lightning.runs.folder import RunFolder, checked_name
+from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.locks import Lock
 
 MANIFEST_FILE = "sweep.json"

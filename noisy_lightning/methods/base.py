@@ -155,7 +155,9 @@ class Method(nn.Module, ABC):
 
 
 def warn_of_short_run(method: Method, context: EpochContext) -> None:
-    """Say which arguments are made for longer runs than this one, such as the defaults that come from papers."""
+    """Say, at the start of a run, which arguments are made for longer ones, such as the defaults of papers."""
+    if context.epoch:
+        return
     needed = {name: math.ceil(epochs) for name, epochs in method.spans(context).items() if epochs > context.max_epochs}
     if needed and context.max_epochs > 0:
         _log.warning(

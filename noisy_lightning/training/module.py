@@ -35,10 +35,9 @@ from noisy_lightning.types import Batch, Step
 class NoisyClassifier(Classifier):
     """Trains a method on given labels; evaluates it against given and true ones.
 
-    Logs, per epoch, `val/loss` and `val/acc` against the given labels of the validation part, and `val/acc_true`
-    where true labels are known, for display only. In a test, `test/loss`, `test/acc` and `test/acc_class/<k>`, and the
-    same under `test_<name>` for each further test set of the data. What a method has in `networks` is measured, too,
-    under names that end in theirs, as `val_<network>/acc`. It trains on a `NoisyDataModule`.
+    Logs, per epoch, `val/loss` and `val/acc` against the given labels of the validation part, and `val/acc_true`, for
+    display only, where true labels are known. Tests log `test/loss`, `test/acc` and `test/acc_class/<k>`, each further
+    test set the same under `test_<name>`, and each of a method's `networks` the same as `val_<network>/acc`.
 
     Args:
         num_classes: K; the command line and `for_data` take it from the data.
@@ -56,11 +55,10 @@ class NoisyClassifier(Classifier):
             included: a warm-up for pretrained weights. Several devices need the strategy
             ddp_find_unused_parameters_true.
         body_lr: Learning rate of all but the classifier, > 0, as a factor of the optimizer's.
-        l1_decay: δ >= 0 of a penalty δ·Σ|θ| on all weights, as active negative losses ask for; its gradient counts in
-            gradient clipping.
+        l1_decay: δ >= 0 of a penalty δ·Σ|θ| on all weights, for active negative losses; gradient clipping counts it.
         channels_last: Whether images and weights lie in memory with the channel last: faster for convolutions.
-        compile: Whether torch.compile compiles the network. Slower on a CPU; on a GPU worth a try where kernels take
-            longer to run than to launch, which ResNet-18 does not on an H100 at batches of 128.
+        compile: Whether torch.compile compiles the network: slower on a CPU, and for ResNet-18 at batches of 128 on an
+            H100; worth a try for larger ones.
 
     Raises:
         InputError: A value is out of its range.
@@ -178,11 +176,10 @@ class NoisyClassifier(Classifier):
         go_on(self.trainer, self._ending)
 
     def on_train_epoch_start(self) -> None:
-        """Thaw when it is time, and notify the method; first of all, say where it is set for a longer run."""
+        """Thaw when it is time, and notify the method, which may say that it is set for a longer run."""
         self._bodies.begin(self.current_epoch)
         context = epoch_context(self)
-        if context.epoch == 0:
-            warn_of_short_run(self.method, context)
+        warn_of_short_run(self.method, context)
         self.method.on_epoch_start(context)
 
     def on_train_epoch_end(self) -> None:
