@@ -23,10 +23,10 @@ from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listing
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.jobs import processes
 
-COUNT = 60
+COUNT = 30
 # What makes any configuration a matter of seconds.
 QUICK: tuple[str, ...] = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
-QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "30")
+QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "15", "--data.val_fraction", "0.2")
 
 
 def quickly(config: Path) -> tuple[str, ...]:

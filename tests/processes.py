@@ -1,10 +1,18 @@
 """Runs commands as a user does: in processes of their own."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
+
+from noisy_lightning import compat
+from noisy_lightning.cli.main import main
+from noisy_lightning.jobs.processes import PRELOADED
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,3 +32,27 @@ def noisy_lightning(
         text=True,
         check=False,
     )
+
+
+def forked(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Do the same in the copy of a process that has imported everything: for what does not hang on how it starts."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [Path(folder) / name for name in ("stdout", "stderr")]
+        process = context.Process(target=_run, args=(args, cwd, environment, outputs))
+        with compat.hidden_main():
+            process.start()
+        process.join()
+        return subprocess.CompletedProcess(args, process.exitcode or 0, *(file.read_text() for file in outputs))
+
+
+def _run(args: Sequence[str], cwd: Path, environment: Mapping[str, str], outputs: Sequence[Path]) -> None:
+    os.chdir(cwd)
+    os.environ.pop("PL_GLOBAL_SEED", None)
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
+    for descriptor, file in enumerate(outputs, start=1):
+        with file.open("wb") as opened:
+            os.dup2(opened.fileno(), descriptor)
+    torch.set_num_threads(1)
+    sys.exit(main(list(args)))

@@ -21,7 +21,7 @@ from noisy_lightning.jobs import processes
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
-from tests.processes import ROOT, noisy_lightning
+from tests.processes import ROOT, forked
 
 BASE = """
 seed_everything: 0
@@ -303,7 +303,7 @@ def test_a_job_of_submitit_comes_to_the_same(tmp_path: Path) -> None:
     quick = ("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2")
     for name, executor in (("here", "processes"), ("job", "local")):
         options = ("--config", "grid.yaml", "--name", name, "--executor", executor, *quick)
-        done = noisy_lightning("sweep", *options, cwd=tmp_path)
+        done = forked("sweep", *options, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     (here,), (job,) = (_outcomes(tmp_path / f"runs/{name}/ledger.csv") for name in ("here", "job"))
     assert Path(here.pop("run")).name == Path(job.pop("run")).name

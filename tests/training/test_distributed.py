@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from noisy_lightning.runs.records import load
-from tests.processes import noisy_lightning
+from tests.processes import forked, noisy_lightning
 
 # No batch normalization, whose statistics are a process's own; a batch that does not divide the data, of which an
 # even number of samples is left over: of an odd one the two processes' means would weigh differently.
@@ -23,9 +23,9 @@ TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
 
 
 def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
-    for folder, options in {"one": ("--trainer.devices", "1"), "two": TWO}.items():
+    for folder, start, options in (("one", forked, ("--trainer.devices", "1")), ("two", noisy_lightning, TWO)):
         (tmp_path / folder).mkdir()
-        done = noisy_lightning("fit", *COMMAND, *options, cwd=tmp_path / folder)
+        done = start("fit", *COMMAND, *options, cwd=tmp_path / folder)
         assert done.returncode == 0, done.stderr
     one, two = (tmp_path / folder / "runs/default/run" for folder in ("one", "two"))
     assert not (two.parent / "0").exists()

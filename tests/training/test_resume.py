@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from noisy_lightning.runs.records import load
-from tests.processes import noisy_lightning
+from tests.processes import forked
 
 # Dropout, batch normalization, momentum, a schedule, augmentation, a body that is frozen at first: all that a resume
 # can get wrong.
@@ -44,7 +44,7 @@ def _outcome(run: Path) -> tuple[dict[str, torch.Tensor], str, dict[str, object]
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    done = noisy_lightning(*COMMAND, cwd=folder)
+    done = forked(*COMMAND, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder / "runs/default/0"
 
@@ -65,8 +65,8 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
     kill_at: str, options: tuple[str, ...], uninterrupted: Path, tmp_path: Path
 ) -> None:
     kill = {"KILL_AT": kill_at, "KILL_MARK": str(tmp_path / "killed")}
-    assert noisy_lightning(*COMMAND, *options, cwd=tmp_path, **kill).returncode == -signal.SIGKILL
-    again = noisy_lightning(*COMMAND, *options, cwd=tmp_path, **kill)
+    assert forked(*COMMAND, *options, cwd=tmp_path, **kill).returncode == -signal.SIGKILL
+    again = forked(*COMMAND, *options, cwd=tmp_path, **kill)
     assert again.returncode == 0, again.stderr
     assert ("continuing" in again.stdout) == (not kill_at.startswith("0"))
     run = tmp_path / "runs/default/0"
