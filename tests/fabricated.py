@@ -23,8 +23,8 @@ from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listing
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.jobs import processes
 
-COUNT = 30
-# What makes any configuration a matter of seconds.
+COUNT = 60
+# What makes any configuration a matter of seconds, of half as many images, too.
 QUICK: tuple[str, ...] = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
 QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "15", "--data.val_fraction", "0.2")
 
@@ -67,14 +67,19 @@ def my_images(list_files: Callable[[Any], Listings]) -> Callable[[Any], Listings
     return write_and_list
 
 
-def fabricate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace all data sets that need files, and all label files, for the length of a test: ten classes everywhere."""
+def fabricate(monkeypatch: pytest.MonkeyPatch, count: int = COUNT) -> None:
+    """Replace all data sets that need files, and all label files, for the length of a test: ten classes everywhere.
+
+    Args:
+        monkeypatch: Of the test.
+        count: Images of CIFAR and MNIST; of a validation part of a tenth, 60 at least.
+    """
 
     def loader(shape: tuple[int, int, int]) -> "type[object]":
         def load(root: Path, train: bool, coarse: bool = False) -> Source:
             random = seeded_generator("fabricated", train)
-            images = torch.randint(0, 256, (COUNT, *shape), dtype=torch.uint8, generator=random)
-            return Source(images, torch.arange(COUNT) % 10)
+            images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=random)
+            return Source(images, torch.arange(count) % 10)
 
         return load  # type: ignore[return-value]
 
@@ -82,11 +87,11 @@ def fabricate(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, dataset in datasets.items():
         monkeypatch.setattr(f"{dataset.__module__}.fetch_{name}", lambda root, download: None)
         monkeypatch.setattr(f"{dataset.__module__}.load_{name}", loader(dataset.image_shape))
-        monkeypatch.setattr(dataset, "num_samples", COUNT)
+        monkeypatch.setattr(dataset, "num_samples", count)
     monkeypatch.setattr(Clothing1M, "list_files", clothing1m)
     # Other processes would have the real ones.
     monkeypatch.setattr(processes, "START", "fork")
     for own in (ImageFolder, ImageTable):
         monkeypatch.setattr(own, "list_files", my_images(own.list_files))
-    true = torch.arange(COUNT) % 10
+    true = torch.arange(count) % 10
     monkeypatch.setattr(label_file, "_read", lambda path, column: label_file._Labels(true.roll(1), true))

@@ -11,7 +11,7 @@ import yaml
 
 from noisy_lightning.experiments.grid import read_sweep
 from noisy_lightning.experiments.published import published
-from tests.fabricated import QUICK, fabricate, quickly
+from tests.fabricated import COUNT, QUICK, fabricate, quickly
 from tests.tools.readme_tables import MEASURED, with_measured
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -25,14 +25,14 @@ PROTOCOLS = yaml.safe_load((Path(__file__).parent / "protocols.yaml").read_text(
 
 @pytest.mark.parametrize("config", SELECTORS, ids=lambda path: path.stem)
 def test_a_selection_runs(config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
-    fabricate(monkeypatch)
+    fabricate(monkeypatch, COUNT // 2)
     assert run("clean", "--config", str(config), *quickly(config)) == 0
     assert Path(f"runs/{config.stem}/0/suspects.html").exists()
 
 
 @pytest.mark.parametrize("config", TRAININGS, ids=lambda path: path.stem)
 def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
-    fabricate(monkeypatch)
+    fabricate(monkeypatch, COUNT // 2)
     # Pretrained weights are replaced by random ones.
     options: tuple[str, ...] = ()
     if "pretrained: true" in config.read_text():
@@ -86,7 +86,7 @@ def test_a_sweep_explains_itself_and_names_what_there_is(
 def test_the_last_value_of_each_axis_of_a_sweep_trains(
     config: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fabricate(monkeypatch)
+    fabricate(monkeypatch, COUNT // 2)
     for name, points in read_sweep(config).axes.items():
         others = [f"{axis}={values[0].label}" for axis, values in read_sweep(config).axes.items() if axis != name]
         # Study 0's last network wants weights from a hub.
