@@ -13,7 +13,7 @@ import yaml
 import noisy_lightning
 from noisy_lightning.cli.catalog import ALIASES, KINDS, entries
 from noisy_lightning.cli.commands import BY_NAME
-from tests.fabricated import COUNT, QUICK, fabricate, quickly
+from tests.fabricated import QUICK, fabricate, quickly
 from tests.processes import ROOT
 from tests.tools.readme_tables import READMES, filled
 
@@ -50,7 +50,7 @@ def test_the_commands_run_in_order(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = path.read_text()
-    fabricate(monkeypatch, COUNT // 2)
+    fabricate(monkeypatch)
     monkeypatch.syspath_prepend(str(tmp_path))
     for block in _blocks(text, "python"):
         if name := re.match(r"# (\w+\.py)\n", block):
