@@ -24,7 +24,7 @@ from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.jobs import processes
 
 COUNT = 60
-# What makes any configuration a matter of seconds, of half as many images, too.
+# What makes any configuration a matter of seconds. A fifth for validation is one image per class even of half of COUNT.
 QUICK: tuple[str, ...] = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
 QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "15", "--data.val_fraction", "0.2")
 
@@ -72,7 +72,7 @@ def fabricate(monkeypatch: pytest.MonkeyPatch, count: int = COUNT) -> None:
 
     Args:
         monkeypatch: Of the test.
-        count: Images of CIFAR and MNIST; of a validation part of a tenth, 60 at least.
+        count: Images of CIFAR and MNIST, and labels in a file; of fewer than 60, a tenth rounds to none per class.
     """
 
     def loader(shape: tuple[int, int, int]) -> "type[object]":

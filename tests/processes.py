@@ -15,14 +15,15 @@ from noisy_lightning.cli.main import main
 from noisy_lightning.jobs.processes import PRELOADED
 
 ROOT = Path(__file__).parents[1]
+# What a test in this process may have set, and what must not reach another.
+_OF_A_TEST = ("PL_GLOBAL_SEED", "LOCAL_RANK")
 
 
 def noisy_lightning(
     *args: str, cwd: Path, launcher: Sequence[str] = (), **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command, by a launcher if one is given, on one thread; return it with its output."""
-    # What a test in this process has set must not reach a new process group.
-    inherited = {name: value for name, value in os.environ.items() if name not in ("PL_GLOBAL_SEED", "LOCAL_RANK")}
+    inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_TEST}
     loopback = {"MASTER_ADDR": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.run(
         [sys.executable, *launcher, "-m", "noisy_lightning", *args],
@@ -35,7 +36,10 @@ def noisy_lightning(
 
 
 def forked(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Do the same in the copy of a process that has imported everything: for what does not hang on how it starts."""
+    """Run a command, too, but in a copy of a process that has imported everything, which takes seconds less.
+
+    Not where the start matters, as it does with several devices: their further processes run the script again.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +53,8 @@ def forked(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
 
 def _run(args: Sequence[str], cwd: Path, environment: Mapping[str, str], outputs: Sequence[Path]) -> None:
     os.chdir(cwd)
-    os.environ.pop("PL_GLOBAL_SEED", None)
+    for name in _OF_A_TEST:
+        os.environ.pop(name, None)
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
     for descriptor, file in enumerate(outputs, start=1):
         with file.open("wb") as opened:

@@ -81,7 +81,7 @@ def test_what_is_no_checkpoint_is_refused(content: object, tmp_path: Path) -> No
 def test_a_full_disk_is_called_so(values: int) -> None:
     """Torch says "unexpected pos 64 vs 0" instead."""
     if not Path("/dev/full").exists():
-        pytest.skip("not Linux")
+        pytest.skip("there is no /dev/full to stand for a full disk")
     with pytest.raises(OSError, match="No space left") as caught:
         checkpoint_file.write({"state_dict": {"weight": torch.zeros(values)}}, Path("/dev/full"))
     assert caught.value.errno == errno.ENOSPC

@@ -34,7 +34,7 @@ def run_validate(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    what = _named("validate", args)
+    what = _evaluated("validate", args)
     if not what.cli.datamodule.validates:
         raise InputError("data.validation: there is no validation part")
     _measure("validate", what)
@@ -49,7 +49,7 @@ def run_test(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    _measure("test", _named("test", args))
+    _measure("test", _evaluated("test", args))
 
 
 def run_predict(args: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ def run_predict(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
-    what = _named("predict", args)
+    what = _evaluated("predict", args)
     cli = what.cli
     check_trainer(cli.config.trainer, ["limit_predict_batches"])
     trainer = cli.new_trainer(logger=False)
@@ -79,11 +79,11 @@ def run_predict(args: Sequence[str]) -> None:
         print(f"{file}: {', '.join(f'{name} {tuple(column.shape)}' for name, column in columns.items())}")
 
 
-def _named(command: str, args: Sequence[str]) -> Evaluated:
-    """Take the run's folder and the checkpoint from the beginning of a command line.
+def _evaluated(command: str, args: Sequence[str]) -> Evaluated:
+    """Return what a command line names: perhaps a run's folder and a checkpoint at its beginning, then options.
 
     Raises:
-        InputError: There is neither a run nor a configuration.
+        InputError: There is neither a run nor a configuration, or the input cannot work.
     """
     options = list(args)
     if not options or options[0].startswith("-"):

@@ -64,7 +64,7 @@ def claim_run(folder: Path, version: str | None, resume: bool, config: dict[str,
         raise InputError(f"run.root: cannot make the folder {folder}: {error.strerror}") from error
     if version is not None:
         return _claim_named(RunFolder(folder / version), resume, config)
-    numbers = sorted(int(path.name) for path in folder.glob("*") if _NUMBER.fullmatch(path.name))
+    numbers = _numbers(folder)
     for run in (RunFolder(folder / str(number)) for number in numbers if resume):
         if _goes_on(run, config) and run.lock():
             if _goes_on(run, config):  # still: its last owner may have finished it in between
@@ -92,18 +92,21 @@ def claim_shorter(folder: Path, version: str | None, config: dict[str, Any]) -> 
         config: The resolved configuration, as plain data, with the epochs that are wanted.
 
     Raises:
-        InputError: There is none, it is in use, or it ended before its last epoch.
+        InputError: There is none, it is in use, it ended before its last epoch, or the version is damaged or a path.
     """
-    numbers = sorted((int(path.name) for path in folder.glob("*") if path.name.isdigit()), reverse=True)
-    for run in (RunFolder(folder / name) for name in ([version] if version is not None else map(str, numbers))):
-        if not run.config.is_file():
-            continue
-        has = run.read_config()
-        is_longer = not run.finished and run.same_configuration(config)
-        if not is_longer and (without_length(has) != without_length(config) or length_of(has) >= length_of(config)):
+    names = map(str, reversed(_numbers(folder))) if version is None else [checked_name("run.version", version)]
+    for run in (RunFolder(folder / name) for name in names):
+        try:
+            if not run.config.is_file() or not _is_shorter(run, config):
+                continue
+        except (InputError, OSError) as error:
+            if version is not None:
+                raise
+            print(f"passed over: {error}", file=sys.stderr)
             continue
         if not run.lock():
             raise InputError(f"run.extend: another process is training in {run.path}")
+        has = run.read_config()
         done = run.read_result().get("epochs", length_of(has))
         if done < length_of(has):
             run.unlock()
@@ -131,6 +134,19 @@ def checked_name(key: str, name: str) -> str:
     if name in ("", ".", "..") or set(name) & set("/\\\0"):
         raise InputError(f"{key} must be a name, not a path, got {name!r}")
     return name
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Return the numbers of the runs of an experiment, in their order."""
+    return sorted(int(path.name) for path in folder.glob("*") if _NUMBER.fullmatch(path.name))
+
+
+def _is_shorter(run: RunFolder, config: dict[str, Any]) -> bool:
+    """Return whether a run is of this configuration with fewer epochs, or is being given the epochs of this one."""
+    if not run.finished and run.same_configuration(config):
+        return True
+    has = run.read_config()
+    return without_length(has) == without_length(config) and length_of(has) < length_of(config)
 
 
 def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFolder:

@@ -57,8 +57,8 @@ class NoisyClassifier(Classifier):
         body_lr: Learning rate of all but the classifier, > 0, as a factor of the optimizer's.
         l1_decay: δ >= 0 of a penalty δ·Σ|θ| on all weights, for active negative losses; gradient clipping counts it.
         channels_last: Whether images and weights lie in memory with the channel last: faster for convolutions.
-        compile: Whether torch.compile compiles the network: slower on a CPU, and for ResNet-18 at batches of 128 on an
-            H100; worth a try for larger ones.
+        compile: Whether torch.compile compiles the network: slower on a CPU; on a GPU worth a try where kernels take
+            longer to run than to launch, which those of ResNet-18 do not on an H100 at batches of 128.
 
     Raises:
         InputError: A value is out of its range.

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.runs.claims import claim_run
+from noisy_lightning.runs.claims import claim_run, claim_shorter
 from noisy_lightning.runs.folder import RunFolder
 
 CONFIG = {"trainer": {"max_epochs": 2}, "data": {"seed": 0}}
@@ -155,3 +155,54 @@ def test_a_new_run_has_the_number_after_the_highest(tmp_path: Path) -> None:
         (tmp_path / "e" / name).mkdir(parents=True)
         (tmp_path / "e" / name / "cat.png").touch()
     assert _claim(tmp_path).path == tmp_path / "e/12"
+
+
+LONGER = {**CONFIG, "trainer": {"max_epochs": 3}}
+
+
+def _shorter(root: Path, version: str | None = None) -> RunFolder:
+    run = claim_shorter(root / "e", version, LONGER)
+    _claimed.append(run)
+    return run
+
+
+def _finished(root: Path, name: str, max_epochs: int = 2) -> RunFolder:
+    run = _claim(root, {**CONFIG, "trainer": {"max_epochs": max_epochs}}, version=name)
+    run.write_result({"epochs": max_epochs})
+    run.unlock()
+    return run
+
+
+def test_the_latest_shorter_run_is_made_longer(tmp_path: Path) -> None:
+    for name in ("9", "10", "notes"):
+        _finished(tmp_path, name)
+    _finished(tmp_path, "11", max_epochs=3)
+    assert _shorter(tmp_path).path == tmp_path / "e/10"
+    assert _shorter(tmp_path, "notes").path == tmp_path / "e/notes"
+    with pytest.raises(InputError, match=r"e/11 is no run of this configuration with fewer trainer\.max_epochs"):
+        _shorter(tmp_path, "11")
+
+
+def test_a_damaged_sibling_is_passed_over_by_what_makes_a_run_longer_unless_it_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, damaged = _finished(tmp_path, "0"), _finished(tmp_path, "1")
+    damaged.config.write_bytes(b"trainer: {max_ep")
+    assert _shorter(tmp_path).path == whole.path
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"passed over: {damaged.config}")
+    with pytest.raises(InputError, match=r"e/1/config\.yaml, line 2"):
+        _shorter(tmp_path, "1")
+
+
+@pytest.mark.parametrize("name", ["²", "007", "٣"])
+def test_a_folder_whose_name_is_no_number_of_a_run_is_none(name: str, tmp_path: Path) -> None:
+    _finished(tmp_path, name)
+    with pytest.raises(InputError, match="is no run of this configuration"):
+        _shorter(tmp_path)
+
+
+def test_a_run_elsewhere_cannot_be_made_longer_by_its_path(tmp_path: Path) -> None:
+    _finished(tmp_path / "other", "0")
+    with pytest.raises(InputError, match=r"^run\.version must be a name, not a path"):
+        _shorter(tmp_path, "../other/e/0")

@@ -195,7 +195,7 @@ def test_who_did_not_get_the_lock_does_not_give_it_up(tmp_path: Path) -> None:
     assert not first.path.exists()
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="only Linux says when a process started")
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc says when a process started")
 def test_a_process_that_has_ended_has_no_start_even_if_nobody_has_noticed() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
         assert locks._start_of(process.pid)
