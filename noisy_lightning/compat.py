@@ -58,7 +58,7 @@ def skip_hook(owner: object, hook: str) -> None:
     """Have Lightning skip a hook of a callback, or of a class of callbacks.
 
     Private: Lightning calls what is callable, also the empty hooks that a callback inherits, at 10 µs each.
-    If lost: every training ends with "'NoneType' object is not callable".
+    If lost: every training run ends with "'NoneType' object is not callable".
     """
     setattr(owner, hook, None)
 

@@ -1,4 +1,4 @@
-"""noisy-lightning fit: one training in a folder of its own, from wherever an earlier process came to."""
+"""noisy-lightning fit: one training run in a folder of its own, from wherever an earlier process came to."""
 
 import os
 import re

@@ -10,7 +10,7 @@ from noisy_lightning.selectors.self_check import checked_on_half
 
 @final
 class LossMixture(Selector):
-    """Selects the samples whose mean loss in one training belongs to the lower of two Gaussians fitted to all.
+    """Selects the samples whose mean loss over one run belongs to the lower of two Gaussians fitted to all.
 
     Networks learn right labels first, so that for some time the losses of wrong ones are higher: the mean over the
     epochs remembers it when the network, late in a training run, has learned them by heart. The losses are those that

@@ -1,4 +1,4 @@
-"""What the selectors share that judge by the records of one training on all labels."""
+"""What the selectors share that judge by the records of one training run on all labels."""
 
 from collections.abc import Sequence
 
