@@ -11,9 +11,6 @@ from noisy_lightning.cli.main import main
 os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
 os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
 
-# What a shell starts in the background ignores Ctrl-C, and so would all the processes whose reaction tests look at.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
@@ -21,6 +18,15 @@ SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 def _seedless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep one test's global seed from the next."""
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _interruptible() -> None:
+    """Have Ctrl-C reach the processes that a test starts.
+
+    It would not where a shell started the tests in the background, or once Lightning was interrupted in this process.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import logging
 import os
 import pickle
 import re
-import signal
 import sys
 import types
 import warnings
@@ -351,12 +350,8 @@ def test_lightning_still_ends_a_fit_that_is_interrupted_by_leaving(tmp_path: Pat
         def training_step(self, batch: Tensor, batch_idx: int) -> NoReturn:
             raise KeyboardInterrupt
 
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(compat.INTERRUPTION):
-            _trainer(tmp_path).fit(Interrupted(), Loader())
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    with pytest.raises(compat.INTERRUPTION):
+        _trainer(tmp_path).fit(Interrupted(), Loader())
 
 
 # Lightning and torch: several processes

@@ -2,6 +2,7 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -313,6 +314,7 @@ def test_an_interruption_before_the_training_prints_no_traceback(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
+    import_module("noisy_lightning.cli.training")  # else it would keep the parser that it finds in the first place
     for place in ("noisy_lightning.cli.keys.training_parser", "noisy_lightning.cli.training._claimed"):
         with monkeypatch.context() as patch:
             patch.setattr(place, interrupt)
