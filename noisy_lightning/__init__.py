@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         noise,
     )
     from noisy_lightning.runs.records import load as load_records
+    from noisy_lightning.training.callbacks.divergence import Divergence
     from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
     from noisy_lightning.training.loaded_run import load_run
     from noisy_lightning.training.module import NoisyClassifier
@@ -33,6 +34,7 @@ __all__ = [
     "MNIST",
     "Clothing1M",
     "Digits",
+    "Divergence",
     "FromDataset",
     "ImageArrays",
     "ImageFolder",
@@ -54,6 +56,7 @@ _DATA_SETS = (
 # Module and name in it of what does not bear the name of a module.
 _HOMES = {
     **{name: ("noisy_lightning.data", name) for name in _DATA_SETS},
+    "Divergence": ("noisy_lightning.training.callbacks.divergence", "Divergence"),
     "NoisyClassifier": ("noisy_lightning.training.module", "NoisyClassifier"),
     "SampleRecorder": ("noisy_lightning.training.callbacks.sample_recorder", "SampleRecorder"),
     "load_records": ("noisy_lightning.runs.records", "load"),

@@ -11,6 +11,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from noisy_lightning.cli.keys import built_data, data_parser
+from noisy_lightning.cli.trainer_keys import check_trainer
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 
@@ -57,6 +58,10 @@ def examine(config: Any, build: Callable[[], NoisyDataModule]) -> Iterator[Findi
         config: As parsed, with `trainer` and `run`.
         build: Returns its data module, which may look for its files at once.
     """
+    try:
+        check_trainer(config.trainer)
+    except InputError as error:
+        yield Finding("trainer", str(error), is_problem=True)
     yield _checked("devices", lambda: _devices(config.trainer))
     yield _checked("disk", lambda: _disk(config.run.root))
     try:

@@ -201,7 +201,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
 def _try(cli: NoisyCLI, cause: str) -> None:
     """Train without a folder, for its own sake or for the time that it takes."""
     logger = False if cli.config_init.trainer.logger in (None, True) else cli.config_init.trainer.logger
-    trainer = cli.new_trainer(logger=logger)
+    trainer = cli.new_trainer([Divergence(stop=cli.config_init.run.stop_when_diverged)], logger=logger)
     started = time.monotonic()
     _fit(cli, trainer, cli.config.ckpt_path)
     if trainer.is_global_zero:

@@ -62,6 +62,16 @@ def row_of(path: Path) -> Row:
         ) from error
 
 
+def failed_row(path: Path, error: str) -> Row:
+    """Return the row of a run that has failed, or whose files are damaged.
+
+    Args:
+        path: Its folder.
+        error: Why, in a line.
+    """
+    return {"status": "failed", "run": str(path), "error": error}
+
+
 def write_ledger(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows as a table, whole or not at all; `.parquet` where the name ends so, else CSV.
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from noisy_lightning.errors import InputError, reading
-from noisy_lightning.experiments.ledger import ACCURACIES, Row, read_ledger, row_of
+from noisy_lightning.experiments.ledger import ACCURACIES, Row, failed_row, read_ledger, row_of
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
 from noisy_lightning.experiments.tables import (
     EPOCH,
@@ -188,16 +188,18 @@ def _add_runs(report: Report, path: Path) -> None:
         raise InputError(f"there is no folder or ledger {path}")
     folders = [path] if (path / "config.yaml").is_file() else sorted(path.glob("*/config.yaml"), key=_natural)
     for run in (RunFolder(folder if folder.is_dir() else folder.parent) for folder in folders):
-        result = run.read_result()
-        if "selected" in result:
-            report.selections.append(run)
-        elif "epochs" in result:
-            report.rows.append(row_of(run.path))
-        elif "diverged" in result:
-            error = f"diverged: {divergence(result['diverged'])}"
-            report.failed.append({"status": "failed", "run": str(run.path), "error": error})
-        else:
-            report.missing.append(str(run.path))
+        try:
+            result = run.read_result()
+            if "selected" in result:
+                report.selections.append(run)
+            elif "epochs" in result:
+                report.rows.append(row_of(run.path))
+            elif "diverged" in result:
+                report.failed.append(failed_row(run.path, f"diverged: {divergence(result['diverged'])}"))
+            else:
+                report.missing.append(str(run.path))
+        except InputError as error:  # it is damaged: said of it, and the others are reported
+            report.failed.append(failed_row(run.path, str(error)))
 
 
 def _natural(config: Path) -> tuple[int, str]:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from noisy_lightning.errors import reading
-from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, row_of, write_ledger
+from noisy_lightning.errors import InputError, reading
+from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, failed_row, row_of, write_ledger
 from noisy_lightning.experiments.settings import SELECTIONS
 from noisy_lightning.runs.claims import checked_name
 from noisy_lightning.runs.files import read_json, write_text
@@ -78,8 +78,11 @@ class SweepFolder:
             lock.release()
 
     def done(self, name: str) -> bool:
-        """Return whether a run has been trained and tested, as far as there is something to test."""
-        result = self.run(name).read_result()
+        """Return whether a run has been trained and tested, as far as there is something to test; not if damaged."""
+        try:
+            result = self.run(name).read_result()
+        except InputError:
+            return False
         return "epochs" in result and ("test" in result or not result.get("test_set", True))
 
     def epochs_done(self, name: str) -> int:
@@ -104,10 +107,10 @@ class SweepFolder:
             write_text(self.path / MANIFEST_FILE, json.dumps(content, indent=1) + "\n")
 
     def rows(self) -> list[Row]:
-        """Return the ledger: a row for each run of the manifest that is done or has failed.
+        """Return the ledger: a row for each run of the manifest that is done, has failed or is damaged.
 
         Raises:
-            InputError: The manifest or a run is damaged.
+            InputError: The manifest is damaged.
         """
         published, entries = self._manifest()
         sources = "; ".join(published)
@@ -126,20 +129,23 @@ class SweepFolder:
                 write_ledger(self.path / LEDGER_FILE, rows)
 
     def missing(self) -> list[str]:
-        """Return the names of runs that are neither done nor failed."""
+        """Return the names of runs that are neither done nor failed nor damaged."""
         return [entry.name for entry in self._manifest()[1] if self._row(entry.name) is None]
 
     def _row(self, name: str) -> Row | None:
-        if name not in self._rows:
+        if name in self._rows:
+            return self._rows[name]
+        run = self.run(name)
+        try:
+            run.read_result()
             if self.done(name):
-                self._rows[name] = {"status": "done", **row_of(self.run(name).path), "error": None}
-            else:
-                try:
-                    error = self.error(name).read_text().strip()
-                except FileNotFoundError:
-                    return None
-                return {"status": "failed", "run": str(self.run(name).path), "error": error}
-        return self._rows[name]
+                self._rows[name] = {"status": "done", **row_of(run.path), "error": None}
+                return self._rows[name]
+            return failed_row(run.path, self.error(name).read_text().strip())
+        except FileNotFoundError:
+            return None
+        except InputError as error:
+            return failed_row(run.path, str(error))
 
     def _manifest(self) -> tuple[list[str], list[Entry]]:
         """Return the sources to compare with and the runs.

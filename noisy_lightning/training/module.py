@@ -19,7 +19,7 @@ from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Standard
 from noisy_lightning.methods.base import warn_of_short_run
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
-from noisy_lightning.training.callbacks.epoch_values import EpochValues
+from noisy_lightning.training.callbacks.required import require
 from noisy_lightning.training.classifier import Classifier
 from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
@@ -134,7 +134,7 @@ class NoisyClassifier(Classifier):
         """Try network and loss; have the training batches made of the samples, in the views, that the method takes."""
         data = self.data
         if stage == "fit":
-            EpochValues.lead(self.trainer)
+            require(self.trainer)
             try_parts(self._tried, self.loss, data, self.channels_last, self.trainer.world_size)
             data.views = self.method.views
             if self.method.uses_candidates:

@@ -143,6 +143,27 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(
     assert "failed" in capsys.readouterr().out
 
 
+def test_a_damaged_run_is_named_and_the_others_go_on(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write(tmp_path, "config: base.yaml\naxes: {data.noise.rate: [0.1, 0.2]}\n")
+    quick = ("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2")
+    first = ("--only", "data.noise.rate=0.1")
+    assert run("sweep", "--config", "grid.yaml", *quick, *first) == 0
+    (row,) = read_ledger(Path("runs/grid/ledger.csv"))
+    damaged = Path(row["run"], "result.json")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:100])
+    capsys.readouterr()
+    assert run("sweep", "--config", "grid.yaml", *quick) == 1
+    assert re.search(rf"0\.1: failed, .*{damaged} is (damaged|torn|no JSON)", capsys.readouterr().out)
+    assert [row["status"] for row in read_ledger(Path("runs/grid/ledger.csv"))] == ["failed", "done"]
+    assert damaged.read_bytes() == whole[:100]
+    damaged.write_bytes(whole)
+    assert run("sweep", "--config", "grid.yaml", *quick) == 0
+    assert [row["status"] for row in read_ledger(Path("runs/grid/ledger.csv"))] == ["done", "done"]
+
+
 def test_a_run_that_is_killed_is_recorded(run: Callable[..., int], tmp_path: Path) -> None:
     _write(tmp_path, "config: base.yaml\n")
     kill = ("--trainer.callbacks+=tests.kill.KillOnce",)

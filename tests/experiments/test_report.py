@@ -186,6 +186,21 @@ def test_nothing_to_report_is_an_error(tmp_path: Path) -> None:
         gather([tmp_path])
 
 
+@pytest.mark.parametrize("name", ["result.json", "config.yaml"])
+def test_a_damaged_run_is_named_among_the_failed_ones(
+    name: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version in ("1", "2"):
+        make_run(Path("runs", version))
+    Path("runs/1", name).write_text("[]")
+    assert run("report", "runs", "--only-print") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Failed: ")]
+    assert line.startswith("Failed: runs/1: ")
+    assert name in line
+    assert run("report", "runs/1", "--only-print") == 2
+    assert f"runs/1 has failed: runs/1/{name}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["noise.csv", "records/epoch_0000.npz"])
 def test_a_run_whose_samples_cannot_be_read_is_named_and_left_out_of_the_pictures(
     name: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]

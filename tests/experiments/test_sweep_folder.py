@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from noisy_lightning.experiments.sweep_folder import SweepFolder
+from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from tests.experiments.test_ledger import RESULT, make_run
 
 UNTESTED = {name: value for name, value in RESULT.items() if name != "test"}
@@ -39,3 +39,15 @@ def test_a_state_says_how_far_a_run_is(tmp_path: Path) -> None:
     assert folder.state("a") == "epoch 0"
     folder.error("a").touch()
     assert folder.state("a") == "failed"
+
+
+def test_a_damaged_run_is_in_the_ledger_as_failed(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.write_manifest([Entry(name, {}, {}) for name in ("a", "b", "c")], [])
+    for name in ("a", "b"):
+        make_run(tmp_path / name, RESULT)
+    (tmp_path / "a/result.json").write_text("[]")
+    assert folder.state("a") == "epoch 12"
+    assert [(row["status"], Path(row["run"]).name) for row in folder.rows()] == [("failed", "a"), ("done", "b")]
+    assert "a/result.json" in folder.rows()[0]["error"]
+    assert folder.missing() == ["c"]

@@ -1,7 +1,7 @@
 """Whether loss and weights are still numbers."""
 
 from collections.abc import Iterable
-from typing import Any, cast, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import lightning as L
 import torch
@@ -12,7 +12,9 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.summary import divergence
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
-from noisy_lightning.training.module import NoisyClassifier
+
+if TYPE_CHECKING:
+    from noisy_lightning.training.module import NoisyClassifier
 
 # Steps between looks at the losses, each of which waits for the device: a run stops that much late. What weights have
 # come to the next loss shows, so that those are looked at only where an epoch ends or a checkpoint is saved.
@@ -25,16 +27,20 @@ _STATISTICS = ("running_mean", "running_var")
 class Divergence(L.Callback):
     """Stops a run at its first loss or weight that is not finite, before anything of that is validated or saved.
 
-    What was found is `diverged` in `result.json`: what is not finite (`loss` or `weights`), the epoch, counted from 0,
-    the step, counted from 1 over the whole run, and the learning rate there. Weights are all parameters and the
-    statistics of batch normalization; where they are the first, the step is the one after which they were looked at.
+    Each trainer of a `NoisyClassifier` has one: if none is given, one that stops. What was found is `diverged` in
+    `result.json`: what is not finite (`loss` or `weights`), the epoch, counted from 0, the step, counted from 1 over
+    the whole run, and the learning rate there. Weights are all parameters and the statistics of batch normalization;
+    where they are the first, the step is the one after which they were looked at.
 
     Args:
-        run: Whose result says so.
+        run: Whose result says so, if there is a folder.
         stop: Whether it stops; if not, it says so and goes on.
+
+    Raises:
+        InputError: In training, where it stops.
     """
 
-    def __init__(self, run: RunFolder, stop: bool = True) -> None:
+    def __init__(self, run: RunFolder | None = None, stop: bool = True) -> None:
         self.run, self.stop = run, stop
         self.found: dict[str, Any] | None = None
         self._waiting: list[tuple[Tensor, int, float]] = []
@@ -44,14 +50,14 @@ class Divergence(L.Callback):
         """Begin; what made an earlier process stop is found again, or not."""
         self._waiting, self._last = [], None
         self.found = None if self.stop else self.found
-        if trainer.is_global_zero and "diverged" in self.run.read_result():
+        if self.run and trainer.is_global_zero and "diverged" in self.run.read_result():
             self.run.update_result(lambda result: {key: result[key] for key in result if key != "diverged"})
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Keep the step's loss; every now and then, look."""
-        module = cast(NoisyClassifier, pl_module)
+        module = cast("NoisyClassifier", pl_module)
         assert module.last_step is not None
         self._last = module.last_step.loss.detach(), trainer.global_step, module.learning_rate
         self._waiting.append(self._last)
@@ -99,16 +105,17 @@ class Divergence(L.Callback):
         what, place = ("loss", first) if first < len(losses) else ("weights", len(losses) - 1)
         self.found = {"what": what, "epoch": trainer.current_epoch, "step": steps[place]}
         self.found["learning_rate"] = rates[place]
-        said = f"{self.run.path} has diverged: {divergence(self.found)}"
+        said = f"{self.run.path if self.run else 'the run'} has diverged: {divergence(self.found)}"
         if not self.stop:
             if trainer.is_global_zero:
                 print(f"{said}; it goes on", flush=True)
             return
-        if trainer.is_global_zero:
-            self.run.update_result(lambda result: result | {"run": str(self.run.path), "diverged": self.found})
+        if self.run and trainer.is_global_zero:
+            found = {"run": str(self.run.path), "diverged": self.found}
+            self.run.update_result(lambda result: result | found)
         raise InputError(
             f"{said}; a lower learning rate or trainer.gradient_clip_val may prevent it, "
-            "--run.stop_when_diverged false goes on all the same"
+            "--run.stop_when_diverged false, in Python a callback Divergence(stop=False), goes on all the same"
         )
 
 

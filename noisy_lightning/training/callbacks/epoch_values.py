@@ -28,13 +28,6 @@ class EpochValues(L.Callback):
         self._trainer = trainer
         self._restored: dict[str, Tensor] = {}
 
-    @classmethod
-    def lead(cls, trainer: L.Trainer) -> None:
-        """Put one before the callbacks of a trainer that has none."""
-        callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        if not any(isinstance(callback, cls) for callback in callbacks):
-            callbacks.insert(0, cls(trainer))
-
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take up the values of a checkpoint, which Lightning would drop before this."""
         compat.logged_values(trainer).update(self._restored)

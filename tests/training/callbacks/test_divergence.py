@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor, nn
 
+from noisy_lightning import Digits, Divergence, NoisyClassifier, noise
+from noisy_lightning.errors import InputError
 from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
 
@@ -115,3 +118,38 @@ def test_a_run_that_may_go_on_does_and_is_marked(run: Run, capsys: pytest.Captur
 def test_a_huge_learning_rate_is_no_success(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fit", *SMALL, "--model.optimizer.lr", "1e38") == 2
     assert "learning rate 1e+38" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "code"), [((), 2), (("--run.stop_when_diverged", "false"), 0)])
+def test_a_run_that_keeps_nothing_stops_as_well(
+    option: tuple[str, ...], code: int, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*_breaking("loss"), "--trainer.barebones", "true", *option) == code
+    captured = capsys.readouterr()
+    assert "the run has diverged: loss is not finite in step 15 (epoch 2)" in (captured.err if code else captured.out)
+    assert not Path("runs").exists()
+
+
+def _trained_in_python(folder: Path, *callbacks: L.Callback) -> L.Trainer:
+    data = Digits(noise=noise.Symmetric(0.4), batch_size=128)
+    quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = L.Trainer(
+        max_epochs=2, accelerator="cpu", devices=1, default_root_dir=folder, callbacks=list(callbacks), **quiet
+    )
+    trainer.fit(NoisyClassifier.for_data(data, Breaking), datamodule=data)
+    return trainer
+
+
+def test_a_trainer_in_python_stops_and_keeps_its_last_good_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the run has diverged: loss is not finite in step 15 \(epoch 2\)"):
+        _trained_in_python(tmp_path)
+    (saved,) = tmp_path.rglob("*.ckpt")
+    assert torch.load(saved, weights_only=True)["global_step"] == 11
+
+
+def test_a_trainer_in_python_goes_on_if_it_may(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    allowed = Divergence(stop=False)
+    assert _trained_in_python(tmp_path, allowed).global_step == 22
+    assert allowed.found is not None
+    assert (allowed.found["what"], allowed.found["step"]) == ("loss", 15)
+    assert "the run has diverged" in capsys.readouterr().out

@@ -94,7 +94,11 @@ def test_callbacks_of_a_trainer_in_python_see_the_running_epoch_alone(tmp_path: 
     assert ["val/acc" in seen for seen in watch.seen] == [False, True, False]
     assert all("begun" in seen for seen in watch.seen)  # logged before the module's own hook
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    assert [isinstance(callback, EpochValues) for callback in callbacks] == [True, False]
+    assert [isinstance(callback, EpochValues) for callback in callbacks] == [
+        True,
+        False,
+        False,
+    ]
     trainer.fit_loop.max_epochs = 4
     trainer.fit(model, datamodule=data)
     assert sum(isinstance(callback, EpochValues) for callback in callbacks) == 1
