@@ -75,6 +75,26 @@ def announce_epochs(loader: Any) -> None:
     loader.sampler = loader
 
 
+def iterator_of(pool: str) -> property:
+    """Return the property by which Lightning ends the workers of a loader that is not a DataLoader but has one.
+
+    Private: a DataLoader has its workers in an attribute `_iterator`, and Lightning ends what it finds there.
+    If lost: workers stay after a training run in Python, until the garbage collector waits ten seconds for them.
+
+    Args:
+        pool: Attribute of the loader, the DataLoader or None.
+    """
+
+    def get(loader: Any) -> Any:
+        return getattr(getattr(loader, pool), "_iterator", None)
+
+    def put(loader: Any, iterator: Any) -> None:
+        if get(loader) is not None:
+            getattr(loader, pool)._iterator = iterator
+
+    return property(get, put)
+
+
 def training_seed() -> int:
     """Return the seed of a training run, 0 where there is none.
 

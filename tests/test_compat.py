@@ -7,6 +7,7 @@ that there is time to save: where it fails, the hook can go.
 import ast
 import inspect
 import logging
+import multiprocessing
 import os
 import pickle
 import re
@@ -45,7 +46,7 @@ from submitit.helpers import DelayedSubmission
 from torch import Tensor, distributed, nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import noisy_lightning
 from noisy_lightning import compat
@@ -207,6 +208,30 @@ def test_lightning_still_announces_epochs_to_the_sampler_of_a_loader(tmp_path: P
         _trainer(tmp_path, max_epochs=2).fit(Module(), one)
     assert [event for event in unknown.events if event != "iter"] == []
     assert [event for event in loader.events if event != "iter"] == [0, 1]
+
+
+class Pooled(Loader):
+    """Serves numbers from one worker."""
+
+    _iterator = compat.iterator_of("_pool")
+
+    def __init__(self) -> None:
+        super().__init__()
+        numbers = TensorDataset(torch.ones(STEPS, 1))
+        self._pool = DataLoader(numbers, batch_size=None, num_workers=1, persistent_workers=True)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for (number,) in self._pool:
+            self.events += [process.pid for process in multiprocessing.active_children()]
+            yield number
+
+
+def test_lightning_still_ends_the_workers_of_a_loader_and_not_before_the_last_epoch(tmp_path: Path) -> None:
+    loader = Pooled()
+    _trainer(tmp_path, max_epochs=2).fit(Module(), loader)
+    assert len(loader.events) == 2 * STEPS
+    assert len(set(loader.events)) == 1
+    assert not multiprocessing.active_children()
 
 
 def test_lightning_still_restores_loaders_and_callbacks_before_the_first_batch(tmp_path: Path) -> None:

@@ -180,6 +180,8 @@ class BatchLoader:
         workers: 0 makes the batches in this process; more makes them ahead of time in as many processes.
     """
 
+    _iterator = compat.iterator_of("_pool")
+
     def __init__(self, batches: Batches, workers: int = 0) -> None:
         self.batches, self.epoch = batches, 0
         self._start = self._next = 0

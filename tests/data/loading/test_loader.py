@@ -1,3 +1,5 @@
+import multiprocessing
+
 import pytest
 import torch
 
@@ -226,6 +228,9 @@ def test_workers_make_the_same_batches(views: int) -> None:
         assert _equal(list(memory), list(workers))
         assert all(image.stride() == other.stride() for (image, *_), (other, *_) in zip(memory, workers, strict=True))
     assert state.equal(torch.get_rng_state())  # dropout must not depend on who makes the batches
+    assert multiprocessing.active_children()
+    workers._iterator = None  # as Lightning does
+    assert not multiprocessing.active_children()
     resumed = _loader(workers=1, views=views)
     resumed.load_state_dict({"epoch": 4, "next": 5})
     resumed.set_epoch(4)
