@@ -29,6 +29,10 @@ QUICK: tuple[str, ...] = ("--trainer.max_epochs", "1", "--trainer.accelerator", 
 QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "15", "--data.val_fraction", "0.2")
 
 
+# What makes photographs small.
+SMALL_PHOTOGRAPHS = ("--data.image_size", "32", "--data.crop_margin", "2")
+
+
 def quickly(config: Path) -> tuple[str, ...]:
     """Return what makes a configuration for `clean` a matter of seconds."""
     once = ("--selector.iterations", "1") if "iterations:" in config.read_text() else ()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import torch
@@ -35,13 +36,19 @@ def noisy_lightning(
     )
 
 
+def imported() -> ForkServerContext:
+    """Return what starts a process as a copy of one that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
 def forked(*args: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command, too, but in a copy of a process that has imported everything, which takes seconds less.
 
     Not where the start matters, as it does with several devices: their further processes run the script again.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context = imported()
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ("stdout", "stderr")]
         process = context.Process(target=_run, args=(args, cwd, environment, outputs))

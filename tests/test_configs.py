@@ -11,7 +11,7 @@ import yaml
 
 from noisy_lightning.experiments.grid import read_sweep
 from noisy_lightning.experiments.published import published
-from tests.fabricated import COUNT, QUICK, fabricate, quickly
+from tests.fabricated import COUNT, QUICK, SMALL_PHOTOGRAPHS, fabricate, quickly
 from tests.tools.readme_tables import MEASURED, with_measured
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -41,7 +41,7 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
         options += ("--model.backbone.checkpoint_path", "null")
     # Photographs are made small.
     if "image_size: 224" in config.read_text():
-        options += ("--data.image_size", "32", "--data.crop_margin", "2")
+        options += SMALL_PHOTOGRAPHS
     if selection := re.search(r"--data.selection (runs/(\w+)/0/selection.csv)", config.read_text()):
         selector = config.with_stem(selection[2])
         assert run("clean", "--config", str(selector), *quickly(selector)) == 0

@@ -13,7 +13,7 @@ import yaml
 import noisy_lightning
 from noisy_lightning.cli.catalog import ALIASES, KINDS, entries
 from noisy_lightning.cli.commands import BY_NAME
-from tests.fabricated import QUICK, fabricate, quickly
+from tests.fabricated import QUICK, SMALL_PHOTOGRAPHS, fabricate, quickly
 from tests.processes import ROOT
 from tests.tools.readme_tables import READMES, filled
 
@@ -32,9 +32,11 @@ def _commands(text: str) -> list[list[str]]:
 
 def _quick(command: list[str]) -> tuple[str, ...]:
     """Return what makes a command a matter of seconds."""
-    if command[0] == "clean":
-        return quickly(ROOT / f"configs/{command[2]}.yaml")
     options = QUICK if command[0] in ("fit", "sweep") else ()
+    if command[0] == "clean":
+        options = quickly(ROOT / f"configs/{command[2]}.yaml")
+    if options and "image_folder" in command:
+        options += SMALL_PHOTOGRAPHS
     if command[0] == "sweep" and "--only" not in command:
         options += ("--only", "method=CE", "seed=0")  # of 18 runs
     return options

@@ -49,8 +49,7 @@ def add_training(parser: Parser) -> None:
     """Add all keys of a training run, each with its type."""
     parser.add_argument("-c", "--config", action=compat.config_file_action(), help=_HELP["config"])
     parser.add_argument("--seed_everything", type=bool | int, default=0, help=_HELP["seed_everything"])
-    parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
-    parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
+    _add_trainer(parser)
     parser.add_class_arguments(NoisyClassifier, "model", fail_untyped=False, sub_configs=True)
     parser.add_subclass_arguments(NoisyDataModule, "data", fail_untyped=False, required=True)
     parser.add_argument("--monitor", type=str, default="val/acc", help=_HELP["monitor"])
@@ -68,11 +67,16 @@ def add_data(parser: Parser) -> None:
     """Add the keys of a training run for a command that needs no model: what it does not look at is taken as it is."""
     parser.add_argument("-c", "--config", action=compat.config_file_action(), help=_HELP["config"])
     parser.add_subclass_arguments(NoisyDataModule, "data", required=True)
-    parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
+    _add_trainer(parser)
     parser.add_class_arguments(RunOptions, "run")
     parser.unused = ("jobs", "selector", "model", "recorder", *_OTHERS)
     for key in parser.unused:
         parser.add_argument(f"--{key}", type=Any, help="As for fit.")
+
+
+def _add_trainer(parser: Parser) -> None:
+    parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
+    parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
 
 
 @cache

@@ -51,6 +51,12 @@ def test_every_configuration_of_fit_is_taken(
     assert code == bool(wrong)
 
 
+def test_keys_of_the_trainer_that_cannot_work_are_found(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--data", "Digits", "--trainer.max_epochs", "0") == 1
+    _, wrong = findings(capsys)
+    assert wrong == {"trainer": "trainer.max_epochs must be at least 1, or -1 for no limit, got 0"}
+
+
 def test_missing_files_are_named_and_not_downloaded(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
