@@ -19,6 +19,7 @@ from noisy_lightning.data import (
 )
 from noisy_lightning.data.loading.augment import seeded_generator
 from noisy_lightning.data.noise import label_file
+from noisy_lightning.data.noise.label_columns import Labels
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.jobs import processes
@@ -98,4 +99,4 @@ def fabricate(monkeypatch: pytest.MonkeyPatch, count: int = COUNT) -> None:
     for own in (ImageFolder, ImageTable):
         monkeypatch.setattr(own, "list_files", my_images(own.list_files))
     true = torch.arange(count) % 10
-    monkeypatch.setattr(label_file, "_read", lambda path, column: label_file._Labels(true.roll(1), true))
+    monkeypatch.setattr(label_file, "read_labels", lambda path, column: Labels(true.roll(1), true))

@@ -19,7 +19,8 @@ from noisy_lightning.cli.trainer_keys import check_seed, check_trainer, keeps_no
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError, storing
-from noisy_lightning.experiments.selection import Outcome, draw, summary_table, write_selection
+from noisy_lightning.experiments.selection import Outcome, summary_table, write_selection
+from noisy_lightning.experiments.selection_pictures import draw
 from noisy_lightning.runs.claims import RunOptions, claim_run
 from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import write_text

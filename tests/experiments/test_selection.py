@@ -1,13 +1,11 @@
 import csv
-import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from noisy_lightning.experiments.selection import Outcome, _siblings, write_selection
+from noisy_lightning.experiments.selection import Outcome, write_selection
 from noisy_lightning.selectors import Judgment
 
 # Right, wrong, right, of none of the classes, unknown, and one that was not judged.
@@ -63,21 +61,3 @@ def test_the_file_says_all_of_each_sample(oracle: bool, tmp_path: Path) -> None:
     assert [row["suggested_label"] for row in rows] == ["", "1", "", "", "1", ""]
     assert {row["eval_ratio"] for row in rows} == {"0.25"}
     assert {row["oracle"] for row in rows} == {str(int(oracle))}
-
-
-def test_points_beside_the_own_one_are_of_the_same_noise_on_the_same_data(tmp_path: Path) -> None:
-    def write(name: str, rate: float, dataset: str = "Digits", kind: str = "Symmetric") -> None:
-        noise = {"dataset": dataset, "noise": {"kind": kind}}
-        measured = {"cross_validated_noise_rate": rate, "cross_validation": {"measured": {"accuracy": 1 - rate}}}
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "result.json").write_text(json.dumps({**noise, **measured}))
-
-    write("own", 0.1)
-    write("another rate", 0.2)
-    write("other noise", 0.3, kind="PairFlip")
-    write("other data", 0.4, dataset="MNIST")
-    for name, text in {"torn": "{", "a training": "{}"}.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "result.json").write_text(text)
-    noise: Any = SimpleNamespace(dataset="Digits", kind="Symmetric")
-    assert _siblings(tmp_path / "own", noise) == {0.2: {"accuracy": 0.8}}
