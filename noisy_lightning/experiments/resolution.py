@@ -29,7 +29,8 @@ class Resolver:
     """Resolves the runs of a grid: as if each were resolved alone, in a fraction of the time.
 
     What a configuration file or an axis changes is found by resolving it alone, beside the file of the first run. Where
-    two changes meet, such as a class and an argument of it, the run is resolved as a whole.
+    two changes meet, such as a class and an argument of it, what the axes change is found beside the run's own file,
+    and where they meet there, too, the run is resolved as a whole.
 
     Args:
         resolve: Returns the configuration, as plain data, that a command line amounts to; takes a quarter of a second.
@@ -46,19 +47,27 @@ class Resolver:
         Raises:
             InputError: An option is unknown, or a value has the wrong type.
         """
-        common, further = tuple(run.common), tuple(run.further)
+        common = tuple(run.common)
         self._first = self._first or common
-        config = self._of((*self._first, *further))
-        of_file = _Change(dict(_differing(config, self._of((*common, *further)))), frozenset())
+        for base in dict.fromkeys((self._first, common)):
+            if (config := self._composed(run, base)) is not None:
+                return config
+        return self._resolve(run.options)
+
+    def _composed(self, run: GridRun, base: Words) -> Config | None:
+        """Return the configuration of a run as that of a file with changes; None where they are not independent."""
+        further = tuple(run.further)
+        config = self._of((*base, *further))
+        of_file = _Change(dict(_differing(config, self._of((*run.common, *further)))), frozenset())
         changes = [of_file._replace(keys=frozenset(map(_key, of_file.values)))]
         for part in map(tuple, run.parts):
             try:
-                values = dict(_differing(config, self._of((*self._first, *part, *further))))
+                values = dict(_differing(config, self._of((*base, *part, *further))))
             except InputError:
-                return self._resolve(run.options)  # which is right with the other parts, or says what is wrong
+                return None  # it is right beside other parts, or the run as a whole says what is wrong
             change = _Change(values, _keys_set_by(part) | {_key(place) for place in values})
             if any(change.meets(other) for other in changes):
-                return self._resolve(run.options)
+                return None
             changes.append(change)
         for change in changes:
             for place, value in change.values.items():

@@ -23,6 +23,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import SymmetricCrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.runs.records import FOLDER
+from noisy_lightning.training.callbacks.divergence import Divergence
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.training.module import NoisyClassifier
 from noisy_lightning.types import Batch, Step
@@ -445,7 +446,7 @@ class Diverge(L.Callback):
 
 
 def test_a_diverged_loss_is_not_hidden_by_the_epoch_before(tmp_path: Path) -> None:
-    first, second = _fit(tmp_path, _model(), _data(), Diverge())
+    first, second = _fit(tmp_path, _model(), _data(), Diverge(), Divergence(stop=False))
     assert math.isfinite(first["val/loss"])
     assert math.isnan(second["val/loss"])
 
