@@ -14,6 +14,7 @@ import inspect
 import logging
 import os
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -282,6 +283,29 @@ def silence() -> None:
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # of what Lightning calls
     for message in _UNHELPFUL_WARNINGS:
         warnings.filterwarnings("ignore", message)
+
+
+# TensorBoard
+
+
+@contextmanager
+def one_report_of_boards() -> Iterator[None]:
+    """Have what TensorBoard's writing thread ends in reported once: by the run, in which the writer raises it again.
+
+    Private: the package of the thread's class, and that the writer raises it again.
+    If lost: a full disk prints a traceback before the line that says so.
+    """
+    before = threading.excepthook
+
+    def report(args: Any) -> None:
+        if not type(args.thread).__module__.startswith("tensorboard."):
+            before(args)
+
+    threading.excepthook = report
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 # torch

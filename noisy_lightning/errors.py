@@ -15,6 +15,8 @@ _OF_FILE_SYSTEM = frozenset(
         *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EIO, errno.ESTALE, errno.ELOOP, errno.EMFILE),
     }
 )
+# Of these, what no other folder, name or permission helps against.
+_OF_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE})
 _LONGEST = 2000  # characters of a message
 _UNPRINTABLE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -65,6 +67,18 @@ def storing(kept: Callable[[], str] = lambda: "") -> Iterator[None]:
             raise
         where = f"{Path(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes) else ""
         raise StorageError("; ".join(filter(None, [f"{where}{error.strerror}", kept()]))) from error
+
+
+def cannot_write(key: str, path: Path, error: OSError) -> InputError | StorageError:
+    """Return what to raise where a folder that an argument names cannot be written to.
+
+    Args:
+        key: The argument.
+        path: The folder.
+        error: What the file system answered: a full or broken disk is a StorageError, all else an InputError.
+    """
+    kind = StorageError if error.errno in _OF_DISK else InputError
+    return kind(f"{key}: cannot write to {path}: {error.strerror or error}")
 
 
 def in_one_line(text: str) -> str:

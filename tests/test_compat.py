@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import sys
+import threading
 import types
 import warnings
 from abc import ABC, abstractmethod
@@ -43,10 +44,12 @@ from lightning.pytorch.trainer.connectors.logger_connector import result
 from sklearn.datasets import load_digits
 from submitit import SlurmJob
 from submitit.helpers import DelayedSubmission
+from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 from torch import Tensor, distributed, nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.tensorboard import SummaryWriter
 
 import noisy_lightning
 from noisy_lightning import compat
@@ -664,6 +667,32 @@ def test_jsonargparse_still_keeps_quiet_by_this_variable(monkeypatch: pytest.Mon
             warnings.simplefilter("always")
             _deprecated.deprecation_warning("a test", "is old")
         assert len(said) == warned
+
+
+# TensorBoard
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_tensorboard_still_raises_in_the_run_what_its_thread_ends_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, data: bytes) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    said: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: said.append(args.thread.name))
+    monkeypatch.setattr(RecordWriter, "write", full)
+    with compat.one_report_of_boards():
+        with pytest.raises(OSError, match="No space left"):
+            SummaryWriter(tmp_path / "within").flush()
+        assert not said
+        thread = threading.Thread(target=full, args=(None, b""), name="another")
+        thread.start()
+        thread.join()
+    with pytest.raises(OSError, match="No space left"):
+        SummaryWriter(tmp_path / "without").flush()
+    assert len(said) == 2
+    assert said[0] == "another"
 
 
 # torch

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from noisy_lightning.errors import InputError, StorageError, reading, storing
+from noisy_lightning.errors import InputError, StorageError, cannot_write, reading, storing
 
 
 def test_a_message_is_one_line_that_a_terminal_takes_for_text() -> None:
@@ -29,6 +29,17 @@ def test_whatever_a_reader_meets_names_the_file_and_the_key(error: Exception) ->
 def test_what_a_file_system_refuses_says_where_why_and_what_is_kept(code: int) -> None:
     with pytest.raises(StorageError, match=r"^runs/x: .+; all of it is kept$"), storing(lambda: "all of it is kept"):
         raise OSError(code, "what the system says", "runs/x")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.ENOSPC, StorageError), (errno.EDQUOT, StorageError), (errno.ENOTDIR, InputError)]
+)
+def test_a_folder_that_cannot_be_written_to_is_a_wrong_argument_unless_the_disk_is_full(
+    code: int, kind: type[Exception]
+) -> None:
+    error = cannot_write("out", Path("a/b"), OSError(code, "why"))
+    assert isinstance(error, kind)
+    assert str(error) == "out: cannot write to a/b: why"
 
 
 def test_another_error_keeps_its_traceback() -> None:

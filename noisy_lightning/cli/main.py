@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from noisy_lightning import __version__
+from noisy_lightning import __version__, compat
 from noisy_lightning.errors import InputError, StorageError, storing
 
 _HELP = ("-h", "--help")
@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
         where the input cannot work; 130 after an interruption. Of the latter three standard error says in one line why.
     """
     try:
-        with storing():
+        with storing(), compat.one_report_of_boards():
             return dispatch(sys.argv[1:]) if args is None else run_here(list(args))
     except (InputError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)

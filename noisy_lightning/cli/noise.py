@@ -10,7 +10,7 @@ from noisy_lightning.cli.keys import built_data, data_parser, experiment_of
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary, format_matrix
 from noisy_lightning.data.manifest import SUMMARY_FILE, TABLE_FILE, read_manifest, write_manifest
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, cannot_write
 from noisy_lightning.figures.samples import transition_matrices
 from noisy_lightning.runs.files import replacing
 
@@ -76,7 +76,7 @@ def _write(folder: Path, data: NoisyDataModule) -> None:
         with replacing(folder / PICTURE_FILE) as staged:
             figure.savefig(staged, format="png", dpi=150)
     except OSError as error:
-        raise InputError(f"out: cannot write to {folder}: {error.strerror or error}") from error
+        raise cannot_write("out", folder, error) from error
 
 
 def _check_labels(folder: Path, label_hash: str) -> None:

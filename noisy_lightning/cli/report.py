@@ -7,7 +7,7 @@ from pathlib import Path
 
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import cannot_write
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
 from noisy_lightning.experiments.report import gather
 
@@ -30,7 +30,7 @@ def run_report(args: Sequence[str]) -> None:
         try:
             page, *others = write_report(folder, report, title, not options.no_figures, options.parquet)
         except OSError as error:
-            raise InputError(f"out: cannot write to {folder}: {error.strerror or error}") from error
+            raise cannot_write("out", folder, error) from error
         kinds = "tables as Markdown, LaTeX and CSV, the ledger, pictures"
         lines.append(f"page: {page}, and {len(others)} files beside it: {kinds}")
     try:

@@ -20,7 +20,7 @@ from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.keys import resolved
 from noisy_lightning.cli.main import run_here
 from noisy_lightning.cli.trainer_keys import keeps_nothing
-from noisy_lightning.errors import InputError, storing
+from noisy_lightning.errors import InputError, cannot_write, storing
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
 from noisy_lightning.experiments.resolution import Resolver
@@ -62,7 +62,7 @@ def run_sweep(args: Sequence[str]) -> int:
     try:
         folder.make()
     except OSError as error:
-        raise InputError(f"root: cannot write to {folder.path}: {error.strerror or error}") from error
+        raise cannot_write("root", folder.path, error) from error
     entries = [Entry(run.name, run.grid.labels, run.grid.published) for run in runs]
     try:
         with storing(lambda: f"what {folder.path} holds is kept, and the same command continues it"):

@@ -97,7 +97,7 @@ def begin(job: Job) -> None:
     if job.log is not None:
         _write_to(job.log)
     try:
-        with storing():
+        with storing(), compat.one_report_of_boards():
             job.work(*job.arguments)
     except (InputError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)

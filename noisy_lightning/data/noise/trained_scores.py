@@ -17,7 +17,7 @@ from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledIma
 from noisy_lightning.data.loading.statistics import channel_statistics
 from noisy_lightning.data.noise.scores import Scores, read_scores
 from noisy_lightning.data.sets.sources import Source
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, cannot_write
 from noisy_lightning.runs.files import replacing
 
 _RECIPE = 1  # to be raised where training changes, so that older scores are not used in place of new ones
@@ -127,4 +127,4 @@ def _save(path: Path, scores: Tensor) -> None:
         with replacing(path) as staged, staged.open("wb") as file:
             np.save(file, scores.numpy())
     except OSError as error:
-        raise InputError(f"scores.cache: cannot write to {path.parent}: {error.strerror or error}") from error
+        raise cannot_write("scores.cache", path.parent, error) from error
