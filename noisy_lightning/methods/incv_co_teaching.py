@@ -84,7 +84,8 @@ class INCVCoTeaching(TwoNetworks):
         self.noise_rate, self.pattern, self.num_classes = noise_rate, pattern, problem.num_classes
         # The ramp of `forget_rate_at` ends one epoch before its warm-up does. A given rate is set anew in each epoch.
         rate: float | Literal["estimate"] = "estimate" if noise_rate == "estimate" else 0.0
-        self.forgetting = ForgetRate(rate, warm_up + 1 if warm_up else 0, 1.0, problem.num_samples)
+        ramp = warm_up + 1 if warm_up else 0
+        self.forgetting = ForgetRate(rate, ramp, 1.0, problem.num_samples, problem.num_classes)
         self.warm_up, self.candidates_from = warm_up, candidates_from
         self.register_buffer("selected", torch.zeros(problem.num_samples, dtype=torch.bool))
         self.register_buffer("candidates", torch.zeros(problem.num_samples, dtype=torch.bool))

@@ -174,7 +174,7 @@ def test_in_the_warm_up_it_learns_nothing_from_what_is_held_out(
         torch.manual_seed(0)
         method = kind(problem()).double()
         method.noise.known.fill_(known)
-        held_out = method.noise.held_out
+        held_out = method.noise.unseen.held_out
         assert 0 < held_out.sum() < len(labels) / 2
         changed = torch.where(held_out, (labels + 1) % K, labels)
         one, other = (method.step(images, given, torch.arange(len(labels))).loss for given in (labels, changed))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods.base import EpochContext
-from noisy_lightning.methods.parts.held_out import SelfCheck, self_check
+from noisy_lightning.methods.parts.held_out import HeldOutPredictions, SelfCheck, self_check
 from noisy_lightning.methods.parts.small_loss import check_schedule, forget_rate_at
 
 _log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class ForgetRate(nn.Module):
         warm_up: T_k >= 0, see `forget_rate_at`.
         exponent: c > 0 of the ramp to a given rate, see there.
         num_samples: N.
+        num_classes: K.
 
     Raises:
         ValueError: A value is out of range.
@@ -49,11 +50,14 @@ class ForgetRate(nn.Module):
     """1 − R of the current epoch, ()."""
     estimate: Tensor
     """The estimate, (); negative: it is not there yet."""
-    held_out: Tensor
-    """(2, N) bool: the quarters that the first and the second network do not learn from until then."""
 
     def __init__(
-        self, forget_rate: float | Literal["estimate"], warm_up: int, exponent: float, num_samples: int
+        self,
+        forget_rate: float | Literal["estimate"],
+        warm_up: int,
+        exponent: float,
+        num_samples: int,
+        num_classes: int,
     ) -> None:
         super().__init__()
         self.given = None if forget_rate == "estimate" else forget_rate
@@ -62,8 +66,10 @@ class ForgetRate(nn.Module):
         self.register_buffer("remember_rate", torch.ones(()))
         self.register_buffer("estimate", torch.tensor(_UNKNOWN if self.given is None else 0.0))
         order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(0))
-        quarters = torch.stack([order < num_samples / 4, order >= 3 * num_samples / 4])
-        self.register_buffer("held_out", quarters, persistent=False)
+        quarters = order < num_samples / 4, order >= 3 * num_samples / 4  # of the first and of the second network
+        self.of_first, self.of_second = (
+            HeldOutPredictions(quarter & (self.given is None), num_classes) for quarter in quarters
+        )
         self.register_load_state_dict_pre_hook(_forget_losses)  # type: ignore[no-untyped-call]
 
     @property
@@ -94,10 +100,14 @@ class ForgetRate(nn.Module):
     ) -> float:
         """Return R of the epoch, after the estimate if it is due."""
         measured = self.warm_up if context.max_epochs < 1 else min(self.warm_up, context.max_epochs // 2)
-        if context.epoch < max(1, measured):
+        due = max(1, measured)
+        if self.measuring:
+            self.of_first.ask(context, first, due)
+            self.of_second.ask(context, second, due)
+        if context.epoch < due:
             return 0.0
         if self.measuring:
-            check = self._check(context, first, second, among)
+            check = self._check(context, among)
             self.estimate.fill_(min(check.noise_rate, _HIGHEST))
             if check.too_weak:
                 _log.warning(
@@ -109,14 +119,10 @@ class ForgetRate(nn.Module):
                 )
         return self.estimate.item()
 
-    def _check(self, context: EpochContext, first: nn.Module, second: nn.Module, among: Tensor | None) -> SelfCheck:
+    def _check(self, context: EpochContext, among: Tensor | None) -> SelfCheck:
         """Return what each network's predictions of its quarter say."""
-        candidates = context.labels >= 0
-        if among is not None:
-            candidates &= among.cpu()
-        parts = [(candidates & quarter).nonzero().flatten() for quarter in self.held_out.cpu()]
-        outputs = [context.predict(network, index=part) for network, part in zip((first, second), parts, strict=True)]
-        probability, labels = torch.cat(outputs).softmax(1), context.labels[torch.cat(parts)]
+        parts = [part.average(context, among) for part in (self.of_first, self.of_second)]
+        probability, labels = (torch.cat(both) for both in zip(*parts, strict=True))
         if not len(labels) or not probability.isfinite().all():
             raise InputError(
                 "model.method: the noise rate cannot be estimated, what the networks predict is not finite: lower the "
@@ -126,7 +132,8 @@ class ForgetRate(nn.Module):
 
     def learned_by(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return which samples (B,) the first and the second network learn from: in the end, all."""
-        first, second = ~(self.held_out[:, index] & self.measuring)
+        held_out = (part.held_out[index] for part in (self.of_first, self.of_second))
+        first, second = (~(unseen & self.measuring) for unseen in held_out)
         return first, second
 
     @property

@@ -26,7 +26,7 @@ class SmallLossNetworks(TwoNetworks):
         self, problem: Problem, forget_rate: float | Literal["estimate"], warm_up: int, exponent: float
     ) -> None:
         super().__init__(problem)
-        self.forgetting = ForgetRate(forget_rate, warm_up, exponent, problem.num_samples)
+        self.forgetting = ForgetRate(forget_rate, warm_up, exponent, problem.num_samples, problem.num_classes)
 
     @property
     def oracle(self) -> bool:

@@ -57,7 +57,7 @@ class TransitionCorrection(OneNetwork):
         if not self.noise.counted:
             return batch_mean(learned)
         least = ~self.noise.known * 1e-6  # 0 and not NaN where all is held out
-        return mean_of_kept(learned, self.noise.known | ~self.noise.held_out[index], least)
+        return mean_of_kept(learned, self.noise.known | ~self.noise.unseen.held_out[index], least)
 
     def transition(self) -> Tensor | None:
         """Return the matrix (K, K), None before it is known."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext
-from noisy_lightning.methods.parts.held_out import surest_transition
+from noisy_lightning.methods.parts.held_out import HeldOutPredictions, surest_transition
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
@@ -29,7 +29,7 @@ class TransitionEstimate(nn.Module):
         num_classes: K.
         num_samples: N.
         matrix: K rows of K probabilities, a file of them, `estimate`, by `surest_transition` from the predictions of
-            `held_out` samples, or `anchor_points`, by `estimate_transition`.
+            a quarter of the samples, or `anchor_points`, by `estimate_transition`.
         warm_up: Epochs >= 1 before it is estimated; None: half of all, rounded down, but at least 1.
         percentile: See `estimate_transition`.
         restart: Whether the network then goes back to the weights that it has now.
@@ -44,8 +44,6 @@ class TransitionEstimate(nn.Module):
     """(K, K)"""
     known: Tensor
     """(), bool: whether the matrix was given or estimated."""
-    held_out: Tensor
-    """(N,) bool: samples that are not to be learned from until it is known."""
 
     def __init__(
         self,
@@ -68,17 +66,19 @@ class TransitionEstimate(nn.Module):
         self.register_buffer("matrix", torch.eye(num_classes) if rows is None else rows.float())
         self.register_buffer("known", torch.tensor(self.given))
         order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("held_out", (order < num_samples / 4) & self.counted, persistent=False)
+        # Not to be learned from until the matrix is known.
+        self.unseen = HeldOutPredictions((order < num_samples / 4) & self.counted, num_classes)
         self.initial = Snapshot(network) if restart and not self.given else None
 
     def update(self, context: EpochContext, network: nn.Module) -> bool:
         """Estimate the matrix and set the network back if the warm-up has just ended; return whether it has."""
         warm_up = max(1, context.max_epochs // 2) if self.warm_up is None else self.warm_up
+        if self.counted:
+            self.unseen.ask(context, network, warm_up)
         if self.given or context.epoch != warm_up:
             return False
         if self.counted:
-            index = ((context.labels >= 0) & self.held_out.cpu()).nonzero().flatten()
-            self.matrix.copy_(_counted(context.predict(network, index=index).softmax(1), context.labels[index]))
+            self.matrix.copy_(_counted(*self.unseen.average(context)))
         else:
             probability = context.predict(network).softmax(1)
             self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))

@@ -16,6 +16,10 @@ TRUE = INDEX % K
 FIRST, SECOND = nn.Identity(), nn.Identity()
 
 
+def _forgetting(warm_up: int, rate: Any = "estimate", exponent: float = 1.0) -> ForgetRate:
+    return ForgetRate(rate, warm_up, exponent, SIZE, K)
+
+
 def _labels(rate: float) -> Tensor:
     """Return given labels of which a share is wrong."""
     wrong = torch.rand(SIZE, generator=torch.Generator().manual_seed(5)) < rate
@@ -38,7 +42,8 @@ def _context(epoch: int, labels: Tensor, logits: Tensor | None = None, max_epoch
         assert logits is not None
         assert index is not None
         assert not augmented
-        assert ForgetRate("estimate", 6, 1.0, SIZE).held_out[0 if network is FIRST else 1, index].all()
+        forgetting = _forgetting(6)
+        assert (forgetting.of_first if network is FIRST else forgetting.of_second).held_out[index].all()
         return logits[index]
 
     return EpochContext(epoch, max_epochs, labels, predict)
@@ -50,7 +55,7 @@ def _update(forgetting: ForgetRate, context: EpochContext, **arguments: Any) -> 
 
 
 def test_a_given_rate_follows_its_schedule_and_all_learn_from_all() -> None:
-    forgetting = ForgetRate(0.4, 3, 1.0, SIZE)
+    forgetting = _forgetting(3, 0.4)
     scalars = [_update(forgetting, _context(epoch, TRUE)) for epoch in range(5)]
     assert [values["forget_rate"] for values in scalars] == pytest.approx([0, 0.2, 0.4, 0.4, 0.4])
     assert list(scalars[0]) == ["forget_rate"]
@@ -60,15 +65,16 @@ def test_a_given_rate_follows_its_schedule_and_all_learn_from_all() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.5])
 def test_the_rate_is_estimated_once_by_labels_that_the_networks_have_not_seen(rate: float) -> None:
-    forgetting, labels = ForgetRate("estimate", 3, 1.0, SIZE), _labels(rate)
-    scalars = [_update(forgetting, _context(epoch, labels)) for epoch in range(3)]
-    assert scalars == [{"forget_rate": 0}] * 3
+    forgetting, labels = _forgetting(5), _labels(rate)
+    scalars = [_update(forgetting, _context(epoch, labels)) for epoch in range(3)]  # predicts nothing
+    scalars += [_update(forgetting, _context(epoch, labels, _logits())) for epoch in (3, 4)]
+    assert scalars == [{"forget_rate": 0}] * 5
     first, second = forgetting.learned_by(INDEX)
     assert (first | second).all()
     assert first.sum() == second.sum() == 3 * SIZE / 4
     assert forgetting.least > 0
-    estimates = [_update(forgetting, _context(3, labels, _logits()))]
-    estimates += [_update(forgetting, _context(epoch, labels)) for epoch in range(4, 8)]
+    estimates = [_update(forgetting, _context(5, labels, _logits()))]
+    estimates += [_update(forgetting, _context(epoch, labels)) for epoch in range(6, 10)]
     noise_rate, held_out = estimates[0]["noise_rate"], torch.cat([(~first).nonzero(), (~second).nonzero()]).flatten()
     assert noise_rate == pytest.approx(rate, abs=0.06)
     assert noise_rate == pytest.approx(self_check(_logits()[held_out].softmax(1), labels[held_out]).noise_rate)
@@ -80,16 +86,16 @@ def test_the_rate_is_estimated_once_by_labels_that_the_networks_have_not_seen(ra
     ("warm_up", "max_epochs", "epoch"), [(0, 20, 1), (3, 20, 3), (10, 20, 10), (10, 5, 2), (10, 1, 1), (3, -1, 3)]
 )
 def test_it_is_estimated_after_the_warm_up_or_half_of_a_shorter_run(warm_up: int, max_epochs: int, epoch: int) -> None:
-    forgetting = ForgetRate("estimate", warm_up, 1.0, SIZE)
+    forgetting = _forgetting(warm_up)
     for before in range(epoch):
-        _update(forgetting, _context(before, TRUE, max_epochs=max_epochs))
+        _update(forgetting, _context(before, TRUE, _logits(), max_epochs))
         assert forgetting.measuring
     _update(forgetting, _context(epoch, TRUE, _logits(), max_epochs))
     assert not forgetting.measuring
 
 
 def test_only_samples_trained_on_and_among_those_asked_for_count() -> None:
-    forgetting, labels = ForgetRate("estimate", 1, 1.0, SIZE), _labels(0.0)
+    forgetting, labels = _forgetting(1), _labels(0.0)
     labels[::5] = -1
     labels[1::5] = (TRUE[1::5] + 1) % K
     scalars = _update(forgetting, _context(1, labels, _logits()), among=INDEX % 5 != 1)
@@ -97,7 +103,7 @@ def test_only_samples_trained_on_and_among_those_asked_for_count() -> None:
 
 
 def test_a_tenth_is_kept_whatever_is_estimated_and_weak_networks_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    forgetting = ForgetRate("estimate", 1, 1.0, SIZE)
+    forgetting = _forgetting(1)
     with caplog.at_level(logging.WARNING):
         scalars = _update(forgetting, _context(1, (TRUE + 3) % K, _logits()))
         assert scalars["noise_rate"] == pytest.approx(0.9)
@@ -108,7 +114,7 @@ def test_a_tenth_is_kept_whatever_is_estimated_and_weak_networks_are_said(caplog
 
 
 def test_an_estimate_of_strong_networks_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    _update(ForgetRate("estimate", 1, 1.0, SIZE), _context(1, _labels(0.2), _logits(0.95)))
+    _update(_forgetting(1), _context(1, _labels(0.2), _logits(0.95)))
     assert not caplog.messages
 
 
@@ -116,16 +122,16 @@ def test_outputs_that_are_not_finite_are_refused_with_what_to_give_instead() -> 
     broken = _logits()
     broken[::2] = float("nan")
     with pytest.raises(InputError, match=r"^model.method: the noise rate cannot be estimated, .* give the rate"):
-        _update(ForgetRate("estimate", 1, 1.0, SIZE), _context(1, TRUE, broken))
+        _update(_forgetting(1), _context(1, TRUE, broken))
 
 
 def test_an_estimate_continues_from_a_saved_state() -> None:
     """In mid-epoch, too, where nothing announces an epoch's start; and from before the losses were left out of it."""
-    saved, labels = ForgetRate("estimate", 3, 1.0, SIZE), _labels(0.3)
+    saved, labels = _forgetting(3), _labels(0.3)
     for epoch in range(4):
-        loaded = ForgetRate("estimate", 3, 1.0, SIZE)
+        loaded = _forgetting(3)
         loaded.load_state_dict({**saved.state_dict(), "losses.values": torch.zeros(SIZE)})
-        assert loaded.held_out.equal(saved.held_out)
+        assert loaded.of_second.held_out.equal(saved.of_second.held_out)
         assert loaded.measuring == saved.measuring
         scalars = [_update(one, _context(epoch, labels, _logits())) for one in (saved, loaded)]
         assert scalars[0] == scalars[1]
@@ -135,4 +141,4 @@ def test_an_estimate_continues_from_a_saved_state() -> None:
 @pytest.mark.parametrize("values", [(1.0, 3, 1.0), (-0.1, 3, 1.0), ("estimate", -1, 1.0), ("estimate", 3, 0.0)])
 def test_a_value_out_of_range_is_refused(values: tuple[float, int, float]) -> None:
     with pytest.raises(ValueError, match="must be in"):
-        ForgetRate(*values, SIZE)
+        ForgetRate(*values, SIZE, K)

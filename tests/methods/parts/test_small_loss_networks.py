@@ -20,7 +20,7 @@ def test_while_the_rate_is_measured_a_network_learns_nothing_from_what_it_holds_
         torch.manual_seed(0)
         method = kind(problem())
         assert not method.oracle
-        held_out = method.forgetting.held_out[0]
+        held_out = method.forgetting.of_first.held_out
         if epoch:
             method.forgetting.estimate.fill_(0.1)
         gradients = []
@@ -41,7 +41,7 @@ def test_a_batch_that_one_network_holds_out_teaches_the_other(kind: Kind) -> Non
     method = kind(problem())
     method.on_epoch_start(context(0))
     images, labels = points()
-    index = method.forgetting.held_out[1].nonzero().flatten()[:4]
+    index = method.forgetting.of_second.held_out.nonzero().flatten()[:4]
     step = method.step(images[index], labels[index], index)
     step.loss.backward()
     assert step.loss.isfinite()

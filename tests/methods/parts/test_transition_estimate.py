@@ -169,11 +169,12 @@ def test_by_default_it_is_counted_among_the_surest_of_the_samples_held_out() -> 
         return outputs[index]
 
     assert not noise.given
-    assert noise.held_out.sum() == 100
+    assert noise.unseen.held_out.sum() == 100
     for epoch in range(4):
         assert noise.update(EpochContext(epoch, 6, labels, predict), nn.Linear(2, 3)) == (epoch == 2)
-    (index,) = asked
-    assert index.tolist() == [i for i in range(400) if noise.held_out[i] and labels[i] >= 0]
+    first, index = asked  # after the first and the second epoch
+    assert first.equal(index)
+    assert index.tolist() == [i for i in range(400) if noise.unseen.held_out[i] and labels[i] >= 0]
     expected, _ = surest_transition(outputs[index].softmax(1), labels[index])
     torch.testing.assert_close(noise.matrix, expected.float())
 
