@@ -13,8 +13,6 @@ from noisy_lightning.methods.base import EpochContext
 SUREST = 0.12
 # Where a network is wrong less often than this, it is not weak, even if fewer labels are wrong.
 _SOME_MISTAKES = 0.1
-
-
 # After how many of the last epochs a network is asked, and its answers averaged: what it knows changes little from one
 # to the next, but which classes it favors does.
 _ASKED = 3
