@@ -18,6 +18,7 @@ from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.runs.records import load
 from tests.conftest import SMALL
 from tests.fabricated import fabricate
+from tests.kill import Fall
 
 Run = Callable[..., int]
 
@@ -49,9 +50,13 @@ def test_a_run_leaves_everything_and_is_tested_from_its_folder(
     assert set(tested["test"]) == {"best", "last"}
     assert tested["epochs"] == 2
     assert 0 < tested["test"]["last"]["test/acc"] < 1
+    assert tested["test"]["last"]["epoch"] == 1
     per_class = [value for name, value in tested["test"]["last"].items() if name.startswith("test/acc_class/")]
     assert len(per_class) == 10
     assert before == {name: (folder / name).read_bytes() for name in before}  # a test overwrites nothing
+    assert run("test", "runs/default/0", "last") == 0
+    assert json.loads((folder / "result.json").read_text())["test"] == tested["test"]
+    capsys.readouterr()
 
     assert run("validate", "runs/default/0", "last") == 0
     assert "on given labels" in capsys.readouterr().out
@@ -124,6 +129,20 @@ def test_the_experiment_is_named_after_its_configuration(run: Run, tmp_path: Pat
     assert yaml.safe_load((tmp_path / "runs/mine/0/config.yaml").read_text())["data"]["init_args"]["seed"] == 3
     assert run("fit", "--config", "mine.yaml", "--run.experiment", "other", "--run.version", "a") == 0
     assert (tmp_path / "runs/other/a/result.json").exists()
+
+
+def test_a_run_that_began_with_the_checkpoint_of_another_goes_on_from_its_own(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, "--trainer.max_epochs", "1") == 0
+    given = "runs/default/0/checkpoints/last.ckpt"
+    command = ("fit", *SMALL, "--trainer.max_epochs", "3", "--ckpt_path", given, "--trainer.callbacks+=tests.kill.Fall")
+    Fall.at = (2, 0)
+    with pytest.raises(ZeroDivisionError):
+        run(*command)
+    assert f"runs/default/1, new, from {given}, with epoch 2/3" in capsys.readouterr().out
+    assert run(*command) == 0
+    assert "continuing runs/default/1 from its last checkpoint, with epoch 3/3" in capsys.readouterr().out
 
 
 def test_the_plain_form_loads_the_weights_that_it_is_given(

@@ -105,6 +105,9 @@ def test_sixteen_bits_become_eight_by_a_division_by_257() -> None:
     """0 stays black, 65535 becomes white, and the multiples of 257 are what eight bits were stored as."""
     values = np.arange(256, dtype=np.uint16).reshape(16, 16)
     assert (to_pixels(Image.fromarray(257 * values), (16, 16, 1))[:, :, 0] == values).all()
+    # Values between two of eight bits become the nearer one.
+    between = (257 * values.astype(int) + np.where(values % 2, 128, -128)).clip(0, 65535).astype(np.uint16)
+    assert (to_pixels(Image.fromarray(between), (16, 16, 1))[:, :, 0] == values).all()
     assert (to_pixels(Image.fromarray(np.full((2, 2), 65535, np.int32)), (2, 2, 1)) == 255).all()
 
 
