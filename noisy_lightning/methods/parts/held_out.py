@@ -13,6 +13,8 @@ from noisy_lightning.methods.base import EpochContext
 SUREST = 0.12
 # Where a network is wrong less often than this, it is not weak, even if fewer labels are wrong.
 _SOME_MISTAKES = 0.1
+# A weak network's own mistakes are in the noise rate that it suggests, too.
+_NEARLY_AS_MANY = 0.8
 # After how many of the last epochs a network is asked, and its answers averaged: what it knows changes little from one
 # to the next, but which classes it favors does.
 _ASKED = 3
@@ -85,9 +87,9 @@ class SelfCheck(NamedTuple):
 
     @property
     def too_weak(self) -> bool:
-        """Whether the network makes many mistakes, and no fewer than the labels: of what it doubts, much is right."""
+        """Whether the network makes many mistakes, and hardly fewer than the labels: of what it doubts, much is right."""
         mistakes = 1 - self.accuracy_true
-        return mistakes > _SOME_MISTAKES and mistakes >= self.noise_rate
+        return mistakes > _SOME_MISTAKES and mistakes >= _NEARLY_AS_MANY * self.noise_rate
 
 
 def self_check(probability: Tensor, labels: Tensor) -> SelfCheck:
