@@ -73,7 +73,8 @@ class PlannedRun:
 
     grid: GridRun
     name: str
-    """Of its folder: readable, and with a hash of the configuration and our version, whose change makes another run."""
+    """Of its folder: readable, and with a hash of the configuration and of the version of results, whose change makes
+    another run."""
     config: dict[str, Any]
     selection: str | None = None
     """Name of the selection to train on, if not on all."""
