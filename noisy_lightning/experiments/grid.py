@@ -15,7 +15,7 @@ from noisy_lightning.runs.yaml_file import read_yaml
 SEED = "seed"
 _KEYS = ("config", "axes", "seeds", "published")
 _OF_A_VALUE = ("config", "clean", "published")
-_OF_LABELS = ("--data", "--seed_everything")  # begin the options that a selection of labels shares with the training
+_OF_LABELS = ("--data", "--seed_everything")  # begin the options that a selection of labels shares with the run
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def test_a_run_that_is_killed_is_recorded(run: Callable[..., int], tmp_path: Pat
     try:
         assert run("sweep", "--config", "grid.yaml", *kill) == 1
         (row,) = read_ledger(Path("runs/grid/ledger.csv"))
-        assert row["error"] == "ended by SIGKILL, such as for want of memory"
+        assert row["error"] == "ended by SIGKILL, perhaps because memory ran out"
         assert run("sweep", "--config", "grid.yaml", *kill) == 0
     finally:
         del os.environ["KILL_AT"], os.environ["KILL_MARK"]

@@ -58,7 +58,7 @@ def _method(**arguments: object) -> DivideMix:
 
 
 def _begun(weights: Tensor, **arguments: object) -> DivideMix:
-    """Return a method in the middle of its training, with w (N,) by both networks."""
+    """Return a method in the middle of a run, with w (N,) by both networks."""
     method = _method(**arguments)
     method.on_epoch_start(_context(WARM_UP + 1))
     for memory in (method.by_first, method.by_second):

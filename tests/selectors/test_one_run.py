@@ -1,4 +1,4 @@
-"""The selectors that judge by the records of one training."""
+"""The selectors that judge by the records of one training run."""
 
 from typing import Any
 

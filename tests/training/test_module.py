@@ -348,7 +348,7 @@ def test_a_method_gets_as_many_views_as_it_takes(workers: int, tmp_path: Path) -
 
 @final
 class Looks(Method):
-    """Passes some training samples through its network at the start of the training."""
+    """Passes some training samples through its network at the start of training."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()

@@ -148,7 +148,7 @@ class SampleRecorder(L.Callback):
         return {"epoch": self._epoch, "selects": self._selects, "table": table}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the state until the training starts and the device is known."""
+        """Keep the state until training starts and the device is known."""
         self._restored = state_dict
 
     def _resume(self, trainer: L.Trainer, state: dict[str, Any]) -> None:
