@@ -1,4 +1,4 @@
-"""Trust the labels whose loss is low: a mixture of two groups, Arazo et al., ICML 2019, and Li et al., ICLR 2020."""
+"""Trust the labels in the lower of two groups of losses: Arazo et al., ICML 2019, and Li et al., ICLR 2020."""
 
 from typing import final
 
