@@ -182,7 +182,7 @@ def test_any_loss_decides_and_teaches() -> None:
     torch.testing.assert_close(step.loss.detach(), losses[losses <= method.average].sum() / 5)
 
 
-def test_a_training_without_an_end_is_refused() -> None:
+def test_a_run_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match=r"trainer\.max_epochs"):
         MentorNet(problem()).on_epoch_start(EpochContext(0, -1, points()[1], context(0).predict))
 

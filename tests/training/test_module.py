@@ -223,7 +223,7 @@ def test_a_method_follows_up_on_each_step_of_the_optimizer(accumulate: int, step
         assert (name != "stepped") or weight != before[i - 1]  # the optimizer has stepped already
 
 
-def test_a_method_knows_where_the_training_stands(tmp_path: Path) -> None:
+def test_a_method_knows_where_training_stands(tmp_path: Path) -> None:
     model = _model(method=Told)
     _trainer(tmp_path, max_epochs=3).fit(model, _data())
     assert isinstance(model.method, Told)
@@ -589,13 +589,13 @@ def test_a_prediction_is_a_distribution_for_each_training_image(tmp_path: Path) 
 # The learning rate
 
 
-def test_a_cosine_without_a_length_spans_the_training(tmp_path: Path) -> None:
+def test_a_cosine_without_a_length_spans_the_run(tmp_path: Path) -> None:
     model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=0, eta_min=0.01))
     logged = [epoch["lr"] for epoch in _fit(tmp_path, model, _data(), max_epochs=5)]
     assert logged == pytest.approx([0.01 + 0.09 * (1 + math.cos(math.pi * epoch / 5)) / 2 for epoch in range(5)])
 
 
-def test_a_cosine_cannot_span_a_training_without_end(tmp_path: Path) -> None:
+def test_a_cosine_cannot_span_a_run_without_end(tmp_path: Path) -> None:
     model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=0))
     with pytest.raises(InputError, match="a run without an end cannot be spanned"):
         _fit(tmp_path, model, _data(), max_epochs=-1)
@@ -702,7 +702,7 @@ def test_the_last_step_is_no_part_of_the_state() -> None:
 
 
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.AdamW])
-def test_the_optimizer_is_fused_unless_it_was_told_otherwise(
+def test_the_optimizer_is_fused_unless_its_arguments_say_otherwise(
     make: Callable[..., torch.optim.Optimizer], tmp_path: Path
 ) -> None:
     trained = {}
