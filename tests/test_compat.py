@@ -318,7 +318,7 @@ def test_lightning_still_keeps_what_was_logged_in_one_dictionary_that_nothing_el
     assert trainer.callback_metrics is compat.logged_values(trainer)
 
 
-def test_lightning_still_logs_evaluations_where_the_hook_says(tmp_path: Path) -> None:
+def test_lightning_still_logs_evaluations_at_the_epoch_that_the_hook_says(tmp_path: Path) -> None:
     class Measured(Module):
         epoch: int | None = None
 

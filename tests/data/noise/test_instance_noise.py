@@ -339,6 +339,6 @@ def test_files_that_hold_no_scores_are_refused(name: str, content: bytes | None,
     assert "\n" not in str(caught.value)
 
 
-def test_the_realised_matrix_of_part_dependent_noise_leaves_no_class_out() -> None:
+def test_the_realized_matrix_of_part_dependent_noise_leaves_no_class_out() -> None:
     given = PartDependent(0.4).corrupt(LABELS, pictures(4000), 5, seeded(12))
     assert bool(((1 - realised_matrix(LABELS, given, 5).diagonal()) > 0.3).all())
