@@ -3,9 +3,10 @@
 Each hook says what it is for, what of it is private, and what happens if a release of the package takes that away. For
 each, `tests/test_compat.py` has a test that then fails by name: to raise a bound in `pyproject.toml`, run that file.
 
-Two kinds of hooks are not here, and only their tests are there. `cli/messages.py` reads the texts of jsonargparse's
+Four kinds of hooks are not here, and only their tests are there. `cli/messages.py` reads the texts of jsonargparse's
 errors; those that it does not know it shows as they are. `methods`, which may not import this module, empty a cache of
-torch.
+torch. `NoProfiler` in `training/callbacks/step_hooks.py` overrides the method that Lightning calls around each part of
+a step. `MetricsTable` and `TestCurve` in `training/callbacks` derive from `Checkpoint`, which Lightning runs last.
 
 A function imports the package that it needs: some commands read this module and need none of them.
 """

@@ -27,7 +27,7 @@ class KillOnce(L.Callback):
 
 @final
 class Fall(L.Callback):
-    """Ends the training with an error at a batch, once for all."""
+    """Ends training with an error at a batch, once for all."""
 
     at = (-1, -1)
 

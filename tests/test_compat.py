@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import re
+import runpy
 import sys
 import threading
 import types
@@ -317,7 +318,7 @@ def test_lightning_still_keeps_what_was_logged_in_one_dictionary_that_nothing_el
     assert trainer.callback_metrics is compat.logged_values(trainer)
 
 
-def test_lightning_still_logs_evaluations_where_it_is_told(tmp_path: Path) -> None:
+def test_lightning_still_logs_evaluations_at_the_epoch_that_the_hook_says(tmp_path: Path) -> None:
     class Measured(Module):
         epoch: int | None = None
 
@@ -784,6 +785,16 @@ def test_numpy_still_rebuilds_arrays_by_this_function(protocol: int) -> None:
     array = np.arange(3)
     assert array.__reduce__()[0] is compat.numpy_reconstruct()
     assert b"_reconstruct" in pickle.dumps(array, protocol)
+
+
+def test_without_that_function_only_pickles_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compat, "numpy_reconstruct", Mock(side_effect=AttributeError("it is gone")))
+    read_labels = runpy.run_path(str(PACKAGE / "data/noise/label_columns.py"))["read_labels"]
+    (tmp_path / "labels.csv").write_text("label\n1\n")
+    assert read_labels(tmp_path / "labels.csv", None).given.tolist() == [1]
+    torch.save({"label": np.array([1])}, tmp_path / "labels.pt")
+    with pytest.raises(InputError, match="it is gone"):
+        read_labels(tmp_path / "labels.pt", None)
 
 
 # scikit-learn

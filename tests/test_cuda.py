@@ -46,7 +46,7 @@ def test_a_loss_is_the_same(make_loss: Callable[[], RobustLoss]) -> None:
         torch.testing.assert_close(other.cpu(), one, rtol=1e-5, atol=1e-6)
 
 
-def test_a_training_is_the_same_and_its_weights_serve_the_cpu(run: Callable[..., int], tmp_path: Path) -> None:
+def test_a_run_is_the_same_and_its_weights_serve_the_cpu(run: Callable[..., int], tmp_path: Path) -> None:
     for name, place in {"cpu": CPU, "gpu": GPU}.items():
         assert run(*FIT, *PLAIN, *place, "--run.version", name) == 0
         assert run("test", f"runs/default/{name}") == 0

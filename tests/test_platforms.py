@@ -42,7 +42,7 @@ TRAINING = (
 )
 
 
-def test_every_help_and_a_training_work_where_modules_of_unix_are_absent(tmp_path: Path) -> None:
+def test_every_help_and_a_run_work_where_modules_of_unix_are_absent(tmp_path: Path) -> None:
     lines = [["--help"], *([command, "--help"] for command in COMMANDS), TRAINING]
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WITHOUT_UNIX, json.dumps(lines)],

@@ -1,5 +1,6 @@
 """The front door to Python: names that are there when they are asked for, typed, and no path to a configuration."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,18 +27,21 @@ def test_importing_the_package_imports_nothing_else() -> None:
 
 
 def test_names_are_typed(tmp_path: Path) -> None:
+    names = noisy_lightning.__all__
     (tmp_path / "use.py").write_text(
-        "from noisy_lightning import Digits, NoisyClassifier, load_records, noise\n"
+        f"from noisy_lightning import {', '.join(names)}\n"
         "data = Digits(noise=noise.Symmetric(0.4))\n"
         "reveal_type(data)\n"
         "reveal_type(NoisyClassifier.for_data(data))\n"
-        "reveal_type(load_records('x').loss)\n"
+        "reveal_type(load_records('x').loss)\n" + "".join(f"reveal_type({name})\n" for name in names)
     )
     command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml"), str(tmp_path / "use.py")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert 'Revealed type is "noisy_lightning.data.sets.digits.Digits"' in done.stdout, done.stdout
     assert "noisy_lightning.training.module.NoisyClassifier" in done.stdout
     assert "numpy.ndarray" in done.stdout
+    revealed = re.findall(r'Revealed type is "(.*)"', done.stdout)[3:]
+    assert [name for name, kind in zip(names, revealed, strict=True) if kind == "Any"] == []
 
 
 def test_a_configuration_keeps_the_paths_that_it_has_always_had() -> None:

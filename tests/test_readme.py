@@ -3,6 +3,7 @@
 import doctest
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -142,9 +143,11 @@ def test_every_configuration_of_a_report_is_explained() -> None:
     [
         *("training.module", "training.callbacks.sample_recorder", "data.sets.arrays", "data.sets.from_dataset"),
         *("data.sets.digits", "data.noise.class_conditional", "losses.base", "methods.base", "backbones.small"),
+        *("training.loaded_run", "runs.records"),
     ],
 )
 def test_the_examples_of_docstrings_run(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "tests/older_runs/finished/0", tmp_path / "runs/demo/0")
     monkeypatch.chdir(tmp_path)
     found = doctest.testmod(import_module(f"{noisy_lightning.__name__}.{module}"))
     assert found.attempted > 0

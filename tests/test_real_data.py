@@ -66,7 +66,7 @@ def test_mnist_has_its_published_sizes_and_balance(root: Path) -> None:
     assert data.num_samples == 60_000
 
 
-def test_the_constants_that_normalise_are_those_of_the_images(root: Path) -> None:
+def test_the_constants_that_normalize_are_those_of_the_images(root: Path) -> None:
     """The deviations of CIFAR-10 are means of single images', as the field uses them."""
     for kind in (CIFAR10, MNIST):
         data = _load(kind, root)
@@ -86,7 +86,7 @@ def test_every_pixel_is_that_of_torchvision(train: bool, root: Path) -> None:
         assert source.labels[index] == label
 
 
-def test_what_is_trained_on_is_the_picture_normalised(root: Path) -> None:
+def test_what_is_trained_on_is_the_picture_normalized(root: Path) -> None:
     data = CIFAR10(root, noise=Symmetric(0.4), crop_padding=0, horizontal_flip=False, batch_size=50_000, val_fraction=0)
     data.setup()
     (batch,) = list(data.train_dataloader())
@@ -129,9 +129,9 @@ def test_images_of_mnist_are_put_into_cifar10(root: Path) -> None:
     assert bool(((per_class - 2_000).abs() < 5 * (5_000 * 0.24) ** 0.5).all())
     # Handwriting is gray and mostly black, photographs are neither.
     images = data.train_images(torch.arange(50_000))
-    grey = (images[:, 0] == images[:, 2]).flatten(1).all(1)
-    assert grey[data.is_foreign].all()
-    assert grey[~data.is_foreign].double().mean() < 0.05
+    gray = (images[:, 0] == images[:, 2]).flatten(1).all(1)
+    assert gray[data.is_foreign].all()
+    assert gray[~data.is_foreign].double().mean() < 0.05
 
 
 def test_an_epoch_of_mnist_teaches_digits_though_half_of_the_labels_are_wrong(
@@ -163,7 +163,7 @@ def test_labels_of_people_train_from_their_configuration(root: Path, run: Callab
     assert result["test"]["last"]["test/acc"] > 0.3
 
 
-def test_what_was_learnt_on_mnist_helps_to_read_other_digits(
+def test_what_was_learned_on_mnist_helps_to_read_other_digits(
     root: Path, run: Callable[..., int], tmp_path: Path
 ) -> None:
     pretrain = (

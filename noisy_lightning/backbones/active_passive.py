@@ -1,4 +1,4 @@
-"""The two networks of Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020.
+"""Plain convolutional networks: Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020.
 
 "Active Negative Loss" and "Asymmetric Loss Functions" use them too.
 """

@@ -1,4 +1,4 @@
-"""The nine-layer network of Han et al., "Co-teaching", NeurIPS 2018."""
+"""A network of nine convolutions: Han et al., "Co-teaching", NeurIPS 2018."""
 
 from typing import final
 

@@ -1,4 +1,4 @@
-"""The ResNet-32 of Chen et al., "Understanding and Utilizing Deep Neural Networks Trained with Noisy Labels", 2019."""
+"""ResNet-32 for small images: Chen, Liao, Chen and Zhang, ICML 2019."""
 
 from typing import final
 

@@ -145,7 +145,7 @@ def _entry(kind: str, node: ast.ClassDef, file: ast.Module) -> Entry:
 
 
 def _source(docstring: str) -> str:
-    """Return the publication that the first sentence of a file ends in, such as "Lu and He, IJCAI 2022"."""
+    """Return the publication after the colon of a file's first sentence, such as "Lu and He, IJCAI 2022"."""
     first = " ".join(docstring.partition("\n\n")[0].split()).rstrip(".")
-    words = first.rsplit(": ", 1)[-1]
-    return words if words[-4:].isdecimal() else ""
+    _, colon, words = first.rpartition(": ")
+    return words if colon and words[-4:].isdecimal() else ""

@@ -73,7 +73,7 @@ def _of_report(parser: Parser) -> None:
         "--across",
         type=str | None,
         metavar="AXIS",
-        help="Axis whose values are columns: of the grid, or epoch, at which accuracy is read off. By default the last "
+        help="Axis whose values are columns: of the grid, or epoch, at which accuracy is taken. By default the last "
         "of several, or else epoch.",
     )
     parser.add_argument("--no-figures", action="store_true", help="Write tables only.")

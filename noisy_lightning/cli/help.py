@@ -43,7 +43,7 @@ model: network, loss, method, optimizer
   --model.loss NAME                  noisy-lightning list losses (CrossEntropy)
   --model.method NAME                noisy-lightning list methods (Standard)
   --model.optimizer NAME             of torch.optim, with --model.optimizer.lr and so on (SGD)
-  --model.lr_scheduler NAME          of torch.optim.lr_scheduler; CosineAnnealingLR with T_max 0 spans the training;
+  --model.lr_scheduler NAME          of torch.optim.lr_scheduler; CosineAnnealingLR with T_max 0 spans the run;
                                      SequentialLR makes a warm-up (--model.lr_scheduler.help SequentialLR)
 
 trainer: Lightning's

@@ -140,7 +140,7 @@ def _load(text: str) -> Any:
 
 
 def _checked(text: str) -> Any:
-    """Read YAML as jsonargparse does, but nothing that takes for ever, and with one kind of error."""
+    """Read YAML as jsonargparse does, but nothing that takes forever, and with one kind of error."""
     try:
         check_yaml(text)
         return _read(text)

@@ -220,9 +220,9 @@ def _fate(code: int) -> str:
     """Return how a process ended that could not say so itself."""
     if code < 0:
         name = signal.Signals(-code).name
-        return f"ended by {name}{', such as for want of memory' * (name == 'SIGKILL')}"
+        return f"ended by {name}{', perhaps because memory ran out' * (name == 'SIGKILL')}"
     if code == GONE:
-        return "ended by Slurm, such as for want of memory or time"
+        return "ended by Slurm, perhaps because memory or time ran out"
     return f"ended with exit code {code}"
 
 

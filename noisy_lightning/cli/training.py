@@ -165,7 +165,7 @@ def run_fit(args: Sequence[str]) -> None:
 
 
 def _train(cli: NoisyCLI, run: RunFolder) -> None:
-    """Train in a claimed folder, which is removed again if the training cannot begin."""
+    """Train in a claimed folder, which is removed again if training cannot begin."""
     config, options = cli.config, cli.config_init.run
     last, limit = run.checkpoints / "last.ckpt", cli.config_init.trainer.max_time
     goes_on = last.exists()

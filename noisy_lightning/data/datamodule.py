@@ -68,7 +68,8 @@ class NoisyDataModule(ServingDataModule, ABC):
             Some course projects do so; the results cannot be compared with papers. Labels depend on seed and epoch.
         seed: Of noise and split, >= 0. Order, augmentation and weights follow seed_everything.
         crop_padding: Zero pixels around an image from which training crops at random; None: as usual for the data set.
-        horizontal_flip: Whether training mirrors every second image; None: as usual for the data set.
+        horizontal_flip: Whether training mirrors images at random, each with probability one half; None: as usual for
+            the data set.
         mean: Mean per channel, in [0, 1], for normalization; None: the data set's.
         std: Standard deviation per channel, > 0, for normalization; None: the data set's.
         workers: 0 keeps all images ready on the training device, or in host memory where they do not fit there; more

@@ -33,7 +33,8 @@ class LabelTable:
     val_indices: Tensor
     """(m,) int64, ascending; what is in neither part is unused."""
     foreign_index: Tensor | None = None
-    """(N,) int64: which training image of another data set is shown, -1 for the own one; None: they all are."""
+    """(N,) int64: which training image of another data set is shown, -1 where the image is the data set's own; None:
+    all images are."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from noisy_lightning.runs.yaml_file import read_yaml
 SEED = "seed"
 _KEYS = ("config", "axes", "seeds", "published")
 _OF_A_VALUE = ("config", "clean", "published")
-_OF_LABELS = ("--data", "--seed_everything")  # begin the options that a selection of labels shares with the training
+_OF_LABELS = ("--data", "--seed_everything")  # begin the options that a selection of labels shares with the run
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class PlannedRun:
 
     grid: GridRun
     name: str
-    """Of its folder: readable, and with a hash of the configuration and our version, whose change makes another run."""
+    """Of its folder: readable, and with a hash of the configuration and of the version of results, whose change makes
+    another run."""
     config: dict[str, Any]
     selection: str | None = None
     """Name of the selection to train on, if not on all."""

@@ -1,7 +1,7 @@
 """Published accuracies, to set beside one's own.
 
 `published.csv` has a row per number: source, table, data set, method, setting, value and standard deviation in %, n
-runs, at which epoch it was read off, the convention of the noise, the protocol, and a status: `read` in the source,
+runs, at which epoch it was taken, the convention of the noise, the protocol, and a status: `read` in the source,
 `secondary` where somebody else reports it, `memory` where it could not be looked up: nothing is compared with that.
 """
 
@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-# What of ours a number is compared with, by the epoch that it was read off at.
+# What of ours a number is compared with, by the epoch at which it was taken.
 MEASURES = {
     "last": "acc_last",
     "mean of last 10": "acc_mean_last_10",

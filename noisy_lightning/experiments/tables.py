@@ -18,7 +18,7 @@ NAMES = {
     "acc_chosen": "epoch chosen on noisy validation",
     "acc_best_oracle": "best epoch on the test set: an oracle's choice",
 }
-EPOCH = "epoch"  # as an axis: at which epoch accuracy is read off, the keys of NAMES
+EPOCH = "epoch"  # as an axis: at which epoch accuracy is taken, the keys of NAMES
 # Columns of the ledger that distinguish runs where no axis of a sweep does, in the order of a table's rows.
 _TRAITS: tuple[str, ...] = ("dataset", "backbone", "method", "loss", "optimizer", "batch_size", "epochs")
 _TRAITS += ("val_fraction", "validation", "precision", "noise")

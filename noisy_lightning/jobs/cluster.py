@@ -133,7 +133,7 @@ class Cluster:
 class _Queue:
     """Slurm's queue, which shows that a job has ended without a result.
 
-    submitit would ask Slurm's accounting instead, which not every cluster has, and wait for ever.
+    submitit would ask Slurm's accounting instead, which not every cluster has, and wait forever.
     """
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ class BackwardCorrection(TransitionCorrection):
     The loss of a sample is Σ_k T⁻¹[ỹ, k] · ℓ(k), where T[i, j] = P(given = j | true = i) and ℓ(k) is the loss for label
     k. For any ℓ, its mean over the given labels that a true label can become is the loss for the true label. It can be
     negative. Probabilities are clipped to [1e-7, 1 − 1e-7] before ℓ sees them, as in the authors' code: this bounds
-    cross-entropy, whose corrected losses would otherwise fall for ever, and a sample beyond the bound teaches nothing
+    cross-entropy, whose corrected losses would otherwise fall forever, and a sample beyond the bound teaches nothing
     more. The authors find `ForwardCorrection` to be better.
 
     T is given or estimated as in `ForwardCorrection`, and what is said there of the estimate and of the deviations

@@ -1,4 +1,4 @@
-"""The training of INCV, a Co-teaching of selected samples: Chen, Liao, Chen and Zhang, ICML 2019."""
+"""Co-teaching on the samples that INCV selected: Chen, Liao, Chen and Zhang, ICML 2019."""
 
 from typing import ClassVar, Literal, final
 

@@ -47,8 +47,8 @@ class MentorNet(OneNetwork):
 
     On several ranks, `learned` gives the same result up to rounding, which the mentor's Adam can make larger.
 
-    Deviations: for each of the three, the authors teach a mentor from a first training and use it in a second. Here the
-    first two are the formulas that their mentors learn, and the third is taught during the one run. Like theirs,
+    Deviations: for each of the three, the authors teach a mentor from a first run and use it in a second. Here the
+    first two are the formulas that their mentors learn, and the third learns during the one run. Like theirs,
     it is given a fixed percentage when it weights samples. Theirs is `warm_up`, where their teaching stops; here it is
     that of the previous epoch, the last that it was taught about, and one percentage stands for a whole epoch. As in
     the authors' code a starts from 0, so that in the first batches a self-paced curriculum keeps few samples.

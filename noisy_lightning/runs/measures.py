@@ -43,7 +43,7 @@ class EpochRecord(NamedTuple):
 
 
 def measure(record: EpochRecord, labels: Ints, true_labels: Ints) -> dict[str, float]:
-    """Return what one epoch's record says about the training; what cannot be known is absent, never NaN.
+    """Return what one epoch's record says about training; what cannot be known is absent, never NaN.
 
     Samples that were not seen do not count. Mean losses are taken over the finite ones.
 

@@ -123,6 +123,14 @@ def load(run: str | Path) -> Records:
 
     Raises:
         InputError: the folder is no run or has no record yet, or a file is damaged or of another data set.
+
+    Example:
+        >>> from noisy_lightning import load_records
+        >>> records = load_records("runs/demo/0")
+        >>> records.loss.shape, int(records.is_noisy.sum())  # two epochs of 1,437 samples
+        ((2, 1437), 557)
+        >>> records.measures()["auroc"].shape
+        (2,)
     """
     run = Path(run)
     labels, true_labels, split = _read_noise(run / NOISE_FILE)

@@ -23,7 +23,7 @@ def read_yaml(path: Path, key: str = "") -> Any:
         key: What the user calls it, the beginning of an error; empty: nothing but its name.
 
     Raises:
-        InputError: It cannot be read, is no YAML, would take for ever, or says something twice, of which YAML takes
+        InputError: It cannot be read, is no YAML, would take forever, or says something twice, of which YAML takes
             the last.
     """
     where = f"{key}: {path}" if key else str(path)

@@ -22,7 +22,7 @@ class AreaUnderMargin(Selector):
     second training run, on one half of the samples, checks how well the network predicts labels that it has not seen.
 
     Args:
-        epochs: Of the training; None: as the configuration says.
+        epochs: Of the training run; None: as the configuration says.
         threshold: In (0, 1): probability of the lower group up to which a label is selected.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Trust the labels whose loss is low: a mixture of two groups, Arazo et al., ICML 2019, and Li et al., ICLR 2020."""
+"""Trust the labels in the lower of two groups of losses: Arazo et al., ICML 2019, and Li et al., ICLR 2020."""
 
 from typing import final
 
@@ -21,7 +21,7 @@ class LossMixture(Selector):
     run, on one half of the samples, checks how well the network predicts labels that it has not seen.
 
     Args:
-        epochs: Of the training; None: as the configuration says.
+        epochs: Of the training run; None: as the configuration says.
         last: How many of its last epochs count, >= 1; None: all. DivideMix takes one, and five at high noise.
         threshold: In (0, 1): probability of the higher group up to which a label is selected.
 

@@ -29,7 +29,7 @@ def judge(
 
     Args:
         task: The labels.
-        records: Of the training; what it predicted in most epochs is suggested.
+        records: Of the training run; what it predicted in most epochs is suggested.
         score: (N,) NaN for samples that were never seen, which are not judged.
         threshold: Probability of the higher group up to which a label is selected.
         measure: What the scores are, in the plural.
@@ -41,7 +41,7 @@ def judge(
     judged = task.judged & ~np.isnan(score)
     if not judged.any():
         raise InputError(
-            f"selector: the training recorded no finite {measure}, so it has diverged, see {records.run}; a lower "
+            f"selector: the training run recorded no finite {measure}, so it has diverged, see {records.run}; a lower "
             "learning rate or trainer.gradient_clip_val may prevent it"
         )
     if unseen := int((task.judged & ~judged).sum()):

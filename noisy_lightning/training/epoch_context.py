@@ -38,7 +38,7 @@ def predicted(
     """Pass the training part, or some of it, through a network; see `Predict`."""
     trainer = module.trainer
     served_index, output = [], []
-    # Epochs beyond the last: the draws are not those of any epoch of the training.
+    # Epochs beyond the last: the draws are not those of any epoch of the run.
     epoch = module.current_epoch + (trainer.max_epochs or 0)
     with evaluating(network):
         for served in module.data.training_part(epoch, augmented, index):

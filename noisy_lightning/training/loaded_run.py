@@ -21,14 +21,7 @@ from noisy_lightning.training.module import NoisyClassifier
 @final
 @dataclass(frozen=True)
 class LoadedRun:
-    """What a run left.
-
-    Example:
-        >>> run = load_run("runs/demo/0")  # doctest: +SKIP
-        >>> image = run.transform(Image.open("four.png"))  # doctest: +SKIP
-        >>> run.class_names[run.model(image.unsqueeze(0)).argmax()]  # doctest: +SKIP
-        '4'
-    """
+    """What a run left."""
 
     path: Path
     """Its folder."""
@@ -69,6 +62,13 @@ def load_run(
 
     Raises:
         InputError: There is no such run or checkpoint, or the model cannot be made again.
+
+    Example:
+        >>> from PIL import Image
+        >>> run = load_run("runs/demo/0")
+        >>> image = run.transform(Image.new("L", (8, 8)))  # Image.open("four.png") for a picture in a file
+        >>> run.model(image.unsqueeze(0)).shape, run.class_names[:3]
+        (torch.Size([1, 10]), ['0', '1', '2'])
     """
     run = existing_run(Path(path))
     file = run.checkpoint(checkpoint or ("best" if (run.checkpoints / "best.ckpt").is_file() else "last"))

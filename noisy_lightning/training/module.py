@@ -171,7 +171,7 @@ class NoisyClassifier(Classifier):
         self.method.on_step_end()
 
     def on_train_start(self) -> None:
-        """Freeze where the training starts frozen, be it in the middle of an epoch; set the schedule to its length."""
+        """Freeze where training starts frozen, be it in the middle of an epoch; set the schedule to its length."""
         self._bodies.start(self.current_epoch)
         go_on(self.trainer, self._ending)
 

@@ -52,7 +52,7 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
     parser.add_class_arguments(model, "model", fail_untyped=False, instantiate=False, skip=set(given))
     own = {name: copy.deepcopy(value) for name, value in specification.items() if name not in given}
     try:
-        built = parser.instantiate_classes(parser.parse_object({"model": own}))
+        built = parser.instantiate(parser.parse_object({"model": own}))
     except (ArgumentError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(

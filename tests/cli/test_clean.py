@@ -162,7 +162,7 @@ def test_the_whole_of_study_3_is_two_commands(run: Callable[..., int], tmp_path:
     assert not json.loads((tmp_path / "runs/after/0/result.json").read_text())["oracle"]
 
 
-def test_what_an_oracle_selected_marks_the_training_on_it(run: Callable[..., int], tmp_path: Path) -> None:
+def test_what_an_oracle_selected_marks_the_run_on_it(run: Callable[..., int], tmp_path: Path) -> None:
     told = ("--selector", "INCV", "--selector.iterations", "1", "--selector.epochs", "1", "--selector.pattern", "pair")
     assert run("clean", *SMALL, *told) == 0
     moved = tmp_path / "moved.csv"
@@ -294,9 +294,7 @@ def test_what_cannot_work_is_said_in_one_line_and_leaves_nothing(
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("*.csv"))
 
 
-def test_a_training_that_fails_is_named(
-    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_fails_is_named(run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("clean", *CROSS, "--model.optimizer.lr", "-1", "--jobs", "2") == 2
     error = capsys.readouterr().err
     fold = re.fullmatch(r"error: training (fold_[12]) failed with exit code 2: see (\S+)\n", error)

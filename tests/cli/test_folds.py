@@ -28,7 +28,7 @@ def test_what_was_predicted_is_read_and_not_trained_again(tmp_path: Path) -> Non
     np.testing.assert_array_equal(probability, [*seen, [np.nan, np.nan]])  # the last image cannot be read
 
 
-def test_a_training_that_diverged_is_named(tmp_path: Path) -> None:
+def test_a_run_that_diverged_is_named(tmp_path: Path) -> None:
     seen = np.array([[0.9, 0.1], [np.nan, np.nan], [0.5, 0.5]], np.float32)
     message = r"fold_1 predicts NaN for 1 of 3 images: its training has diverged, see \S+fold_1/metrics\.csv"
     with pytest.raises(InputError, match=message):

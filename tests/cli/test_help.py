@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 from torch import nn
 
-from noisy_lightning.cli.catalog import ALIASES, KINDS, entries, kind_of, names
+from noisy_lightning.cli.catalog import ALIASES, KINDS, _source, entries, kind_of, names
 from noisy_lightning.cli.commands import COMMANDS, Command
 from noisy_lightning.cli.help import FIT
 from noisy_lightning.cli.keys import training_parser
@@ -103,6 +103,17 @@ def test_the_catalog_is_what_can_be_imported(kind: str) -> None:
     assert {entry.name for entry in entries(kind)} == concrete
     assert all(entry.summary for entry in entries(kind))
     assert all(entry.class_path == f"{room.__name__}.{entry.name}" for entry in entries(kind))
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_source_begins_with_its_authors(kind: str) -> None:
+    sources = {entry.name: entry.source for entry in entries(kind) if entry.source}
+    assert {name: text for name, text in sources.items() if not re.match(r"[A-Z][\w-]+( et al\.|,| and )", text)} == {}
+
+
+def test_a_title_without_a_colon_is_no_source() -> None:
+    assert _source("The network of He et al., CVPR 2016.") == ""
+    assert _source("Residual networks: He et al., CVPR 2016.") == "He et al., CVPR 2016"
 
 
 def test_an_alias_stands_for_one_class_and_hides_none() -> None:

@@ -225,7 +225,7 @@ def test_a_run_goes_on_with_its_own_labels_only(run: Run, tmp_path: Path, capsys
     assert (tmp_path / "runs/default/0/noise.csv").read_bytes() == before
 
 
-def test_a_training_that_cannot_start_leaves_no_folder(run: Run, tmp_path: Path) -> None:
+def test_a_run_that_cannot_start_leaves_no_folder(run: Run, tmp_path: Path) -> None:
     assert run("fit", *SMALL, "--model.optimizer.lr", "-1") == 2
     assert not list(tmp_path.glob("runs/default/*"))
 
@@ -327,7 +327,7 @@ def test_a_damaged_checkpoint_is_named_in_one_line(
         assert "last.ckpt is damaged" in line
 
 
-def test_an_interruption_before_the_training_prints_no_traceback(
+def test_an_interruption_before_training_prints_no_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupt(*_: object) -> None:

@@ -55,7 +55,7 @@ def _outcomes(ledger: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name not in changing} for row in read_ledger(ledger)]
 
 
-def test_a_grid_is_run_once_and_told_in_a_ledger(
+def test_a_grid_is_run_once_and_has_a_ledger(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _write(tmp_path)
@@ -171,7 +171,7 @@ def test_a_run_that_is_killed_is_recorded(run: Callable[..., int], tmp_path: Pat
     try:
         assert run("sweep", "--config", "grid.yaml", *kill) == 1
         (row,) = read_ledger(Path("runs/grid/ledger.csv"))
-        assert row["error"] == "ended by SIGKILL, such as for want of memory"
+        assert row["error"] == "ended by SIGKILL, perhaps because memory ran out"
         assert run("sweep", "--config", "grid.yaml", *kill) == 0
     finally:
         del os.environ["KILL_AT"], os.environ["KILL_MARK"]
@@ -258,7 +258,7 @@ def test_what_cannot_work_is_one_line(
     assert not list(Path().glob("runs/grid/*/config.yaml"))
 
 
-def test_a_full_disk_is_told_and_loses_nothing(
+def test_a_full_disk_is_named_and_loses_nothing(
     run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _write(tmp_path, "config: base.yaml\n")
@@ -360,7 +360,7 @@ def test_fit_alone_and_a_sweep_of_it_train_the_same(run: Callable[..., int], tmp
         assert swept["last_epoch"][name] == value
 
 
-def test_labels_are_selected_before_the_training_on_them(run: Callable[..., int], tmp_path: Path) -> None:
+def test_labels_are_selected_before_they_are_trained_on(run: Callable[..., int], tmp_path: Path) -> None:
     _write(tmp_path)
     selector = "selector: {class_path: NoisyCrossValidation, init_args: {epochs: 1}}\n"
     (tmp_path / "clean.yaml").write_text(BASE + selector)

@@ -101,7 +101,7 @@ def test_without_known_truth_there_is_no_rate(true_labels: Tensor) -> None:
         (PairFlip(0.45), 0.45),
     ],
 )
-def test_expected_rate_of_balanced_classes(noise: LabelNoise, expected: float) -> None:
+def test_the_expected_rate_of_balanced_classes_is_the_mean_over_classes(noise: LabelNoise, expected: float) -> None:
     assert expected_rate(noise, torch.arange(10).repeat(3), 10) == pytest.approx(expected)
 
 
@@ -286,5 +286,5 @@ def test_large_matrix_is_summed_up() -> None:
     assert format_matrix(NoNoise().transition_matrix(100), ["x"] * 100).startswith("wrong per class: 0.0 to 0.0 %")
 
 
-def test_matrix_without_samples() -> None:
+def test_a_matrix_without_samples_is_written_as_a_line_that_says_so() -> None:
     assert format_matrix(torch.zeros(3, 3), ["a", "b", "c"]) == "no sample with a known true label"

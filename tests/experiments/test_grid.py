@@ -112,7 +112,7 @@ def test_two_axes_cannot_both_bring_a_configuration(tmp_path: Path) -> None:
         read_sweep(_write(tmp_path, both)).runs()
 
 
-def test_a_selection_of_labels_has_the_data_and_seeds_of_the_training_on_it(tmp_path: Path) -> None:
+def test_a_selection_of_labels_has_the_data_and_seeds_of_the_run_on_it(tmp_path: Path) -> None:
     (tmp_path / "clean.yaml").touch()
     axes = "axes: {method: {a: {clean: clean.yaml, model.loss: CE}, b: {}}, noise: {x: {data.noise.rate: 0.3}}}\n"
     ours, others = read_sweep(_write(tmp_path, f"config: base.yaml\n{axes}seeds: [3]\n")).runs(

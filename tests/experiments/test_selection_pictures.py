@@ -17,7 +17,7 @@ def test_points_beside_the_own_one_are_of_the_same_noise_on_the_same_data(tmp_pa
     write("another rate", 0.2)
     write("other noise", 0.3, kind="PairFlip")
     write("other data", 0.4, dataset="MNIST")
-    for name, text in {"torn": "{", "a training": "{}"}.items():
+    for name, text in {"torn": "{", "a training run": "{}"}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "result.json").write_text(text)
     noise: Any = SimpleNamespace(dataset="Digits", kind="Symmetric")

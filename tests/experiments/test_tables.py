@@ -126,7 +126,7 @@ def test_a_single_axis_stands_against_the_epoch() -> None:
     assert list(table.columns) == ["last epoch", "epoch chosen on noisy validation"]
 
 
-def test_runs_of_no_sweep_are_told_apart_by_what_differs() -> None:
+def test_runs_of_no_sweep_are_named_by_what_differs() -> None:
     plain = {"dataset": "CIFAR10", "method": "Standard", "noise": "Symmetric(rate=0.4)", "acc_last": 0.5}
     rows: list[Row] = [{**plain, "loss": "CrossEntropy"}, {**plain, "loss": "MeanAbsoluteError"}]
     assert list(axes_of(rows)) == ["loss"]

@@ -42,7 +42,7 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for legend in legends if legend is not None for text in legend.get_texts()]
 
 
-def test_loss_and_memorisation_states_its_sample_sizes():
+def test_loss_and_memorization_states_its_sample_sizes():
     records = make_records()
     figure = loss_and_memorization(records, "a title")
     left, right = figure.axes
@@ -57,7 +57,7 @@ def test_loss_and_memorisation_states_its_sample_sizes():
 
 
 @pytest.mark.parametrize(("known", "legend"), [("none", "all samples (n = 36)"), ("clean", "clean (n = 36)")])
-def test_loss_and_memorisation_without_noise_or_truth(known, legend):
+def test_loss_and_memorization_without_noise_or_truth(known, legend):
     figure = loss_and_memorization(make_records(known))
     assert texts(figure) == [legend, "all samples"]
     assert figure.axes[1].get_title(loc="left") == "Accuracy on given labels"

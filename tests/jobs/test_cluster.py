@@ -80,7 +80,7 @@ def test_jobs_are_one_array_and_each_tells_how_it_ended(slurm: FakeSlurm) -> Non
     assert "--time=90" in slurm.submitted()
 
 
-def test_a_job_may_take_a_day_unless_told_otherwise(slurm: FakeSlurm) -> None:
+def test_a_job_may_take_a_day_unless_an_option_says_otherwise(slurm: FakeSlurm) -> None:
     slurm.run(JOBS, lambda: None)
     assert "--time=1440" in slurm.submitted()
 
@@ -114,7 +114,7 @@ def test_who_comes_again_waits_for_the_jobs_that_are_there(slurm: FakeSlurm) -> 
     assert arrays == ["--array=0-1%2", "--job-name=noisy-lightning", "--job-name=noisy-lightning"]
 
 
-def test_what_slurm_refuses_is_told(slurm: FakeSlurm) -> None:
+def test_what_slurm_refuses_is_an_error_in_its_words(slurm: FakeSlurm) -> None:
     slurm.command("sbatch", "echo sbatch: error: invalid partition >&2; exit 1")
     with pytest.raises(InputError, match="submitit: sbatch: error: invalid partition"):
         slurm.run(JOBS, lambda: None)

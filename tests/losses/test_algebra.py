@@ -97,7 +97,7 @@ def test_other_losses_do_not(logits, loss):
     assert totals.std() > 0.01
 
 
-def test_limits(logits, label, p_y):
+def test_in_the_limit_losses_become_cross_entropy_or_one_minus_the_probability(logits, label, p_y):
     cross_entropy = -p_y.log()
     torch.testing.assert_close(GeneralizedCrossEntropy(1e-9)(logits, label), cross_entropy, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(JensenShannon(1e-9)(logits, label), cross_entropy, rtol=1e-5, atol=1e-5)

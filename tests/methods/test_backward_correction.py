@@ -128,7 +128,7 @@ def test_a_singular_matrix_is_corrected_by_a_pseudo_inverse(off: float, caplog: 
     torch.testing.assert_close(matrix @ found @ matrix, matrix, rtol=0, atol=1e-4)
 
 
-def test_a_singular_estimate_does_not_end_the_training(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_singular_estimate_does_not_end_training(caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
     method = BackwardCorrection(problem(), "anchor_points", warm_up=1).double()
     images, labels = points()

@@ -242,7 +242,7 @@ SMALL = (
 @pytest.mark.parametrize(
     "at", [pytest.param((2, 0), marks=pytest.mark.slow), (2, 3)], ids=["at a boundary", "in mid-epoch"]
 )
-def test_an_interrupted_training_ends_as_if_nothing_had_happened(
+def test_an_interrupted_run_ends_as_if_nothing_had_happened(
     example: Any, at: tuple[int, int], run: Callable[..., int], tmp_path: Path
 ) -> None:
     command = (*SMALL, *options(example), "--run.version")
@@ -274,7 +274,7 @@ def test_true_labels_leave_no_trace(example: Any, run: Callable[..., int], tmp_p
 
 
 @each_example
-def test_a_training_in_half_precision_with_accumulation_stays_finite(
+def test_a_run_in_half_precision_with_accumulation_stays_finite(
     example: Any, run: Callable[..., int], tmp_path: Path
 ) -> None:
     half = ("--trainer.precision", "bf16-mixed", "--trainer.accumulate_grad_batches", "2")

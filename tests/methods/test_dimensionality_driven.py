@@ -223,7 +223,7 @@ def test_a_loss_without_soft_targets_is_refused() -> None:
         DimensionalityDriven(problem(TruncatedGeneralizedCrossEntropy()))
 
 
-def test_a_training_without_an_end_is_refused() -> None:
+def test_a_run_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match=r"trainer\.max_epochs"):
         DimensionalityDriven(problem()).on_epoch_start(EpochContext(0, -1, points()[1], _context(0).predict))
 

@@ -58,7 +58,7 @@ def _method(**arguments: object) -> DivideMix:
 
 
 def _begun(weights: Tensor, **arguments: object) -> DivideMix:
-    """Return a method in the middle of its training, with w (N,) by both networks."""
+    """Return a method in the middle of a run, with w (N,) by both networks."""
     method = _method(**arguments)
     method.on_epoch_start(_context(WARM_UP + 1))
     for memory in (method.by_first, method.by_second):
@@ -92,7 +92,7 @@ def test_walks_the_path_of_the_paper() -> None:
             if epoch < WARM_UP:
                 total = 0.0
                 for network in f:
-                    loss = paper.warm_up_loss(network(x1), labels[batch], penalise=False)
+                    loss = paper.warm_up_loss(network(x1), labels[batch], penalize=False)
                     total += loss.item()
                     with torch.no_grad():
                         for weight, gradient in zip(
@@ -173,15 +173,15 @@ def test_the_loss_of_a_batch_needs_neither_kind(labeled: list[bool]) -> None:
     torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("penalise", [False, True])
-def test_the_warm_up_takes_the_first_view_and_may_penalise_confidence(penalise: bool) -> None:
-    method = _method(negative_entropy=penalise)
+@pytest.mark.parametrize("penalize", [False, True])
+def test_the_warm_up_takes_the_first_view_and_may_penalize_confidence(penalize: bool) -> None:
+    method = _method(negative_entropy=penalize)
     method.on_epoch_start(_context(0))
     index = torch.arange(B)
     images, labels = _views(index), points()[1][index]
     step = method.step(images, labels, index)
     networks = (method.first, method.second)
-    expected = sum(paper.warm_up_loss(network(images[0]), labels, penalise) for network in networks)
+    expected = sum(paper.warm_up_loss(network(images[0]), labels, penalize) for network in networks)
     assert step.loss.item() == pytest.approx(expected.item())
     torch.testing.assert_close(step.logits, method.first(images[0]) + method.second(images[0]))
     assert sample_weights(step) == [1] * B

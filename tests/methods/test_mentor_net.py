@@ -151,7 +151,7 @@ def test_a_loss_that_is_not_finite_counts_for_nothing_until_all_are() -> None:
     ("percentage", "weights"), [(18, [1, 1, 1, 1]), (19, [1, 1, 0, 0]), (89, [1, 1, 0, 0]), (90, [1, 1, 0.5, 0])]
 )
 def test_the_predefined_curriculum_changes_at_its_percentages(percentage: int, weights: list[float]) -> None:
-    """Up to 18 % of the training all samples count, and from 90 % on some in part, as in the authors' code."""
+    """Up to 18 % of training all samples count, and from 90 % on some in part, as in the authors' code."""
     method = MentorNet(problem())
     method.average.fill_(1.0)
     found = method._weights(torch.tensor([0.5, 1.0, 1.5, 2.5]), torch.tensor(percentage))
@@ -182,7 +182,7 @@ def test_any_loss_decides_and_teaches() -> None:
     torch.testing.assert_close(step.loss.detach(), losses[losses <= method.average].sum() / 5)
 
 
-def test_a_training_without_an_end_is_refused() -> None:
+def test_a_run_without_an_end_is_refused() -> None:
     with pytest.raises(InputError, match=r"trainer\.max_epochs"):
         MentorNet(problem()).on_epoch_start(EpochContext(0, -1, points()[1], context(0).predict))
 

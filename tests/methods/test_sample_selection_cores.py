@@ -154,7 +154,7 @@ def test_an_epoch_of_which_nothing_is_kept_leaves_the_prior_alone() -> None:
     assert method.prior.sum().item() == pytest.approx(1)
 
 
-def test_a_training_that_has_broken_down_shows() -> None:
+def test_a_run_that_has_broken_down_shows() -> None:
     logits = LOGITS.clone()
     logits[0, 0] = math.nan
     step = _fixed(sieving=True).step(logits, torch.tensor([1, 0, 0, 2]), torch.arange(4))

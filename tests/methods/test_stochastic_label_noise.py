@@ -45,7 +45,7 @@ class Normalized(nn.Module):
 
 
 def _context(epoch: int, outside: tuple[int, ...] = ()) -> EpochContext:
-    """Return the state of the training; some samples are outside of the training part."""
+    """Return the state of training; some samples are outside of the training part."""
     images, labels = points()
     labels[list(outside)] = -1
 

@@ -51,12 +51,12 @@ def mixmatch_loss(logits_x, targets_x, logits_u, targets_u, lam):
     return loss
 
 
-def warm_up_loss(logits, labels, penalise):
+def warm_up_loss(logits, labels, penalize):
     loss = torch.zeros(())
     for z, y in zip(logits, labels, strict=True):
         p = softmax(z)
         loss += cross_entropy(p, one_hot(int(y), len(z))) / len(labels)
-        if penalise:
+        if penalize:
             loss += sum(p_c * torch.log(p_c) for p_c in p) / len(labels)
     return loss
 
@@ -73,7 +73,7 @@ def densities(loss, gaussians):
     ]
 
 
-def maximised(losses, r, floor):
+def maximized(losses, r, floor):
     """Return mean, variance and share of each Gaussian; r[i] is how far loss i belongs to the first."""
     gaussians = []
     for belongs in (r, [1 - r_i for r_i in r]):
@@ -86,12 +86,12 @@ def maximised(losses, r, floor):
 
 def divide(losses, split, max_iter=10, tol=1e-2, floor=5e-4):
     """Return w, the posterior of the lower of two Gaussians; those below `split` make up the first one at first."""
-    gaussians = maximised(losses, [float(loss < split) for loss in losses], floor)
+    gaussians = maximized(losses, [float(loss < split) for loss in losses], floor)
     likelihood = -math.inf
     for _ in range(max_iter):
         r = [densities(loss, gaussians) for loss in losses]
         before, likelihood = likelihood, sum(math.log(sum(r_i)) for r_i in r) / len(losses)
-        gaussians = maximised(losses, [r_i[0] / sum(r_i) for r_i in r], floor)
+        gaussians = maximized(losses, [r_i[0] / sum(r_i) for r_i in r], floor)
         if abs(likelihood - before) < tol:
             break
     lower = 0 if gaussians[0][0] < gaussians[1][0] else 1

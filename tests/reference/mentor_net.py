@@ -1,7 +1,7 @@
 """MentorNet as the authors' code computes it: loops over samples, by hand. Shares nothing with the package.
 
 f is the network, x and y the samples and labels of a batch, ell their losses, ma the moving average, e the percentage
-of the training, eta the learning rate of plain SGD.
+of training, eta the learning rate of plain SGD.
 """
 
 import math

@@ -101,7 +101,7 @@ def test_who_waits_gets_the_lock_when_it_is_free(code: int, tmp_path: Path, monk
         lock.release()
 
 
-def test_a_file_system_without_locks_is_told_in_one_line_and_once(
+def test_a_file_system_without_locks_is_named_in_one_line_and_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _without_locks(monkeypatch, errno.ENOLCK)

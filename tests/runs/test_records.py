@@ -190,7 +190,7 @@ def test_auroc_equals_counting_pairs(seed):
     assert noise_auroc(loss, is_noisy) == auc(false_positive, true_positive)  # to the last bit
 
 
-def test_accuracy_of_each_class():
+def test_accuracy_of_a_class_is_a_share_of_its_samples_or_nan_without_any():
     np.testing.assert_allclose(class_accuracy(PREDICTION, LABELS, 4), [1 / 2, 2 / 3, 0, np.nan])
 
 

@@ -10,7 +10,7 @@ RESULT = {
 }
 
 
-def test_a_tested_run_is_told_in_a_few_lines() -> None:
+def test_a_tested_run_is_summed_up_in_a_few_lines() -> None:
     measured = {"best": {"test/acc": 0.9, "test/loss": 0.5}, "last": {"test/acc": 0.80556}}
     assert evaluation_table("test", measured, RESULT, Path("runs/demo/0")).splitlines() == [
         "run              runs/demo/0",
@@ -23,7 +23,7 @@ def test_a_tested_run_is_told_in_a_few_lines() -> None:
     ]
 
 
-def test_further_test_sets_are_told_by_their_names() -> None:
+def test_further_test_sets_are_named() -> None:
     measured = {"last": {"test/acc": 0.5, "test/acc_class/0": 0.5, "test_my_photos/acc": 0.25}}
     assert evaluation_table("test", measured, {}, None).splitlines() == [
         "test accuracy            50.00 % on clean labels (last epoch: last)",

@@ -134,7 +134,7 @@ def test_pair_noise_can_be_inverted_as_such(inversion: Literal["symmetric", "pai
     assert judgment.noise_rate == pytest.approx(expected, abs=1e-3)
 
 
-def test_told_patterns_are_marked() -> None:
+def test_given_patterns_are_marked() -> None:
     assert not INCV().oracle
     assert INCV(pattern="pair").oracle
     assert INCV(inversion="pair").oracle

@@ -60,7 +60,7 @@ def test_an_agreement_that_no_rate_explains_warns(name: str, bound: float) -> No
         (np.eye(4), "must replace labels of at least one class"),
     ],
 )
-def test_a_matrix_that_does_not_fit_is_refused_before_any_training(
+def test_a_matrix_that_does_not_fit_is_refused_before_training(
     kind: type[Selector], rows: np.ndarray, message: str, tmp_path: Path
 ) -> None:
     np.save(tmp_path / "matrix.npy", rows)

@@ -1,4 +1,4 @@
-"""The selectors that judge by the records of one training."""
+"""The selectors that judge by the records of one training run."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def test_the_threshold_decides_how_sure_to_be() -> None:
 
 
 @pytest.mark.parametrize(("selector", "measure"), [(LossMixture(), "losses"), (AreaUnderMargin(), "areas")])
-def test_a_training_that_diverged_is_named(selector: Selector, measure: str) -> None:
+def test_a_run_that_diverged_is_named(selector: Selector, measure: str) -> None:
     given, _ = labels(40)
     nothing = np.full((2, 40), np.nan, np.float32)
     with pytest.raises(InputError, match=f"no finite {measure}.*, so it has diverged, see run;"):
@@ -92,7 +92,7 @@ def test_a_training_that_diverged_is_named(selector: Selector, measure: str) -> 
 
 
 @pytest.mark.parametrize("selector", [LossMixture(), AreaUnderMargin()])
-def test_fewer_samples_than_classes_are_refused_before_the_training(selector: Selector) -> None:
+def test_fewer_samples_than_classes_are_refused_before_training(selector: Selector) -> None:
     runs = MadeUp()
     with pytest.raises(InputError, match="all_labels would train on 3 samples, fewer than the 4 classes"):
         selector.select(task(labels(3)[0]), runs)
@@ -112,7 +112,7 @@ def test_means_leave_out_what_is_not_finite() -> None:
     np.testing.assert_array_equal(mean_over_epochs(values, 1), [np.nan, 7, np.nan])
 
 
-def test_the_commonest_prediction() -> None:
+def test_the_commonest_prediction_is_that_of_most_epochs_and_none_of_an_unseen_sample() -> None:
     prediction = np.array([[0, 1, -1, 2], [0, 2, -1, -1], [1, 1, -1, 3]])
     records = recorded(np.ones((3, 4), np.float32), np.zeros(4, int), prediction)
     assert commonest_prediction(records, K).tolist() == [0, 1, -1, 2]

@@ -20,7 +20,7 @@ def _weak(true: np.ndarray, accuracy: float, seed: int = 8) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", [0.0, 0.02, 0.4])
 @pytest.mark.parametrize("accuracy", [0.5, 0.97])
-def test_weak_networks_are_told_from_noisy_labels(accuracy: float, rate: float) -> None:
+def test_weak_networks_are_distinguished_from_noisy_labels(accuracy: float, rate: float) -> None:
     given, true = labels(8000, rate)
     check = self_check(_weak(true, accuracy), task(given))
     assert check is not None

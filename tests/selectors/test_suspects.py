@@ -313,8 +313,8 @@ class Review:
         """Export the verdicts and return the file."""
         file = self.page.with_name("verdicts.csv")
         file.unlink(missing_ok=True)
-        behaviour = {"behavior": "allow", "downloadPath": str(file.parent)}
-        self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+        behavior = {"behavior": "allow", "downloadPath": str(file.parent)}
+        self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
         self.find("export").click()
         WebDriverWait(self.browser, 10, 0.05).until(lambda _: file.exists() and file.stat().st_size)
         return file

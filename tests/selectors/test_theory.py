@@ -17,7 +17,9 @@ UNIFORM = np.full(10, 0.1)
         (PairFlip(0.4), 0.5200, 0.6923, 0.6),
     ],
 )
-def test_the_papers_numbers(noise: LabelNoise, accuracy: float, precision: float, recall: float) -> None:
+def test_theory_gives_the_numbers_of_the_paper(
+    noise: LabelNoise, accuracy: float, precision: float, recall: float
+) -> None:
     transition = noise.transition_matrix(10)
     assert transition is not None
     assert theory_of(transition.numpy(), UNIFORM) == pytest.approx((accuracy, precision, recall), abs=1e-4)
@@ -52,7 +54,7 @@ def test_what_is_unknown_or_was_not_held_out_does_not_count() -> None:
     np.testing.assert_allclose(priors_of(true, 3), [0.6, 0.4, 0])
 
 
-def test_quality_of_a_selection() -> None:
+def test_quality_leaves_out_unknown_labels_and_counts_foreign_images_as_wrong() -> None:
     given, true = np.array([0, 1, 2, 0, 1]), np.array([0, 1, 1, -1, -2])
     assert quality(np.array([1, 0, 1, 1, 0], bool), given, true) == (1 / 2, 1 / 2)
     assert quality(np.array([1, 1, 0, 1, 1], bool), given, true) == (2 / 3, 1)

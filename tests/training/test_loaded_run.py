@@ -84,6 +84,11 @@ def test_an_older_run_is_opened_and_tested(older: Path, run: Run, capsys: pytest
     assert run("report", "runs/finished/0", "--out", "report", "--no-figures") == 0
 
 
+def test_opening_a_run_calls_nothing_deprecated(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JSONARGPARSE_DEPRECATION_WARNINGS", "all")  # off after any command of ours, but not in a script
+    assert load_run(older / "finished/0").result
+
+
 def test_an_older_unfinished_run_is_continued_to_the_same_end(
     older: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

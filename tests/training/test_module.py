@@ -110,7 +110,7 @@ def _first_weight(model: NoisyClassifier) -> Tensor:
     return weight
 
 
-def _normalised(data: Digits, index: Tensor) -> Tensor:
+def _normalized(data: Digits, index: Tensor) -> Tensor:
     return (data.train_images(index) / 255 - 0.305) / 0.376
 
 
@@ -223,7 +223,7 @@ def test_a_method_follows_up_on_each_step_of_the_optimizer(accumulate: int, step
         assert (name != "stepped") or weight != before[i - 1]  # the optimizer has stepped already
 
 
-def test_a_method_knows_where_the_training_stands(tmp_path: Path) -> None:
+def test_a_method_knows_where_training_stands(tmp_path: Path) -> None:
     model = _model(method=Told)
     _trainer(tmp_path, max_epochs=3).fit(model, _data())
     assert isinstance(model.method, Told)
@@ -309,7 +309,7 @@ def test_a_method_can_look_at_the_whole_training_part(options: dict[str, Any], t
     assert augmented[trained].equal(again[trained])
     assert not augmented[trained].equal(plain[trained])
     with torch.no_grad():
-        logits = expected.eval()(_normalised(data, trained))
+        logits = expected.eval()(_normalized(data, trained))
     tolerance = 0.05 if options else 1e-5
     torch.testing.assert_close(plain[trained], logits, atol=tolerance, rtol=tolerance)
     assert model.method.labels[trained].equal(data.labels[trained])
@@ -348,7 +348,7 @@ def test_a_method_gets_as_many_views_as_it_takes(workers: int, tmp_path: Path) -
 
 @final
 class Looks(Method):
-    """Passes some training samples through its network at the start of the training."""
+    """Passes some training samples through its network at the start of training."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -392,7 +392,7 @@ def test_a_method_gets_images_given_labels_and_lifelong_positions(tmp_path: Path
     for name, value, _ in model.method.told:
         if name == "step":
             image, label, index = value
-            torch.testing.assert_close(image, _normalised(data, index), atol=1e-5, rtol=0)
+            torch.testing.assert_close(image, _normalized(data, index), atol=1e-5, rtol=0)
             assert label.equal(data.labels[index])
             seen.append(index)
     assert torch.cat(seen).sort()[0].equal(data.train_indices)
@@ -412,7 +412,7 @@ def test_validation_equals_a_computation_by_hand(known: str, tmp_path: Path) -> 
     model.eval()
     index = data.val_indices
     with torch.no_grad():
-        logits = model(_normalised(data, index))
+        logits = model(_normalized(data, index))
     predicted, given, true = logits.argmax(1), data.labels[index], data.true_labels[index]
     assert logged["val/loss"] == pytest.approx(F.cross_entropy(logits, given).item(), rel=1e-4)
     assert logged["val/acc"] == pytest.approx((predicted == given).double().mean().item(), abs=1e-6)
@@ -501,7 +501,7 @@ def test_each_network_of_a_method_is_measured_by_itself(tmp_path: Path) -> None:
     image = (torch.as_tensor(source.images).permute(0, 3, 1, 2) / 255 - 0.305) / 0.376
     for ending, network in {"": model.method.backbone, "_other": model.method.other}.items():
         with torch.no_grad():
-            predicted = network.eval()(_normalised(data, data.val_indices)).argmax(1)
+            predicted = network.eval()(_normalized(data, data.val_indices)).argmax(1)
             test_predicted = network(image).argmax(1)
         expected = (predicted == data.labels[data.val_indices]).double().mean().item()
         assert logged[f"val{ending}/acc"] == pytest.approx(expected)
@@ -582,20 +582,20 @@ def test_a_prediction_is_a_distribution_for_each_training_image(tmp_path: Path) 
     assert columns["label"].equal(data.labels)
     assert columns["true_label"].equal(data.true_labels)
     with torch.no_grad():
-        expected = model.eval()(_normalised(data, torch.arange(1437))).softmax(1)
+        expected = model.eval()(_normalized(data, torch.arange(1437))).softmax(1)
     torch.testing.assert_close(columns["probability"], expected, atol=1e-5, rtol=0)
 
 
 # The learning rate
 
 
-def test_a_cosine_without_a_length_spans_the_training(tmp_path: Path) -> None:
+def test_a_cosine_without_a_length_spans_the_run(tmp_path: Path) -> None:
     model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=0, eta_min=0.01))
     logged = [epoch["lr"] for epoch in _fit(tmp_path, model, _data(), max_epochs=5)]
     assert logged == pytest.approx([0.01 + 0.09 * (1 + math.cos(math.pi * epoch / 5)) / 2 for epoch in range(5)])
 
 
-def test_a_cosine_cannot_span_a_training_without_end(tmp_path: Path) -> None:
+def test_a_cosine_cannot_span_a_run_without_end(tmp_path: Path) -> None:
     model = _model(lr_scheduler=lambda optimizer: CosineAnnealingLR(optimizer, T_max=0))
     with pytest.raises(InputError, match="a run without an end cannot be spanned"):
         _fit(tmp_path, model, _data(), max_epochs=-1)
@@ -634,7 +634,7 @@ def test_the_memory_format_changes_no_logit(tmp_path: Path) -> None:
     torch.testing.assert_close(outcomes[True], outcomes[False], atol=1e-4, rtol=1e-4)
 
 
-def test_a_colour_image_arrives_in_the_memory_format_of_the_network() -> None:
+def test_a_color_image_arrives_in_the_memory_format_of_the_network() -> None:
     image = torch.randn(4, 8, 8, 3).permute(0, 3, 1, 2)  # as the loader has it: the channel last
     logits = []
     for channels_last, expected in {True: torch.channels_last, False: torch.contiguous_format}.items():
@@ -702,7 +702,7 @@ def test_the_last_step_is_no_part_of_the_state() -> None:
 
 
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.AdamW])
-def test_the_optimizer_is_fused_unless_it_was_told_otherwise(
+def test_the_optimizer_is_fused_unless_its_arguments_say_otherwise(
     make: Callable[..., torch.optim.Optimizer], tmp_path: Path
 ) -> None:
     trained = {}

@@ -44,7 +44,7 @@ def test_a_schedule_made_for_steps_steps_with_the_optimizer_and_others_by_epoch(
     assert _interval(partial(SequentialLR, schedulers=[LinearLR], interval="step")) == "step"
 
 
-def test_one_cycle_spans_the_training_unless_it_is_said_how_long_it_is() -> None:
+def test_one_cycle_spans_the_run_unless_it_is_said_how_long_it_is() -> None:
     optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=1.0, momentum=0.9)
     cycle = partial(OneCycleLR, max_lr=1.0)
     assert made(cycle, optimizer, EPOCHS, lambda: STEPS)[0].total_steps == STEPS
@@ -87,7 +87,7 @@ def test_a_schedule_that_cannot_work_is_refused(make: Callable[..., Any], messag
         made(make, optimizer, EPOCHS, lambda: STEPS)
 
 
-def test_a_training_without_an_end_cannot_be_spanned() -> None:
+def test_a_run_without_an_end_cannot_be_spanned() -> None:
     optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     with pytest.raises(InputError, match=r"set trainer\.max_epochs"):
         made(partial(CosineAnnealingLR, T_max=0), optimizer, -1, lambda: STEPS)

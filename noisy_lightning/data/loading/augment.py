@@ -32,7 +32,7 @@ class Augmentation:
     padding: int = 0
     """Zero pixels on each side, from which training crops the original size at random."""
     flip: bool = False
-    """Whether training mirrors every second image, at random."""
+    """Whether training mirrors images at random, each with probability one half."""
 
     @property
     def rows(self) -> int:

@@ -5,6 +5,7 @@ import difflib
 import pickle
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,15 +32,6 @@ _HUMAN_LABELS = ("CIFAR-10_human.pt", "CIFAR-100_human.pt")
 _WHERE_TO_GET = "; it is in the folder data of https://github.com/UCSC-REAL/cifar-10-100n (noisylabels.com)"
 _UNNAMED = ""
 _FOREIGN = "foreign_index"
-# What an array of numbers in a pickle is rebuilt with; files from before numpy 2 call the first one by its old place.
-_RECONSTRUCT = compat.numpy_reconstruct()
-_SAFE: list[Any] = [
-    (_RECONSTRUCT, "numpy.core.multiarray._reconstruct"),
-    (_RECONSTRUCT, "numpy._core.multiarray._reconstruct"),
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(code)) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]},
-]
 
 
 class Labels(NamedTuple):
@@ -210,10 +202,23 @@ def _not_numpy(path: Path, error: Exception) -> str:
     return f"path: {path} is no whole numpy file: {error}"
 
 
+@cache
+def _allowed() -> list[Any]:
+    """Return what an array of numbers in a pickle is rebuilt with."""
+    reconstruct = compat.numpy_reconstruct()
+    return [
+        (reconstruct, "numpy.core.multiarray._reconstruct"),  # its place before numpy 2
+        (reconstruct, "numpy._core.multiarray._reconstruct"),
+        np.ndarray,
+        np.dtype,
+        *{type(np.dtype(code)) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]},
+    ]
+
+
 def _read_pt(path: Path) -> dict[str, Any]:
     """Return a pickled dictionary of arrays, made of nothing that is not on the allow-list."""
     try:
-        with torch.serialization.safe_globals(_SAFE), warnings.catch_warnings():
+        with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of how old or new the pickle is
             content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:

@@ -42,7 +42,7 @@ class TrainedScores:
         batch_size: Images per step, at least 2.
         lr: First learning rate, > 0.
         crop_padding: Zero pixels around an image from which it is cropped in training.
-        horizontal_flip: Whether training mirrors every second image.
+        horizontal_flip: Whether training mirrors images at random, each with probability one half.
         seed: Of weights, order and augmentation.
     """
 

@@ -142,7 +142,7 @@ class FileDataModule(NoisyDataModule, ABC):
                 decode_cached(self._files(listing), self.cache)
 
     def check_images(self) -> None:
-        """Decode all images once where a broken one would stop the training when its turn comes.
+        """Decode all images once where a broken one would stop training when its turn comes.
 
         Raises:
             InputError: Images are broken.

@@ -107,7 +107,7 @@ def surest_transition(probability: Tensor, labels: Tensor, share: float = SUREST
 
     A sample of which a network is sure, without having seen its label, most likely is of that class, however weak the
     network is elsewhere. So its given labels are a row of the transition matrix: anchor points, as Patrini et al. (CVPR
-    2017) call them, but counted instead of read off the probabilities of a single one, which say how sure the network
+    2017) call them, but counted instead of taken from the probabilities of a single one, which say how sure the network
     is and not how often it is right.
 
     Args:

@@ -25,7 +25,7 @@ class Mentor(nn.Module):
     Args:
         trusted: The M verified labels.
         num_samples: N.
-        warm_up: Percentage of training from which on it is taught.
+        warm_up: Percentage of training from which on it learns.
     """
 
     index: Tensor

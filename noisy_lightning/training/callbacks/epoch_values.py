@@ -42,5 +42,5 @@ class EpochValues(L.Callback):
         return {name: value.detach().cpu() for name, value in self._trainer.callback_metrics.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the values until the training starts."""
+        """Keep the values until training starts."""
         self._restored = dict(state_dict)

@@ -120,7 +120,7 @@ class SampleRecorder(L.Callback):
         self._selects = self._selects or any(step[2] is not None for step in self._waiting)
         shares = [torch.ones_like(step[0]) if step[2] is None else step[2] for step in self._waiting]
         losses, logits, _, labels, index = zip(*self._waiting, strict=True)
-        # Over the first dimension, since over a last one of ten classes softmax is not vectorised (510 µs to 55).
+        # Over the first dimension, since over a last one of ten classes softmax is not vectorized (510 µs to 55).
         by_class, label = torch.cat(logits).t(), torch.cat(labels).unsqueeze(0)
         confidence = by_class.softmax(0, dtype=torch.float32).gather(0, label).squeeze(0)
         margin = by_class.gather(0, label).squeeze(0) - by_class.scatter(0, label, -torch.inf).amax(0)
@@ -148,7 +148,7 @@ class SampleRecorder(L.Callback):
         return {"epoch": self._epoch, "selects": self._selects, "table": table}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the state until the training starts and the device is known."""
+        """Keep the state until training starts and the device is known."""
         self._restored = state_dict
 
     def _resume(self, trainer: L.Trainer, state: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ def test_every_shift_and_both_mirrorings_are_equally_likely() -> None:
     assert ((counts - count / 18).abs() < 5 * (count / 18) ** 0.5).all()
 
 
-def test_memory_is_foretold() -> None:
+def test_the_memory_of_a_store_is_known_before_it_is_made() -> None:
     images, a = _images(7), Augmentation(6, 5, MEAN, STD, padding=2, flip=True)
     assert WindowStore.nbytes(images, a) == (7 * 2 * 10 * 9 + 4) * 3 == len(WindowStore(images, a)._pixels)
 

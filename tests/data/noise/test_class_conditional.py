@@ -192,7 +192,9 @@ def test_the_command_line_makes_the_same_noise_of_its_arguments(example: LabelNo
 
 
 @pytest.mark.parametrize(("example", "num_classes"), CASES)
-def test_seeded_in_range_and_leaves_its_input(example: LabelNoise | Maker, num_classes: int, tmp_path: Path) -> None:
+def test_labels_are_seeded_and_in_range_and_the_given_tensor_stays(
+    example: LabelNoise | Maker, num_classes: int, tmp_path: Path
+) -> None:
     labels = torch.randint(num_classes, (500,), generator=seeded(1))
     noise = made(example, tmp_path, labels, num_classes)
     before = labels.clone()
@@ -211,7 +213,9 @@ def test_seeded_in_range_and_leaves_its_input(example: LabelNoise | Maker, num_c
 
 @pytest.mark.parametrize(("example", "num_classes"), CASES)
 @pytest.mark.parametrize("size", [0, 1])
-def test_no_sample_and_one_sample(example: LabelNoise | Maker, num_classes: int, size: int, tmp_path: Path) -> None:
+def test_of_no_sample_and_of_one_as_many_labels_come_back(
+    example: LabelNoise | Maker, num_classes: int, size: int, tmp_path: Path
+) -> None:
     labels = torch.zeros(size, dtype=torch.int64)
     given = draw(made(example, tmp_path, labels, num_classes), labels, num_classes)
     assert given.shape == (size,)
@@ -300,7 +304,9 @@ def test_rounding_never_picks_an_impossible_class(uniform: float, monkeypatch: p
 
 
 @pytest.mark.parametrize(("include_true", "expected"), [(False, 0.5), (True, 0.45)])
-def test_both_conventions_of_symmetric_noise(include_true: bool, expected: float) -> None:
+def test_half_of_the_labels_change_or_45_percent_where_the_true_class_is_drawn_too(
+    include_true: bool, expected: float
+) -> None:
     noise = Symmetric(0.5, include_true)
     matrix = noise.transition_matrix(10)
     assert noise.nominal_rate == 0.5
@@ -312,7 +318,7 @@ def test_both_conventions_of_symmetric_noise(include_true: bool, expected: float
 
 @pytest.mark.parametrize("exact", ["total", "per_class"])
 @pytest.mark.parametrize("rate", [0.0, 0.0004, 0.29, 0.4, 1.0])
-def test_exact_counts(exact: Any, rate: float) -> None:
+def test_exactly_as_many_labels_are_wrong_as_the_rate_says(exact: Any, rate: float) -> None:
     labels = torch.cat([torch.full((100 * (k + 1),), k) for k in range(5)])
     wrong = draw(Symmetric(rate, exact=exact), labels, 5) != labels
     if exact == "total":
@@ -339,7 +345,7 @@ def test_exact_redraw_keeps_some_labels_when_the_true_class_is_included() -> Non
 # --- Asymmetric
 
 
-def test_the_five_flips_of_cifar10() -> None:
+def test_cifar10_flips_five_classes_which_is_half_of_the_rate() -> None:
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     flips = {names[source]: names[target] for source, target in flips_among("cifar10", 10).items()}
     assert flips == {
@@ -408,7 +414,7 @@ def test_flips_that_no_data_set_fills_in_are_asked_for() -> None:
         Asymmetric(0.4).corrupt(torch.arange(10), None, 10, torch.Generator())
 
 
-def test_mnist_flips() -> None:
+def test_mnist_flips_digits_that_look_alike() -> None:
     assert flips_among("mnist", 10) == {7: 1, 2: 7, 5: 6, 6: 5, 3: 8}
 
 
@@ -454,7 +460,7 @@ def test_pair_flip_ends_where_it_began() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".npy"])
-def test_matrix_from_a_file(suffix: str, tmp_path: Path) -> None:
+def test_a_matrix_in_a_file_is_the_one_that_is_given(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"matrix{suffix}"
     if suffix == ".npy":
         np.save(path, np.array(THREE_CLASSES, dtype=np.float32))
@@ -503,7 +509,7 @@ def test_nominal_rate_of_a_matrix_is_its_mean_over_classes() -> None:
         (lambda: TransitionMatrix([[1, 0], [0.5, 0.4]]), r"^matrix must have rows with sum 1, row 1 sums to 0.9$"),
     ],
 )
-def test_bad_arguments(make: Callable[[], LabelNoise], message: str) -> None:
+def test_bad_arguments_are_refused_in_one_line(make: Callable[[], LabelNoise], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
@@ -522,13 +528,13 @@ def test_bad_arguments(make: Callable[[], LabelNoise], message: str) -> None:
         (PairFlip(0.4), 1, r"^a wrong label needs at least 2 classes, the data set has 1$"),
     ],
 )
-def test_noise_that_does_not_fit_the_data(noise: LabelNoise, num_classes: int, message: str) -> None:
+def test_noise_that_does_not_fit_the_data_is_refused(noise: LabelNoise, num_classes: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         draw(noise, torch.zeros(3, dtype=torch.int64), num_classes)
 
 
 @pytest.mark.parametrize(("example", "num_classes"), CASES)
-def test_labels_that_are_no_classes(example: LabelNoise | Maker, num_classes: int, tmp_path: Path) -> None:
+def test_labels_that_are_no_classes_are_refused(example: LabelNoise | Maker, num_classes: int, tmp_path: Path) -> None:
     noise = made(example, tmp_path, torch.tensor([0, -1]), num_classes)
     if noise.needs_true_labels:
         with pytest.raises(InputError, match=r"^labels must be in \[0, \d+\], got -1$"):
@@ -551,7 +557,7 @@ def test_labels_that_are_no_classes(example: LabelNoise | Maker, num_classes: in
         ("empty.csv", b"", r"^matrix must be K×K, got 0$"),
     ],
 )
-def test_bad_matrix_files(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_files_without_a_matrix_are_refused(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):

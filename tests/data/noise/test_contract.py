@@ -80,7 +80,7 @@ def check(noise: LabelNoise, num_classes: int, seed: int) -> None:
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("num_classes", CLASSES)
 @pytest.mark.parametrize("name", MAKERS)
-def test_the_realised_matrix_is_the_nominal_one(name: str, num_classes: int, rate: float, seed: int) -> None:
+def test_the_realized_matrix_is_the_nominal_one(name: str, num_classes: int, rate: float, seed: int) -> None:
     check(MAKERS[name](num_classes, rate), num_classes, seed)
 
 

@@ -145,7 +145,7 @@ def test_scores_of_a_prediction_in_another_order_are_sorted(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npy"])
-def test_scores_alone(suffix: str, tmp_path: Path) -> None:
+def test_scores_in_a_plain_table_flip_the_hardest_images(suffix: str, tmp_path: Path) -> None:
     scores = class_probabilities(LABELS, 5)
     path = tmp_path / f"scores{suffix}"
     if suffix == ".npy":
@@ -283,7 +283,9 @@ def test_a_wrong_label_needs_another_class(make: Any, tmp_path: Path) -> None:
         (torch.tensor([1, 0, 0]), 2, r"^scores: the true labels .* sample 0 is of class 0 there and 1 here, 2 of 3 .*"),
     ],
 )
-def test_scores_of_other_images(labels: Tensor, num_classes: int, message: str, tmp_path: Path) -> None:
+def test_scores_of_other_images_are_refused_in_one_line(
+    labels: Tensor, num_classes: int, message: str, tmp_path: Path
+) -> None:
     path = saved(tmp_path, torch.full((3, 2), 0.5), true_label=np.array([0, 1, 0]))
     with pytest.raises(InputError, match=message) as caught:
         InstanceDependent(0.4, path).corrupt(labels, None, num_classes, seeded(0))
@@ -311,7 +313,7 @@ def archive(folder: Path, **arrays: Any) -> Path:
         ({"probability": np.ones((2, 2)), "true_label": np.array([0])}, r"must hold 'true_label' of shape \(2,\)"),
     ],
 )
-def test_archives_that_hold_no_scores(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_archives_that_hold_no_scores_are_refused(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"^scores: .*made\.npz {message}") as caught:
         InstanceDependent(0.4, archive(tmp_path, **arrays))
     assert "\n" not in str(caught.value)
@@ -329,7 +331,7 @@ def test_archives_that_hold_no_scores(arrays: dict[str, Any], message: str, tmp_
         ("torn.npy", b"\x93NUMPY\x01", r"^scores: .*torn\.npy is damaged: "),
     ],
 )
-def test_files_that_hold_no_scores(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_files_that_hold_no_scores_are_refused(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
@@ -337,6 +339,6 @@ def test_files_that_hold_no_scores(name: str, content: bytes | None, message: st
     assert "\n" not in str(caught.value)
 
 
-def test_the_realised_matrix_of_part_dependent_noise_leaves_no_class_out() -> None:
+def test_the_realized_matrix_of_part_dependent_noise_leaves_no_class_out() -> None:
     given = PartDependent(0.4).corrupt(LABELS, pictures(4000), 5, seeded(12))
     assert bool(((1 - realised_matrix(LABELS, given, 5).diagonal()) > 0.3).all())

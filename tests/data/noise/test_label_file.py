@@ -56,7 +56,7 @@ def human(folder: Path, **values: Any) -> Path:
 # --- Formats
 
 
-def test_csv_of_sln(tmp_path: Path) -> None:
+def test_a_csv_of_sln_is_read_with_its_rate(tmp_path: Path) -> None:
     path = columns(tmp_path, label=TRUE, label_noisy=GIVEN)
     assert read(path) == GIVEN
     assert LabelFile(path).nominal_rate == 0.4
@@ -64,7 +64,7 @@ def test_csv_of_sln(tmp_path: Path) -> None:
     assert noise.transition_matrix(3) is None
 
 
-def test_csv_with_many_columns(tmp_path: Path) -> None:
+def test_of_many_columns_of_a_csv_the_one_that_is_named_is_read(tmp_path: Path) -> None:
     path = columns(tmp_path, picture=[*"abcde"], label=TRUE, first=GIVEN, second=[2] * 5)
     assert read(path, "first") == GIVEN
     assert read(path, "second") == [2] * 5
@@ -72,14 +72,14 @@ def test_csv_with_many_columns(tmp_path: Path) -> None:
     assert read(path, "label") == TRUE
 
 
-def test_csv_as_spreadsheets_write_it(tmp_path: Path) -> None:
+def test_a_csv_is_read_as_spreadsheets_write_it(tmp_path: Path) -> None:
     text = '\ufeff"label", label_noisy\r\n"0",0\r\n1, 2\r\n\r\n2,2\r\n1,1\r\n0,1\r\n'
     (tmp_path / "sheet.csv").write_bytes(text.encode())
     assert read(tmp_path / "sheet.csv") == GIVEN
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, ">i8"])
-def test_numpy(dtype: Any, tmp_path: Path) -> None:
+def test_numpy_files_are_read_and_know_their_rate_where_they_hold_the_truth(dtype: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "labels.npy", np.array(GIVEN, dtype=dtype))
     assert read(tmp_path / "labels.npy") == GIVEN
     assert LabelFile(tmp_path / "labels.npy").nominal_rate is None
@@ -88,7 +88,7 @@ def test_numpy(dtype: Any, tmp_path: Path) -> None:
     assert LabelFile(tmp_path / "labels.npz").nominal_rate == 0.4
 
 
-def test_human_labels(tmp_path: Path) -> None:
+def test_human_labels_are_read_by_their_names_and_by_aliases(tmp_path: Path) -> None:
     path = human(tmp_path, clean_label=TRUE, worse_label=GIVEN, random_label1=[0] * 5)
     assert read(path, "worse_label") == read(path, "worst") == GIVEN
     assert read(path, "rand1") == read(path, "random_label1") == [0] * 5
@@ -150,7 +150,7 @@ def test_the_labels_of_a_run_come_back_bit_for_bit(tmp_path: Path) -> None:
     assert again.noise_summary().nominal_matrix is None
 
 
-def test_the_manifest_of_unknown_noise(tmp_path: Path) -> None:
+def test_the_manifest_of_unknown_noise_has_no_nominal_rate_and_is_read_back(tmp_path: Path) -> None:
     truth = Digits()
     truth.setup()
     np.save(tmp_path / "given.npy", truth.true_labels.flip(0).numpy())
@@ -174,14 +174,14 @@ def test_the_manifest_of_unknown_noise(tmp_path: Path) -> None:
         ([0, 1, 2, 2, 0], r"sample 3 is of class 1 there and 2 here, 1 of 5 differ; .*another split or data set$"),
     ],
 )
-def test_true_labels_of_another_set(true: list[int], message: str, tmp_path: Path) -> None:
+def test_true_labels_of_another_set_are_refused(true: list[int], message: str, tmp_path: Path) -> None:
     path = columns(tmp_path, label=TRUE, label_noisy=GIVEN)
     with pytest.raises(InputError, match=rf"^path: the true labels in .*labels\.csv are not the data set's: {message}"):
         read(path, true=true)
 
 
 @pytest.mark.parametrize("name", ["with.csv", "without.npy"])
-def test_a_file_of_another_length(name: str, tmp_path: Path) -> None:
+def test_a_file_of_another_length_is_refused(name: str, tmp_path: Path) -> None:
     path = columns(tmp_path, label=TRUE, label_noisy=GIVEN)
     if name == "without.npy":
         path = tmp_path / name
@@ -191,7 +191,7 @@ def test_a_file_of_another_length(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("label", "position"), [(3, 2), (-1, 0)])
-def test_labels_that_are_no_class(label: int, position: int, tmp_path: Path) -> None:
+def test_labels_that_are_no_class_are_refused(label: int, position: int, tmp_path: Path) -> None:
     given = list(GIVEN)
     given[position] = label
     message = rf"^path: .* must hold labels in \[0, 2\], got {label} for sample {position}$"
@@ -211,7 +211,9 @@ def test_labels_that_are_no_class(label: int, position: int, tmp_path: Path) -> 
         (None, r"^column must say which labels of .*labels\.csv to take: it has label, first, second$"),
     ],
 )
-def test_a_column_that_is_not_there(column: str | None, message: str, tmp_path: Path) -> None:
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(
+    column: str | None, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=message):
         LabelFile(columns(tmp_path, label=TRUE, first=GIVEN, second=GIVEN), column)
 
@@ -243,7 +245,7 @@ def test_an_array_without_a_name_takes_no_column(tmp_path: Path) -> None:
         ('label,label_noisy\n0,"0\n', r"is damaged: unexpected end of data$"),
     ],
 )
-def test_torn_and_foreign_tables(text: str, message: str, tmp_path: Path) -> None:
+def test_torn_and_foreign_tables_are_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"^path: .*labels\.csv,? {message}") as caught:
         LabelFile(table(tmp_path, text))
     assert "\n" not in str(caught.value)
@@ -270,7 +272,9 @@ def test_a_table_without_rows_has_no_labels(tmp_path: Path) -> None:
         ("empty.npy", b"", r"^path: .*empty\.npy is no whole numpy file: "),
     ],
 )
-def test_files_that_cannot_be_read(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_named_in_one_line(
+    name: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
@@ -278,7 +282,7 @@ def test_files_that_cannot_be_read(name: str, content: bytes | None, message: st
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_a_file(tmp_path: Path) -> None:
     for suffix in (".csv", ".npy", ".npz", ".pt"):
         (tmp_path / f"folder{suffix}").mkdir()
         with pytest.raises(InputError, match=r"^path: cannot read .*: Is a directory$"):
@@ -298,7 +302,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_arrays_that_are_no_labels(values: np.ndarray, message: str, suffix: str, tmp_path: Path) -> None:
+def test_arrays_that_are_no_labels_are_refused(values: np.ndarray, message: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"labels{suffix}"
     if suffix == ".npy":
         np.save(path, values)
@@ -308,7 +312,7 @@ def test_arrays_that_are_no_labels(values: np.ndarray, message: str, suffix: str
         LabelFile(path)
 
 
-def test_columns_of_several_lengths(tmp_path: Path) -> None:
+def test_columns_of_several_lengths_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "labels.npz", true_label=np.array(TRUE[:4]), given_label=np.array(GIVEN))
     with pytest.raises(InputError, match=r"^path: .* has 5 'given_label' but 4 'true_label'$"):
         LabelFile(tmp_path / "labels.npz")
@@ -351,7 +355,7 @@ def test_nothing_stays_allowed(tmp_path: Path) -> None:
     assert set(torch.serialization.get_safe_globals()) == before
 
 
-def test_a_pickle_of_an_older_numpy(tmp_path: Path) -> None:
+def test_a_pickle_of_an_older_numpy_is_read(tmp_path: Path) -> None:
     """The published files call numpy's parts by the places that they had before numpy 2."""
     path = human(tmp_path, clean_label=TRUE, worse_label=GIVEN)
     renamed = io.BytesIO()
@@ -366,20 +370,20 @@ def test_a_pickle_of_an_older_numpy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [[1, 2], np.array(GIVEN), {0: np.array(GIVEN)}])
-def test_a_pickle_of_something_else(content: Any, tmp_path: Path) -> None:
+def test_a_pickle_of_something_else_than_columns_is_refused(content: Any, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "labels.pt")
     with pytest.raises(InputError, match=r"^path: .*labels\.pt must hold a dictionary of named columns, got "):
         LabelFile(tmp_path / "labels.pt")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, ">i8"])
-def test_a_pickle_of_whole_numbers_of_any_size(dtype: Any, tmp_path: Path) -> None:
+def test_a_pickle_of_whole_numbers_of_any_size_is_read(dtype: Any, tmp_path: Path) -> None:
     path = human(tmp_path, clean_label=np.array(TRUE, dtype=dtype), worse_label=np.array(GIVEN, dtype=dtype))
     assert read(path, "worst") == GIVEN
 
 
 @pytest.mark.parametrize("values", [[0.0, np.nan], np.array([1, 2], dtype=np.float16), [True, False]])
-def test_a_pickle_of_numbers_that_are_no_labels(values: Any, tmp_path: Path) -> None:
+def test_a_pickle_of_numbers_that_are_no_labels_is_refused(values: Any, tmp_path: Path) -> None:
     path = human(tmp_path, worse_label=np.asarray(values))
     with pytest.raises(InputError, match=r"column 'worse_label', must hold whole numbers of shape \(N,\), got \(2,\)"):
         LabelFile(path)
@@ -391,7 +395,7 @@ def test_a_pickle_of_objects_in_an_array_is_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [[0.5, 1.0], 3, {"a": 1}, torch.zeros(2, 2), ([0], [0, 1]), "cat"])
-def test_a_pickle_of_columns_that_are_no_labels(value: Any, tmp_path: Path) -> None:
+def test_a_pickle_of_columns_that_are_no_labels_is_refused_in_one_line(value: Any, tmp_path: Path) -> None:
     torch.save({"worse_label": value}, tmp_path / "labels.pt")
     with pytest.raises(InputError, match=r"^path: .*labels\.pt, column 'worse_label', must hold ") as caught:
         LabelFile(tmp_path / "labels.pt")

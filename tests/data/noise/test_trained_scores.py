@@ -53,7 +53,7 @@ def test_the_same_arguments_give_the_same_scores(tmp_path: Path) -> None:
     assert torch.equal(of(tmp_path / "b", backbone=Random, crop_padding=1, horizontal_flip=True), first)
 
 
-def test_a_training_is_kept_and_not_repeated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trained_scores_are_kept_and_not_trained_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = of(tmp_path)
     (file,) = tmp_path.iterdir()
     assert str(file) in capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_whatever_scores_depend_on_has_a_file_of_its_own(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 1 + len(changes) + 2
 
 
-def test_noise_from_a_training(tmp_path: Path) -> None:
+def test_noise_of_trained_scores_is_that_of_their_file_and_trains_once(tmp_path: Path) -> None:
     scores = TrainedScores(tmp_path / "scores", Plain, 2)
     hashes = set()
     for _ in range(2):
@@ -115,12 +115,12 @@ def test_images_out_of_memory_are_refused(tmp_path: Path) -> None:
         ({"seed": -1}, "^scores.seed must be at least 0, got -1$"),
     ],
 )
-def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:
+def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         TrainedScores(**arguments)
 
 
-def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"^scores\.cache: cannot write to .*file: "):
         of(tmp_path / "file")

@@ -231,7 +231,7 @@ def test_nothing_else_looks_at_true_labels(
 
 
 @pytest.mark.parametrize(("rate", "oracle"), [("0.4", True), ("estimate", False)])
-def test_a_method_that_is_told_the_rate_is_an_oracle(rate: str, oracle: bool, folder: str, run: Run) -> None:
+def test_a_method_that_is_given_the_rate_is_an_oracle(rate: str, oracle: bool, folder: str, run: Run) -> None:
     method = ("--model.method", "CoTeaching", "--model.method.forget_rate", rate)
     assert run("fit", "--config", folder, *method) == 0
     assert json.loads(RESULT.read_text())["oracle"] is oracle

@@ -149,7 +149,7 @@ def test_it_is_made_once_when_the_warm_up_is_over_and_sets_the_network_back() ->
 
 
 @pytest.mark.parametrize(("max_epochs", "expected"), [(1, 1), (2, 1), (3, 1), (10, 5), (240, 120)])
-def test_the_warm_up_is_half_of_the_training_unless_it_is_given(max_epochs: int, expected: int) -> None:
+def test_the_warm_up_is_half_of_the_run_unless_it_is_given(max_epochs: int, expected: int) -> None:
     outputs = torch.randn(30, 3)
     noise = TransitionEstimate(nn.Linear(2, 3), 3, 6, "anchor_points", None, 97.0, restart=False, erase=False)
     made = [noise.update(_context(epoch, outputs, max_epochs), nn.Linear(2, 3)) for epoch in range(max_epochs + 1)]

@@ -100,8 +100,8 @@ def test_accumulated_batches_show_their_loss_as_it_is(tmp_path: Path, monkeypatc
 
 def test_an_error_closes_the_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, bar = _terminal(monkeypatch), RunProgress(interval=0)
-    with pytest.raises(RuntimeError, match="of the training"):
-        _fit(tmp_path, bar, Scripted(error=RuntimeError("of the training")))
+    with pytest.raises(RuntimeError, match="of the run"):
+        _fit(tmp_path, bar, Scripted(error=RuntimeError("of the run")))
     assert bar._bar is None
     assert terminal.getvalue().endswith("\n")
 
