@@ -87,7 +87,7 @@ class SelfCheck(NamedTuple):
 
     @property
     def too_weak(self) -> bool:
-        """Whether the network makes many mistakes, and hardly fewer than the labels: of what it doubts, much is right."""
+        """Whether the network makes many mistakes, hardly fewer than the labels: of what it doubts, much is right."""
         mistakes = 1 - self.accuracy_true
         return mistakes > _SOME_MISTAKES and mistakes >= _NEARLY_AS_MANY * self.noise_rate
 
