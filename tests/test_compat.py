@@ -47,7 +47,7 @@ from submitit.helpers import DelayedSubmission
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 from torch import Tensor, distributed, nn
 from torch.optim import SGD, Adam, AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.tensorboard import SummaryWriter
 
@@ -731,6 +731,23 @@ def test_torch_still_reads_the_span_of_a_cosine_schedule_in_every_step() -> None
         scheduler.step()
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.85355, 0.5, 0.14645, 0.0], abs=1e-5)
+
+
+def test_torch_still_keeps_the_lengths_of_these_schedules_in_this_part_of_their_state() -> None:
+    def states(make: Callable[[SGD, int], LRScheduler]) -> tuple[LRScheduler, ...]:
+        weight = torch.ones(1, requires_grad=True)
+        return tuple(make(SGD([weight], lr=0.1, momentum=0.9), length) for length in (4, 8))
+
+    for make in (CosineAnnealingLR, lambda optimizer, length: OneCycleLR(optimizer, 0.1, length)):
+        short, long = states(make)
+        other = {name for name, value in short.state_dict().items() if value != long.state_dict()[name]}
+        assert other == compat.span_of(long).keys()
+        short.load_state_dict(compat.span_of(long))
+        for _ in range(8):
+            for one in (short, long):
+                one.optimizer.step()
+                one.step()
+            assert short.get_last_lr() == long.get_last_lr()
 
 
 class Broken(Dataset[int]):
