@@ -96,6 +96,18 @@ def iterator_of(pool: str) -> property:
     return property(get, put)
 
 
+def steps_of(trainer: "L.Trainer") -> float:
+    """Return how many steps of the optimizer a run has, infinity where it has no end, before its checkpoint is read.
+
+    Private: the attribute with the loader that Lightning makes to count the batches, and then keeps. It gives a loader
+        its state when it makes it: to this one, none.
+    If lost: a run that goes on from within an epoch trains on the first batches of that epoch again.
+    """
+    steps = trainer.estimated_stepping_batches
+    trainer.fit_loop._combined_loader = None
+    return steps
+
+
 def training_seed() -> int:
     """Return the seed of a training run, 0 where there is none.
 

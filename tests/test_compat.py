@@ -258,6 +258,30 @@ def test_lightning_still_restores_loaders_and_callbacks_before_the_first_batch(t
     assert max(restored) < loader.events.index("iter")
 
 
+@pytest.mark.parametrize(
+    ("count", "restored"), [(lambda trainer: trainer.estimated_stepping_batches, 0), (compat.steps_of, 1)]
+)
+def test_lightning_still_gives_no_state_to_a_loader_that_it_has_made_to_count_steps(
+    count: Callable[[L.Trainer], float], restored: int, tmp_path: Path
+) -> None:
+    """Where it does, this hook can go."""
+
+    class Counted(Module):
+        def configure_optimizers(self) -> SGD:
+            assert count(self.trainer) == 2 * STEPS
+            return super().configure_optimizers()
+
+    class Saved(L.Callback):
+        def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+            trainer.save_checkpoint(tmp_path / f"{trainer.global_step}.ckpt")
+
+    loader = Loader()
+    _trainer(tmp_path, Saved(), max_epochs=2).fit(Counted(), loader)
+    loader.events.clear()
+    _trainer(tmp_path, max_epochs=2).fit(Counted(), loader, ckpt_path=tmp_path / "1.ckpt")
+    assert loader.events.count({"a loader": "has a state"}) == restored
+
+
 def test_lightning_still_leaves_the_seed_in_the_environment() -> None:
     assert compat.training_seed() == 0
     L.seed_everything(7, verbose=False)

@@ -117,7 +117,7 @@ def scheduler_of(make: LRSchedulerCallable, optimizer: Optimizer, trainer: L.Tra
     Raises:
         InputError: The schedule refuses a value, is over before the run, or should span a run without an end.
     """
-    scheduler, interval = made(make, optimizer, trainer.max_epochs or 0, lambda: trainer.estimated_stepping_batches)
+    scheduler, interval = made(make, optimizer, trainer.max_epochs or 0, lambda: compat.steps_of(trainer))
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "monitor": scheduler.monitor}
     return {"scheduler": scheduler, "interval": interval}
