@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
     from torch.optim import Optimizer
-    from torch.optim.lr_scheduler import CosineAnnealingLR
+    from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -95,6 +95,18 @@ def iterator_of(pool: str) -> property:
             getattr(loader, pool)._iterator = iterator
 
     return property(get, put)
+
+
+def steps_of(trainer: "L.Trainer") -> float:
+    """Return how many steps of the optimizer a run has, infinity where it has no end, before its checkpoint is read.
+
+    Private: the attribute with the loader that Lightning makes to count the batches, and then keeps. It gives a loader
+        its state when it makes it: to this one, none.
+    If lost: a run that goes on from within an epoch trains on the first batches of that epoch again.
+    """
+    steps = trainer.estimated_stepping_batches
+    trainer.fit_loop._combined_loader = None
+    return steps
 
 
 def training_seed() -> int:
@@ -336,6 +348,17 @@ def span(scheduler: "CosineAnnealingLR", epochs: int) -> None:
     If lost: T_max 0 divides by zero.
     """
     scheduler.T_max = epochs
+
+
+def span_of(scheduler: "LRScheduler") -> dict[str, Any]:
+    """Return what a cosine, or one cycle, keeps of its length: a part of its state, which it takes back.
+
+    Private: the names; those of the phases of one cycle, which say when each ends, begin with an underscore.
+    If lost: a run that begins with the checkpoint of a shorter one has the learning rates of that one, which end in an
+        error of torch where they are those of one cycle.
+    """
+    names = ("T_max", "total_steps", "_schedule_phases")
+    return {name: value for name, value in scheduler.state_dict().items() if name in names}
 
 
 def error_of_worker(error: Exception) -> str:

@@ -48,7 +48,7 @@ from submitit.helpers import DelayedSubmission
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 from torch import Tensor, distributed, nn
 from torch.optim import SGD, Adam, AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.tensorboard import SummaryWriter
 
@@ -257,6 +257,30 @@ def test_lightning_still_restores_loaders_and_callbacks_before_the_first_batch(t
     _trainer(tmp_path, Restored()).fit(Module(), loader, ckpt_path=tmp_path / "1.ckpt")
     restored = [loader.events.index({f"a {one}": "has a state"}) for one in ("callback", "loader")]
     assert max(restored) < loader.events.index("iter")
+
+
+@pytest.mark.parametrize(
+    ("count", "restored"), [(lambda trainer: trainer.estimated_stepping_batches, 0), (compat.steps_of, 1)]
+)
+def test_lightning_still_gives_no_state_to_a_loader_that_it_has_made_to_count_steps(
+    count: Callable[[L.Trainer], float], restored: int, tmp_path: Path
+) -> None:
+    """Where it does, this hook can go."""
+
+    class Counted(Module):
+        def configure_optimizers(self) -> SGD:
+            assert count(self.trainer) == 2 * STEPS
+            return super().configure_optimizers()
+
+    class Saved(L.Callback):
+        def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+            trainer.save_checkpoint(tmp_path / f"{trainer.global_step}.ckpt")
+
+    loader = Loader()
+    _trainer(tmp_path, Saved(), max_epochs=2).fit(Counted(), loader)
+    loader.events.clear()
+    _trainer(tmp_path, max_epochs=2).fit(Counted(), loader, ckpt_path=tmp_path / "1.ckpt")
+    assert loader.events.count({"a loader": "has a state"}) == restored
 
 
 def test_lightning_still_leaves_the_seed_in_the_environment() -> None:
@@ -732,6 +756,23 @@ def test_torch_still_reads_the_span_of_a_cosine_schedule_in_every_step() -> None
         scheduler.step()
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.85355, 0.5, 0.14645, 0.0], abs=1e-5)
+
+
+def test_torch_still_keeps_the_lengths_of_these_schedules_in_this_part_of_their_state() -> None:
+    def states(make: Callable[[SGD, int], LRScheduler]) -> tuple[LRScheduler, ...]:
+        weight = torch.ones(1, requires_grad=True)
+        return tuple(make(SGD([weight], lr=0.1, momentum=0.9), length) for length in (4, 8))
+
+    for make in (CosineAnnealingLR, lambda optimizer, length: OneCycleLR(optimizer, 0.1, length)):
+        short, long = states(make)
+        other = {name for name, value in short.state_dict().items() if value != long.state_dict()[name]}
+        assert other == compat.span_of(long).keys()
+        short.load_state_dict(compat.span_of(long))
+        for _ in range(8):
+            for one in (short, long):
+                one.optimizer.step()
+                one.step()
+            assert short.get_last_lr() == long.get_last_lr()
 
 
 class Broken(Dataset[int]):

@@ -1,6 +1,7 @@
 """noisy-lightning clean: which labels of a training set to trust, by runs that a selector asks for."""
 
 import inspect
+import sys
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -68,7 +69,7 @@ def run_clean(args: Sequence[str]) -> None:
         with storing(lambda: f"the same command continues {run.path}"):
             _clean(run, built.selector, built.data, training, config.jobs, config.drop)
     except KeyboardInterrupt:
-        print(f"interrupted: the same command continues {run.path}")
+        print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
         raise SystemExit(130) from None
     except InputError:
         run.discard_unstarted()

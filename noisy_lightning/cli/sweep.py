@@ -20,7 +20,7 @@ from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.keys import resolved
 from noisy_lightning.cli.main import run_here
 from noisy_lightning.cli.trainer_keys import keeps_nothing
-from noisy_lightning.errors import InputError, cannot_write, storing
+from noisy_lightning.errors import InputError, cannot_write, in_one_line, storing
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
 from noisy_lightning.experiments.resolution import Resolver
@@ -103,7 +103,7 @@ def complete(
             if run.finished and not folder.done(name):
                 run_here(["test", str(run.path)])
         except Exception as error:
-            write_text(folder.error(name), f"{' '.join(str(error).split()) or type(error).__name__}\n")
+            write_text(folder.error(name), f"{in_one_line(' '.join(str(error).split())) or type(error).__name__}\n")
             raise
         folder.error(name).unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from noisy_lightning import backbones, compat
+from noisy_lightning import backbones, checkpoint_file, compat
 from noisy_lightning.cli.keys import as_text, experiment_of, plain, training_parser
 from noisy_lightning.cli.parser import in_one_line
 from noisy_lightning.cli.trainer_keys import (
@@ -28,7 +28,7 @@ from noisy_lightning.cli.trainer_keys import (
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError, storing
 from noisy_lightning.runs.claims import RunOptions, claim_run, claim_shorter
-from noisy_lightning.runs.files import replacing, write_text
+from noisy_lightning.runs.files import write_text
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.identity import length_of
 from noisy_lightning.runs.measures import OF_TRUE_LABELS
@@ -40,6 +40,7 @@ from noisy_lightning.training.callbacks.checkpoints import (
     RandomState,
 )
 from noisy_lightning.training.callbacks.divergence import Divergence
+from noisy_lightning.training.callbacks.extension import Extension
 from noisy_lightning.training.callbacks.metrics_table import MetricsTable
 from noisy_lightning.training.callbacks.progress_bar import RunProgress
 from noisy_lightning.training.callbacks.run_summary import RunSummary
@@ -183,6 +184,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
         callbacks += [MetricsTable(run.metrics, goes_on)]
         callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
         callbacks += [LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)]
+        callbacks += [Extension(run, _settings(config))] if options.extend else []
         with building_the_trainer(config.trainer):
             callbacks += [TimeLimit(limit, last)] if limit is not None else []
         trainer = cli.new_trainer(callbacks, **arguments)
@@ -241,12 +243,17 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
     run = _longer(cli, folder, config) if options.extend else claim_run(folder, options.version, options.resume, config)
     os.environ[RUN_VARIABLE] = str(run.path)
     if not run.config.exists():
-        write_text(run.config, as_text({**config, "ckpt_path": None}))
+        write_text(run.config, _settings(cli.config))
     return run
 
 
+def _settings(config: Any) -> str:
+    """Return what the folder of a run keeps of its configuration."""
+    return as_text({**plain(training_parser(), config), "ckpt_path": None})
+
+
 def _longer(cli: NoisyCLI, folder: Path, config: dict[str, Any]) -> RunFolder:
-    """Claim a run and give it more epochs; before that, nothing has changed.
+    """Claim a run that is to have more epochs; nothing has changed until it goes on.
 
     Raises:
         InputError: There is no such run, or with more epochs from the start it would have been another one.
@@ -255,6 +262,7 @@ def _longer(cli: NoisyCLI, folder: Path, config: dict[str, Any]) -> RunFolder:
     has, wanted = length_of(run.read_config()), length_of(config)
     try:
         last = run.checkpoint("last")
+        checkpoint_file.read(last)  # before Lightning has made anything in the folder
         if has < wanted and (reasons := why_length_matters(config, cli.model.method)):
             raise InputError(
                 f"run.extend: {run.path} would not be what {wanted} epochs from the start are: {'; '.join(reasons)}. "
@@ -263,10 +271,6 @@ def _longer(cli: NoisyCLI, folder: Path, config: dict[str, Any]) -> RunFolder:
     except InputError:
         run.unlock()
         raise
-    # In this order, a kill in between leaves an unfinished run, which the same command makes longer.
-    run.update_result(lambda result: {name: result[name] for name in ("test", "validate") if name in result})
-    with replacing(run.config) as staged:
-        staged.write_text(as_text({**config, "ckpt_path": None}))
     return run
 
 

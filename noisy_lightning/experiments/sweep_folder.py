@@ -10,7 +10,7 @@ from noisy_lightning.errors import InputError, reading
 from noisy_lightning.experiments.ledger import AXIS, LEDGER_FILE, PUBLISHED, Row, failed_row, row_of, write_ledger
 from noisy_lightning.experiments.settings import SELECTIONS
 from noisy_lightning.runs.claims import checked_name
-from noisy_lightning.runs.files import read_json, write_text
+from noisy_lightning.runs.files import read_json, read_text, write_text
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.locks import Lock
 
@@ -58,6 +58,13 @@ class SweepFolder:
         """Return the file with the error that a run ended in, if it did."""
         return self.path / "errors" / f"{name}.txt"
 
+    def reason(self, name: str) -> str | None:
+        """Return the error that a run ended in, or why that cannot be read; None if it ended in none."""
+        try:
+            return read_text(self.error(name)).strip() if self.error(name).exists() else None
+        except InputError as error:
+            return str(error)
+
     @property
     def selections(self) -> Path:
         """Folder of the selections that runs are trained on."""
@@ -88,7 +95,7 @@ class SweepFolder:
     def epochs_done(self, name: str) -> int:
         """Return how many epochs a run has behind it."""
         try:
-            return max(0, len(self.run(name).metrics.read_text().splitlines()) - 1)
+            return max(0, len(self.run(name).metrics.read_bytes().splitlines()) - 1)
         except FileNotFoundError:
             return 0
 
@@ -141,11 +148,10 @@ class SweepFolder:
             if self.done(name):
                 self._rows[name] = {"status": "done", **row_of(run.path), "error": None}
                 return self._rows[name]
-            return failed_row(run.path, self.error(name).read_text().strip())
-        except FileNotFoundError:
-            return None
         except InputError as error:
             return failed_row(run.path, str(error))
+        reason = self.reason(name)
+        return None if reason is None else failed_row(run.path, reason)
 
     def _manifest(self) -> tuple[list[str], list[Entry]]:
         """Return the sources to compare with and the runs.

@@ -60,11 +60,10 @@ class SweepProgress:
         self._done += state == "done"
         self._epochs += run.epochs
         if state != "done":
-            reason = self._folder.error(run.name)
             with self._folder.held(run.name) as free:
                 other = "unfinished, since trainer.max_time is over" if free else "another process is at it"
-            text = reason.read_text().strip() if reason.exists() else other
-            self._say(f"{run.grid.title}: {'failed, ' if state == 'failed' else ''}{text}")
+            text = self._folder.reason(run.name) if state == "failed" else None
+            self._say(f"{run.grid.title}: {other if text is None else f'failed, {text}'}")
         elif self._bar is None:
             self._say(f"{run.grid.title}: done, {self._done} of {len(self._runs)}")
         self.refresh()

@@ -15,8 +15,8 @@ def why_length_matters(config: Mapping[str, Any], method: Method) -> list[str]:
     """
     reasons = []
     scheduler = config["model"].get("lr_scheduler") or {}
-    if spans_run(scheduler):
-        reasons.append("model.lr_scheduler spans the whole run (T_max 0), so that its learning rates were lower")
+    if how := spans_run(scheduler):
+        reasons.append(f"model.lr_scheduler spans the whole run ({how}), so that its learning rates were others")
     if method.depends_on_length:
         reasons.append(f"model.method {type(method).__name__} divides the run into parts by its number of epochs")
     callbacks = (str(callback.get("class_path")) for callback in config["trainer"].get("callbacks") or [])
@@ -25,7 +25,17 @@ def why_length_matters(config: Mapping[str, Any], method: Method) -> list[str]:
     return reasons
 
 
-def spans_run(scheduler: Mapping[str, Any]) -> bool:
-    """Return whether a scheduler, as a configuration has it, is a cosine over the whole run."""
-    path, arguments = str(scheduler.get("class_path")), scheduler.get("init_args") or {}
-    return path.endswith(".CosineAnnealingLR") and arguments.get("T_max") == 0
+def spans_run(scheduler: Mapping[str, Any]) -> str | None:
+    """Return by what a scheduler, as a configuration has it, ends with the run, if it does.
+
+    Of several, one after another, only the last can: the length of any other is that up to the next one.
+    """
+    kind = str(scheduler.get("class_path")).rpartition(".")[2]
+    arguments = scheduler.get("init_args") or {}
+    if kind == "SequentialLR" and arguments.get("schedulers"):
+        return spans_run(arguments["schedulers"][-1])
+    if kind == "CosineAnnealingLR" and arguments.get("T_max") == 0:
+        return "T_max 0"
+    if kind == "OneCycleLR" and arguments.get("total_steps") is None and arguments.get("epochs") is None:
+        return "OneCycleLR without total_steps"
+    return None

@@ -9,7 +9,6 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning import compat
 from noisy_lightning.backbones import ResNet18
@@ -26,7 +25,7 @@ from noisy_lightning.training.epoch_context import epoch_context
 from noisy_lightning.training.epoch_log import log_at_epoch
 from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizer_of
 from noisy_lightning.training.probe import check_step, try_parts
-from noisy_lightning.training.schedules import ending, go_on, scheduler_of
+from noisy_lightning.training.schedules import Ending, ending, go_on, scheduler_of
 from noisy_lightning.training.specification import described
 from noisy_lightning.types import Batch, Step
 
@@ -95,7 +94,7 @@ class NoisyClassifier(Classifier):
         memories = (name for name, part in self.named_modules() if isinstance(part, SampleMemory))
         compat.leave_out_of_ddp(self, (f"{name}.values" for name in memories))
         self.last_step: Step | None = None
-        self._ending: tuple[CosineAnnealingLR, int] | None = None
+        self._ending: Ending | None = None
         self.learning_rate = 0.0  # of the last step, of the first group of weights
 
     @classmethod

@@ -17,8 +17,13 @@ from noisy_lightning import compat
 from noisy_lightning.errors import InputError
 
 Interval = Literal["epoch", "step"]
+Ending = tuple[CosineAnnealingLR | OneCycleLR, Mapping[str, Any]]
+"""The schedule that a run ends with, and what it keeps of its length."""
 _PER_STEP = (OneCycleLR, CyclicLR)
 """Those of torch that are made to step with the optimizer; all others step once per epoch."""
+
+_OF_CONFIGURATION = ("parts", "starts", "interval")
+"""What a SequentialLR of ours keeps beside the state of torch's."""
 
 _OF_MADE_SCHEDULES = (schedulers_of_torch.SequentialLR, schedulers_of_torch.ChainedScheduler)
 
@@ -37,7 +42,7 @@ class SequentialLR(schedulers_of_torch.SequentialLR):
             them is made for that (OneCycleLR, CyclicLR), else per epoch.
 
     Raises:
-        InputError: There are no schedules, or not as many milestones as there must be.
+        InputError: There are no schedules, not as many milestones as there must be, or a sequence among the schedules.
     """
 
     def __init__(
@@ -54,12 +59,18 @@ class SequentialLR(schedulers_of_torch.SequentialLR):
                 f"{len(schedulers)} schedulers, got {milestones or []}"
             )
         self.parts: list[Any] = [make(optimizer) for make in schedulers]
+        if any(isinstance(part, schedulers_of_torch.SequentialLR) for part in self.parts):  # which torch cannot begin
+            raise InputError("model.lr_scheduler.schedulers: a SequentialLR in another one: name all schedules in one")
         self.interval = interval or ("step" if any(isinstance(part, _PER_STEP) for part in self.parts) else "epoch")
         super().__init__(optimizer, self.parts, self.starts[1:])
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the schedules, not the objects: a checkpoint holds plain data."""
+        return {name: value for name, value in super().state_dict().items() if name not in _OF_CONFIGURATION}
+
 
 def made(
-    make: LRSchedulerCallable, optimizer: Optimizer, epochs: int, steps: Callable[[], int]
+    make: LRSchedulerCallable, optimizer: Optimizer, epochs: int, steps: Callable[[], float]
 ) -> tuple[Any, Interval]:
     """Return a schedule, which spans the run where it is not said how long it is, and how often it steps.
 
@@ -67,10 +78,10 @@ def made(
         make: Called with the optimizer.
         optimizer: Whose learning rates it sets.
         epochs: Of the run; -1 where it has no end.
-        steps: Returns the steps of the optimizer in it.
+        steps: Returns the steps of the optimizer in it; infinity where it has no end.
 
     Raises:
-        InputError: The schedule refuses a value, or should span a run without an end.
+        InputError: The schedule refuses a value, is over before the run, or should span a run without an end.
     """
     kind = compat.class_of(make) if isinstance(make, partial) else make
     given = make.keywords if isinstance(make, partial) else {}
@@ -91,7 +102,7 @@ def made(
     parts = (
         zip(scheduler.parts, scheduler.starts, strict=True) if isinstance(scheduler, SequentialLR) else [(scheduler, 0)]
     )
-    _span(list(parts), end)
+    _fill(list(parts), end)
     return scheduler, "step" if per_step else "epoch"
 
 
@@ -104,53 +115,66 @@ def scheduler_of(make: LRSchedulerCallable, optimizer: Optimizer, trainer: L.Tra
         trainer: Of the run.
 
     Raises:
-        InputError: The schedule refuses a value, or should span a run without an end.
+        InputError: The schedule refuses a value, is over before the run, or should span a run without an end.
     """
-    scheduler, interval = made(
-        make, optimizer, trainer.max_epochs or 0, lambda: int(min(trainer.estimated_stepping_batches, 2**62))
-    )
+    scheduler, interval = made(make, optimizer, trainer.max_epochs or 0, lambda: compat.steps_of(trainer))
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "monitor": scheduler.monitor}
     return {"scheduler": scheduler, "interval": interval}
 
 
-def ending(scheduler: Any) -> tuple[CosineAnnealingLR, int] | None:
-    """Return the schedule that a run ends with, and its length, if that is a cosine.
+def ending(scheduler: Any) -> Ending | None:
+    """Return the schedule that a run ends with, and what it keeps of its length, if that is a cosine or one cycle.
 
     Args:
         scheduler: New, before a checkpoint gives it another state.
     """
     last = scheduler.parts[-1] if isinstance(scheduler, SequentialLR) else scheduler
-    return (last, last.T_max) if isinstance(last, CosineAnnealingLR) else None
+    return (last, compat.span_of(last)) if isinstance(last, CosineAnnealingLR | OneCycleLR) else None
 
 
-def set_length(scheduler: CosineAnnealingLR, length: int) -> None:
-    """Have a cosine be as long as its configuration says: its learning rates are those of that length from the start.
+def set_length(scheduler: CosineAnnealingLR | OneCycleLR, span: Mapping[str, Any]) -> None:
+    """Have a schedule be as long as its configuration says: its learning rates are those of that length from the start.
 
     Args:
         scheduler: New, or with the state of a run that may have been of another length.
-        length: In epochs or steps, >= 1.
+        span: What it keeps of its length, as its configuration says.
     """
-    if scheduler.T_max == length:  # the rates of a run that goes on are its own, to the last bit
+    if compat.span_of(scheduler) == span:  # the rates of a run that goes on are its own, to the last bit
         return
-    compat.span(scheduler, length)
+    scheduler.load_state_dict(dict(span))
     done = scheduler.last_epoch
     if done < 0:  # its turn has not come yet
         return
+    if isinstance(scheduler, OneCycleLR):
+        scheduler.last_epoch = done - 1
+        scheduler.step()  # by which it computes the rates of where it stands, and nothing else
+        return
     for group, base in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
-        share = (1 + math.cos(math.pi * done / length)) / 2
+        share = (1 + math.cos(math.pi * done / scheduler.T_max)) / 2
         group["lr"] = scheduler.eta_min + (base - scheduler.eta_min) * share
 
 
-def go_on(trainer: L.Trainer, ending: tuple[CosineAnnealingLR, int] | None) -> None:
+def go_on(trainer: L.Trainer, ending: Ending | None) -> None:
     """Have the schedules of a run go on as its configuration says, wherever its checkpoint comes from.
 
     Args:
         trainer: With the state of the checkpoint.
         ending: What `ending` returned before.
+
+    Raises:
+        InputError: One cycle would be over before the run, since the checkpoint is of more steps per epoch.
     """
     if ending is not None:
-        set_length(*ending)
+        scheduler, span = ending
+        if isinstance(scheduler, OneCycleLR) and trainer.lr_scheduler_configs[0].interval == "step":
+            done, has = scheduler.last_epoch, span["total_steps"]
+            if done + _steps_left(trainer) > has:
+                raise InputError(
+                    f"model.lr_scheduler: OneCycleLR is over after {has} steps and has to last "
+                    f"{done + _steps_left(trainer)}, of which the checkpoint has {done}: set its total_steps"
+                )
+        set_length(scheduler, span)
     for config in trainer.lr_scheduler_configs:
         if isinstance(config.scheduler, ReduceLROnPlateau):
             catch_up(config.scheduler, trainer.current_epoch, trainer.callback_metrics)
@@ -168,16 +192,36 @@ def catch_up(scheduler: ReduceLROnPlateau, epochs: int, values: Mapping[str, Ten
         scheduler.step(values[scheduler.monitor])
 
 
-def _span(parts: Sequence[tuple[LRScheduler, int]], end: Callable[[], int]) -> None:
-    """Have schedules of no length last until the next one begins, or the run ends."""
+def _fill(parts: Sequence[tuple[LRScheduler, int]], end: Callable[[], int]) -> None:
+    """Have schedules of no length last until the next one begins, or the run ends.
+
+    Raises:
+        InputError: One would have no time at all, or one cycle is over before.
+    """
     for number, (part, start) in enumerate(parts):
-        if isinstance(part, CosineAnnealingLR) and part.T_max == 0:
-            until = parts[number + 1][1] if number + 1 < len(parts) else end()
-            if until <= start:
-                raise InputError(
-                    f"model.lr_scheduler.milestones: the last schedule begins after {start}, the run ends after {until}"
-                )
+        if not (isinstance(part, OneCycleLR) or (isinstance(part, CosineAnnealingLR) and part.T_max == 0)):
+            continue
+        until = parts[number + 1][1] if number + 1 < len(parts) else end()
+        if until <= start:
+            raise InputError(
+                f"model.lr_scheduler.milestones: the last schedule begins after {start}, the run ends after {until}"
+            )
+        if isinstance(part, CosineAnnealingLR):
             compat.span(part, until - start)
+        elif part.total_steps < until - start:
+            raise InputError(
+                f"model.lr_scheduler: OneCycleLR is over after {part.total_steps} steps and has to last "
+                f"{until - start}: set its total_steps"
+            )
+
+
+def _steps_left(trainer: L.Trainer) -> int:
+    """Return how many steps of the optimizer are to come."""
+    loop = trainer.fit_loop
+    within = loop.epoch_loop.batch_idx + 1 if loop.restarted_mid_epoch else 0
+    per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    left = ((trainer.max_epochs or 0) - trainer.current_epoch) * per_epoch - within // trainer.accumulate_grad_batches
+    return left if trainer.max_steps < 0 else min(left, trainer.max_steps - trainer.global_step)
 
 
 def _length(count: float) -> int:

@@ -191,6 +191,21 @@ def test_an_interrupted_selection_goes_on_and_ends_the_same(run: Callable[..., i
     assert (killed / "selection.csv").read_text() == (whole / "selection.csv").read_text()
 
 
+def test_ctrl_c_says_how_to_go_on_where_errors_are_said(
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Digits, "load", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        run("clean", *CROSS)
+    assert ended.value.code == 130
+    printed = capsys.readouterr()
+    assert printed.err == "interrupted: the same command continues runs/default/0\n"
+    assert not printed.out
+
+
 def wait_for(ready: Callable[[], bool]) -> None:
     while not ready():
         time.sleep(0.02)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from noisy_lightning.cli import sweep
 from noisy_lightning.experiments.ledger import read_ledger
 from noisy_lightning.experiments.sweep_folder import SweepFolder
 from noisy_lightning.jobs import processes
@@ -141,6 +142,18 @@ def test_a_run_that_fails_is_recorded_and_the_others_go_on(
     assert failed["error"] == "Symmetric: rate must be in [0, 1], got 1.5"
     assert run("sweep", "--config", "grid.yaml", "--dry-run", *quick) == 0
     assert "failed" in capsys.readouterr().out
+
+
+def test_the_error_of_a_run_is_text_whatever_file_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("cannot read caf\udce9.png")
+
+    monkeypatch.setattr(sweep, "run_here", fail)
+    folder = SweepFolder(tmp_path)
+    folder.make()
+    with pytest.raises(ValueError, match="cannot read"):
+        sweep.complete(tmp_path, "a", [])
+    assert folder.reason("a") == "cannot read caf .png"
 
 
 def test_a_damaged_run_is_named_and_the_others_go_on(

@@ -14,6 +14,7 @@ from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.records import load
 from noisy_lightning.training.callbacks.run_summary import RunSummary
 from tests.conftest import SMALL
+from tests.kill import Fall
 
 Run = Callable[..., int]
 STEP_LR = ("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "2", "--model.optimizer.momentum", "0.9")
@@ -25,6 +26,15 @@ PLATEAU: tuple[str, ...] = (
 )
 PLATEAU += ("--model.lr_scheduler.patience", "0", "--model.lr_scheduler.threshold", "0.5")
 COSINE = ("--model.lr_scheduler", "CosineAnnealingLR", "--model.lr_scheduler.T_max", "0")
+ONE_CYCLE = (
+    *("--model.lr_scheduler", "OneCycleLR", "--model.lr_scheduler.max_lr", "0.1"),
+    *("--model.optimizer.momentum", "0.9"),
+)
+WARM_UP = (
+    *("--model.lr_scheduler", "SequentialLR", "--model.lr_scheduler.milestones", "[1]"),
+    "--model.lr_scheduler.schedulers",
+    "[{class_path: LinearLR, init_args: {total_iters: 1}}, {class_path: CosineAnnealingLR, init_args: {T_max: 0}}]",
+)
 
 
 def _rates(run: str) -> list[float]:
@@ -58,36 +68,51 @@ def test_a_finished_run_made_longer_is_what_it_would_have_been_from_the_start(
 
 
 def test_a_kill_while_a_run_is_made_longer_loses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run("fit", *SMALL) == 0
-    longer = ("fit", *SMALL, "--trainer.max_epochs", "3", "--run.extend", "true")
+    small = (*SMALL, "--trainer.callbacks+=tests.kill.Fall")
+    assert run("fit", *small) == 0
+    longer = ("fit", *small, "--trainer.max_epochs", "3", "--run.extend", "true")
 
     def fall(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr("noisy_lightning.cli.training.as_text", fall)  # before the configuration says so
+        broken.setattr("noisy_lightning.training.callbacks.extension.write_text", fall)  # no configuration says so yet
         with pytest.raises(ZeroDivisionError):
             run(*longer)
-    with monkeypatch.context() as broken:
-        broken.setattr("noisy_lightning.cli.training._train", fall)  # and after
-        with pytest.raises(ZeroDivisionError):
-            run(*longer)
+    Fall.at = (2, 0)  # and after
+    with pytest.raises(ZeroDivisionError):
+        run(*longer)
     assert run(*longer) == 0
     assert run("fit", *SMALL, "--trainer.max_epochs", "3", "--run.experiment", "whole") == 0
     _assert_same(Path("runs/default/0"), Path("runs/whole/0"))
 
 
+@pytest.mark.parametrize("damaged", ["checkpoints/last.ckpt", "metrics.csv"])
+def test_a_run_that_cannot_be_made_longer_stays_as_it_was(
+    damaged: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, "--trainer.max_epochs", "1") == 0
+    file = Path("runs/default/0", damaged)
+    file.write_bytes(file.read_bytes()[:-1] + b"\xff")
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
+    assert run("fit", *SMALL, "--run.extend", "true") == 2
+    assert f"{file} is damaged" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (COSINE, "model.lr_scheduler spans the whole run (T_max 0), so that its learning rates were lower"),
+        (COSINE, "model.lr_scheduler spans the whole run (T_max 0), so that its learning rates were others"),
+        (ONE_CYCLE, "model.lr_scheduler spans the whole run (OneCycleLR without total_steps), so that its"),
+        (WARM_UP, "model.lr_scheduler spans the whole run (T_max 0), so that its learning rates were others"),
         (("--model.method", "ForwardCorrection"), "model.method ForwardCorrection divides the run into parts"),
     ],
 )
 def test_a_run_that_would_have_been_another_one_is_not_made_longer(
     options: tuple[str, ...], reason: str, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("fit", *SMALL, *options, "--trainer.max_epochs", "1") == 0
+    assert run("fit", *SMALL, *options) == 0
     before = {path: path.read_bytes() for path in Path("runs").rglob("*.*") if path.is_file()}
     assert run("fit", *SMALL, *options, "--trainer.max_epochs", "4", "--run.extend", "true") == 2
     error = capsys.readouterr().err
@@ -119,13 +144,30 @@ def test_what_cannot_be_made_longer_is_said(
     assert message in capsys.readouterr().err
 
 
-def test_a_cosine_follows_the_epochs_of_a_run_that_begins_with_a_checkpoint(run: Run) -> None:
-    assert run("fit", *SMALL, *COSINE) == 0
+@pytest.mark.parametrize(
+    ("options", "rates"), [(COSINE, [0.1, 0.05]), (WARM_UP, [0.1 / 3, 0.1]), (ONE_CYCLE, [0.0812, 4e-7])]
+)
+def test_a_schedule_follows_the_epochs_of_a_run_that_begins_with_a_checkpoint(
+    options: tuple[str, ...], rates: list[float], run: Run
+) -> None:
+    assert run("fit", *SMALL, *options) == 0
     checkpoint = ("--ckpt_path", "runs/default/0/checkpoints/last.ckpt")
-    assert run("fit", *SMALL, *COSINE, "--trainer.max_epochs", "4", *checkpoint) == 0
-    assert run("fit", *SMALL, *COSINE, "--trainer.max_epochs", "4", "--run.experiment", "whole") == 0
-    assert _rates("default/0") == pytest.approx([0.1, 0.05])
+    assert run("fit", *SMALL, *options, "--trainer.max_epochs", "4", *checkpoint) == 0
+    assert run("fit", *SMALL, *options, "--trainer.max_epochs", "4", "--run.experiment", "whole") == 0
+    assert _rates("default/0") == pytest.approx(rates, rel=0.05)
     assert _rates("default/1") == pytest.approx(_rates("whole/0")[2:])
+
+
+def test_one_cycle_that_a_checkpoint_of_more_steps_would_end_too_early_is_refused(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, *ONE_CYCLE, "--data.batch_size", "128") == 0
+    begun = (*SMALL, *ONE_CYCLE, "--trainer.max_epochs", "4", "--ckpt_path", "runs/default/0/checkpoints/last.ckpt")
+    assert run("fit", *begun) == 2
+    message = "OneCycleLR is over after 24 steps and has to last 34, of which the checkpoint has 22: set its total_"
+    assert message in capsys.readouterr().err
+    assert run("fit", *begun, "--model.lr_scheduler.total_steps", "34", "--run.version", "longer") == 0
+    assert _rates("default/longer")[-1] < 1e-4
 
 
 def test_a_run_killed_after_its_last_epoch_is_finished_by_the_same_command(

@@ -35,6 +35,8 @@ def test_a_state_says_how_far_a_run_is(tmp_path: Path) -> None:
     assert (folder.state("a"), folder.epochs_done("a")) == ("epoch 12", 12)
     (path / "metrics.csv").write_text("epoch\n0\n")
     assert folder.state("a") == "epoch 1"
+    (path / "metrics.csv").write_bytes(b"epoch\n\xff\n1\n")
+    assert folder.state("a") == "epoch 2"
     (path / "metrics.csv").unlink()
     assert folder.state("a") == "epoch 0"
     folder.error("a").touch()
@@ -51,3 +53,14 @@ def test_a_damaged_run_is_in_the_ledger_as_failed(tmp_path: Path) -> None:
     assert [(row["status"], Path(row["run"]).name) for row in folder.rows()] == [("failed", "a"), ("done", "b")]
     assert "a/result.json" in folder.rows()[0]["error"]
     assert folder.missing() == ["c"]
+
+
+def test_an_error_that_is_no_text_is_in_the_ledger_as_such(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.make()
+    folder.write_manifest([Entry(name, {}, {}) for name in ("a", "b")], [])
+    folder.error("a").write_bytes(b"cannot read caf\xe9\n")
+    (row,) = folder.rows()
+    assert (row["status"], Path(row["run"]).name) == ("failed", "a")
+    assert row["error"] == f"{folder.error('a')} is damaged: it is no UTF-8 text, byte 15"
+    assert folder.missing() == ["b"]

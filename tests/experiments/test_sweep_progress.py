@@ -4,7 +4,7 @@ import pytest
 
 from noisy_lightning.experiments.grid import GridRun, PlannedRun
 from noisy_lightning.experiments.sweep_folder import SweepFolder
-from noisy_lightning.experiments.sweep_progress import _duration, listing
+from noisy_lightning.experiments.sweep_progress import SweepProgress, _duration, listing
 from tests.experiments.test_ledger import CONFIG, RESULT, make_run
 
 
@@ -45,3 +45,20 @@ def test_a_method_of_which_nothing_is_done_has_no_estimate(tmp_path: Path) -> No
     make_run(folder.run("a").path, {**RESULT, "seconds": 1200})
     *_, last = listing([_planned("a"), _planned("b", "CoTeaching")], folder).splitlines()
     assert last.endswith("left, one after the other: 1 runs of a network and method of which none is done here yet")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(b"diverged\n", "failed, diverged"), (b"caf\xe9\n", "failed, {file} is damaged: it is no UTF-8 text, byte 3")],
+)
+def test_a_run_that_fails_is_said_to_whatever_its_error_holds(
+    error: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.make()
+    run = _planned("a")
+    progress = SweepProgress([run], folder)
+    progress.begin(run)
+    folder.error("a").write_bytes(error)
+    progress.end(run)
+    assert capsys.readouterr().out.splitlines()[-1] == f"{run.grid.title}: {said.format(file=folder.error('a'))}"

@@ -78,3 +78,42 @@ def test_a_killed_run_ends_as_if_nothing_had_happened(
     for name in ("loss", "confidence", "prediction"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert len(one.epochs) == 4
+
+
+# Of 7 steps an epoch. A warm-up of 9 steps ends within the second epoch.
+WARM_UP = (
+    *("--model.lr_scheduler", "SequentialLR", "--model.lr_scheduler.interval", "step"),
+    *("--model.lr_scheduler.milestones", "[9]", "--model.lr_scheduler.schedulers"),
+    "[{class_path: LinearLR, init_args: {total_iters: 9}}, {class_path: CosineAnnealingLR, init_args: {T_max: 0}}]",
+)
+ONE_CYCLE = ("--model.lr_scheduler", "OneCycleLR", "--model.lr_scheduler.max_lr", "0.1")
+SHORT = (
+    *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
+    *("--model.backbone", "tests.networks.Random", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"),
+    *("--model.optimizer.momentum", "0.9", "--trainer.max_epochs", "3", "--trainer.accelerator", "cpu"),
+    *("--trainer.devices", "1", "--trainer.callbacks+=tests.kill.KillOnce", "--run.checkpoint_every_n_steps", "1"),
+)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kill_at"),
+    [
+        pytest.param(WARM_UP, "1,1", id="within the warm-up"),
+        pytest.param(WARM_UP, "2,2", id="after the warm-up", marks=pytest.mark.slow),
+        pytest.param(ONE_CYCLE, "1,3", id="one cycle"),
+    ],
+)
+def test_a_killed_run_with_a_schedule_per_step_has_the_same_learning_rates(
+    schedule: tuple[str, ...], kill_at: str, tmp_path: Path
+) -> None:
+    kill = {"KILL_AT": kill_at, "KILL_MARK": str(tmp_path / "killed")}
+    assert forked(*SHORT, *schedule, cwd=tmp_path, **kill).returncode == -signal.SIGKILL
+    again = forked(*SHORT, *schedule, cwd=tmp_path, **kill)
+    assert again.returncode == 0, again.stderr
+    assert "continuing" in again.stdout
+    whole = forked(*SHORT, *schedule, "--run.version", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    expected, got = (_outcome(tmp_path / "runs/default" / name) for name in ("whole", "0"))
+    assert expected[1:] == got[1:]
+    assert all(torch.equal(value, got[0][name]) for name, value in expected[0].items())
+    assert forked("test", "runs/default/0", cwd=tmp_path).returncode == 0
