@@ -129,8 +129,14 @@ def test_the_configuration_that_averaging_of_weights_leaves_can_be_run_again(run
     assert one.read_text() == other.read_text()
 
 
+@pytest.mark.filterwarnings("default")  # an error in its place would have jsonargparse write the text after all
 def test_weights_are_pruned_where_images_are_not_channels_last(run: Run, tmp_path: Path) -> None:
-    pruning = ("--trainer.callbacks", "ModelPruning", "--trainer.callbacks.pruning_fn", "l1_unstructured")
+    pruning: tuple[str, ...] = (
+        "--trainer.callbacks",
+        "ModelPruning",
+        "--trainer.callbacks.pruning_fn",
+        "l1_unstructured",
+    )
     pruning += ("--trainer.callbacks.amount", "0.5", "--model.channels_last", "false")
     assert run("fit", *ONE, *pruning) == 0
     folder = tmp_path / "runs/default/0"

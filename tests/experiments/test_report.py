@@ -232,7 +232,16 @@ def test_runs_of_other_classes_are_drawn_beside_each_other(run: Callable[..., in
         path = tmp_path / "images" / f"kind {number % 2}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), 30 * number).save(path)
-    own = ("--data", "ImageFolder", "--data.root", "images", "--data.image_size", "8", "--data.channels", "1")
+    own: tuple[str, ...] = (
+        "--data",
+        "ImageFolder",
+        "--data.root",
+        "images",
+        "--data.image_size",
+        "8",
+        "--data.channels",
+        "1",
+    )
     own += ("--data.clean", "true", *SMALL[2:])
     for data in (SMALL, own):
         assert run("fit", *data, "--data.val_fraction", "0.5") == 0
