@@ -263,6 +263,25 @@ def config_file_action() -> Any:
     return ActionConfigFile
 
 
+@contextmanager
+def texts_kept_as_texts() -> Iterator[None]:
+    """Have jsonargparse write a text, given where a function or a text may stand, as it is.
+
+    An argument of Lightning is of this kind: `pruning_fn` of ModelPruning.
+
+    Private: the function, which takes everything there for a function and writes that it is none.
+    If lost: the configuration that a run with ModelPruning keeps cannot be read.
+    """
+    from jsonargparse import _typehints  # noqa: PLC0415
+
+    written: Any = _typehints.serialize_as_import_path
+    _typehints.serialize_as_import_path = lambda value: value if isinstance(value, str) else written(value)
+    try:
+        yield
+    finally:
+        _typehints.serialize_as_import_path = written
+
+
 def class_of(made: "partial[Any]") -> Any:
     """Return the class, or the function, behind what the command line makes of a class and some of its arguments.
 

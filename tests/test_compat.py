@@ -496,6 +496,16 @@ def test_jsonargparse_still_reads_configuration_files_by_its_action(tmp_path: Pa
     assert parser.parse_args(["--config", str(tmp_path / "a.yaml")]).seed == 3
 
 
+def test_jsonargparse_still_writes_what_could_be_a_function_by_one_function() -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--how", type=Callable | str)
+    config = parser.parse_args(["--how", "l1_unstructured"])
+    with pytest.warns(UserWarning, match="Unable to serialize instance l1_unstructured"):
+        assert parser.dump(config) == "how: Unable to serialize instance l1_unstructured\n"
+    with compat.texts_kept_as_texts():
+        assert parser.dump(config) == "how: l1_unstructured\n"
+
+
 class OnAnotherParser(LightningCLI):
     """Has a parser that Lightning knows nothing of."""
 

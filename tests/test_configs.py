@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from noisy_lightning import methods
+from noisy_lightning.cli.keys import resolved
 from noisy_lightning.experiments.grid import read_sweep
 from noisy_lightning.experiments.published import published
+from noisy_lightning.experiments.resolution import Resolver
+from noisy_lightning.methods import EpochContext
+from noisy_lightning.methods.base import warn_of_short_run
 from tests.fabricated import COUNT, QUICK, SMALL_PHOTOGRAPHS, fabricate, quickly
+from tests.methods.toys import problem
 from tests.tools.readme_tables import MEASURED, with_measured
 
 FOLDER = Path(__file__).parents[1] / "configs"
@@ -93,6 +100,33 @@ def test_the_last_value_of_each_axis_of_a_sweep_trains(
         last = next(point.label for point in reversed(points) if "EfficientNet" not in point.label)
         only = ("--only", f"{name}={last}", *others)
         assert run("sweep", "--config", str(config), *only, *QUICK) == 0, capsys.readouterr().out
+
+
+def test_no_argument_of_the_mnist_sweep_is_set_for_a_longer_run(caplog: pytest.LogCaptureFixture) -> None:
+    configs = _resolved(FOLDER / "sweeps/mnist.yaml")
+    assert {config["trainer"]["max_epochs"] for config in configs.values()} == {20}
+    labels = torch.zeros(54_000, dtype=torch.int64)  # all but those to validate on
+    for name, config in configs.items():
+        steps = 20 * math.ceil(len(labels) / config["data"]["init_args"]["batch_size"])
+        context = EpochContext(0, 20, labels, lambda *_, **__: labels, max_steps=steps)
+        method = config["model"]["method"]
+        made = getattr(methods, method["class_path"].rpartition(".")[2])(problem(), **method.get("init_args", {}))
+        warn_of_short_run(made, context)
+        assert caplog.messages == [], name
+
+
+def test_both_corrections_of_the_mnist_sweep_have_one_schedule() -> None:
+    configs = _resolved(FOLDER / "sweeps/mnist.yaml")
+    forward, backward = (configs[f"{name}Correction"]["model"] for name in ("Forward", "Backward"))
+    assert forward["lr_scheduler"] == backward["lr_scheduler"]
+    assert forward["lr_scheduler"]["class_path"].endswith("CosineAnnealingWarmRestarts")
+    assert forward["optimizer"] == backward["optimizer"]
+
+
+def _resolved(sweep: Path) -> dict[str, dict[str, Any]]:
+    """Return the configuration of each method of a sweep."""
+    resolve = Resolver(resolved)
+    return {run.labels["method"]: resolve(run) for run in read_sweep(sweep).runs()}
 
 
 def _flat(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:

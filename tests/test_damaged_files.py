@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from noisy_lightning import checkpoint_file
 from noisy_lightning.backbones.checkpoint import load_weights
@@ -47,6 +50,8 @@ from noisy_lightning.training.callbacks.metrics_table import MetricsTable
 from noisy_lightning.training.module import NoisyClassifier
 from noisy_lightning.training.specification import read_specification, rebuilt
 from noisy_lightning.transition_matrix import checked_matrix, read_matrix
+from tests.conftest import SMALL
+from tests.kill import Fall
 from tests.networks import Plain
 
 OLDER = Path(__file__).parent / "older_runs/finished/0"
@@ -441,6 +446,102 @@ EACH = -(-(20_000 - OF_SLOW * len(SLOW)) // (len(READERS) - len(SLOW)))
 @pytest.mark.parametrize("name", READERS)
 def test_a_damaged_file_is_read_or_refused_by_one_line(name: str, tmp_path: Path) -> None:
     _try(name, tmp_path, 3 if name in SLOW else 15)
+
+
+def _archive(**options: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", **options) as archive:
+        for name, array in (("probability", _SCORES), ("loss", _LABELS), ("label", _LABELS), ("label_noisy", _LABELS)):
+            member = io.BytesIO()
+            np.save(member, np.tile(array, (50, 1) if array.ndim == 2 else 50))
+            archive.writestr(f"{name}.npy", member.getvalue())
+    return buffer.getvalue()
+
+
+def _with_damaged_lzma() -> bytes:
+    content = bytearray(_archive(compression=zipfile.ZIP_LZMA))
+    for name in (b"probability.npy", b"label.npy"):
+        begin = content.index(name) + len(name) + 9  # after the properties of the compression
+        content[begin : begin + 20] = bytes(20 * [255])
+    return bytes(content)
+
+
+def _encrypted() -> bytes:
+    content = bytearray(_archive())
+    for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        place = content.find(header)
+        while place >= 0:
+            content[place + flags] |= 1
+            place = content.find(header, place + 1)
+    return bytes(content)
+
+
+def _array_of(header: bytes, claimed: int | None = None) -> bytes:
+    length = len(header) if claimed is None else claimed
+    return b"\x93NUMPY\2\0" + length.to_bytes(4, "little") + header
+
+
+_HUGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d, 2), }\n" % 10**15
+EXAMPLES = {
+    "LZMA, labels": ("labels: npz", _with_damaged_lzma(), "Corrupt input data"),
+    "LZMA, scores": ("scores: npz", _with_damaged_lzma(), "Corrupt input data"),
+    "encrypted, labels": ("labels: npz", _encrypted(), "is encrypted"),
+    "encrypted, scores": ("scores: npz", _encrypted(), "is encrypted"),
+    "encrypted, record": ("run: record", _encrypted(), "is encrypted"),
+    "huge header": ("scores: npy", _array_of(b" " * 20_000), "is damaged: "),
+    "header that ends too soon": ("scores: npy", _array_of(_HUGE, 2**32 - 1), "is damaged: "),
+    "huge array, scores": ("scores: npy", _array_of(_HUGE), "is damaged: "),
+    "huge array, labels": ("labels: npy", _array_of(_HUGE), "is no whole numpy file: "),
+    "huge array, matrix": ("matrix: npy", _array_of(_HUGE), "is damaged: "),
+    "archive for an array, matrix": ("matrix: npy", _archive(), "is damaged: "),
+    "archive for an array, scores": ("scores: npy", _archive(), "is damaged: "),
+    "archive for an array, labels": ("labels: npy", _archive(), "is no whole numpy file: "),
+    "sources that are a number": ("sweep: manifest", b'{"published": 3, "runs": []}', "is damaged: "),
+    "empty manifest": ("sweep: manifest", b"{}", "is damaged: "),
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_what_chance_hardly_ever_damages_is_refused_by_one_line(example: str, tmp_path: Path) -> None:
+    name, content, message = EXAMPLES[example]
+    path = _sound(READERS[name], tmp_path / "sound")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as refusal:
+        READERS[name].read(path)
+    assert path.name in str(refusal.value)
+
+
+def test_archives_that_are_as_they_should_be_are_read(tmp_path: Path) -> None:
+    for number, compression in enumerate((zipfile.ZIP_STORED, zipfile.ZIP_LZMA)):
+        path = tmp_path / f"{number}.npz"
+        path.write_bytes(_archive(compression=compression))
+        LabelFile(path, "label_noisy")
+        read_scores("scores", path)
+
+
+@pytest.mark.parametrize("position", ["-1", "2", "x"])
+def test_a_cache_that_names_an_image_that_is_not_there_is_refused(position: str, tmp_path: Path) -> None:
+    path = _sound(READERS["cache"], tmp_path / "sound")
+    with safe_open(path, "pt") as file:
+        images = file.get_tensor("images")
+    save_file({"images": images}, path, metadata={"broken": json.dumps({position: "why"})})
+    with pytest.raises(InputError, match=r"data\.cache: .* is damaged: .*; delete it"):
+        _cache(path)
+
+
+def test_a_run_whose_table_has_been_emptied_goes_on_and_says_so(
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fall, "at", (1, 1))
+    command = ("fit", *SMALL, "--trainer.callbacks+=tests.kill.Fall")
+    with pytest.raises(ZeroDivisionError):
+        run(*command)
+    table = Path("runs/default/0/metrics.csv")
+    table.write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"metrics\.csv lacks earlier epochs, and goes on without: \[0\]"):
+        assert run(*command) == 0
+    with table.open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1"]
 
 
 @pytest.mark.slow

@@ -107,7 +107,8 @@ def _clean(
     write_text(run.path / TRAINING_FILE, as_text(training))
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
-    judgment = _trusting(selector.select(Task(labels, judged, data.num_classes, data.seed), folds), data)
+    task = Task(labels, judged, data.num_classes, data.seed, data.class_names)
+    judgment = _trusting(selector.select(task, folds), data)
     if drop is not None:
         judgment = judgment.dropping(drop, data.is_trusted.numpy())
     outcome = Outcome(judgment, labels, data.true_labels.numpy(), data.num_classes)

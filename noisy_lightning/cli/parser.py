@@ -69,7 +69,9 @@ class Parser(ArgumentParser):
 
     def dump(self, *args: Any, **options: Any) -> str:
         """Return a configuration as text, with the class paths that configurations have always had."""
-        return _OURS.sub(lambda found: _homes().get(found[1], found[0]), super().dump(*args, **options))
+        with compat.texts_kept_as_texts():
+            text = super().dump(*args, **options)
+        return _OURS.sub(lambda found: _homes().get(found[1], found[0]), text)
 
 
 @contextmanager

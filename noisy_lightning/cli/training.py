@@ -241,9 +241,9 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
     config = plain(training_parser(), cli.config)
     cli.model.specification |= config["model"]  # which says more of classes than what was made of them
     run = _longer(cli, folder, config) if options.extend else claim_run(folder, options.version, options.resume, config)
-    os.environ[RUN_VARIABLE] = str(run.path)
     if not run.config.exists():
         write_text(run.config, _settings(cli.config))
+    os.environ[RUN_VARIABLE] = str(run.path)
     return run
 
 

@@ -219,7 +219,7 @@ def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator
         yield "selection", figures.selection_over_epochs(precision, recall, setting)
     losses: dict[str, Losses] = {}
     convergence: dict[str, Any] = {}
-    class_names: list[str] = []
+    class_names: dict[str, list[str]] = {}
     for name, runs in methods.items():
         try:
             seen = records.load(runs[0])
@@ -227,11 +227,12 @@ def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator
             if (runs[0] / records.FOLDER).is_dir():  # else they have been deleted, to save space
                 print(f"{error}; left out of the pictures", file=sys.stderr)
             continue
-        class_names = _class_names(runs[0], int(max(seen.labels.max(), seen.true_labels.max())) + 1)
+        names = _class_names(runs[0], int(max(seen.labels.max(), seen.true_labels.max())) + 1)
+        class_names[name] = names
         masks = (np.broadcast_to(mask, seen.loss.shape)[-1] for mask in (seen.is_clean, seen.is_noisy))
         losses[name] = Losses(seen.loss[-1], *masks)
         reference = np.where(seen.true_labels == -1, seen.labels, seen.true_labels)
-        convergence[name] = np.array([class_accuracy(row, reference, len(class_names)) for row in seen.prediction])
+        convergence[name] = np.array([class_accuracy(row, reference, len(names)) for row in seen.prediction])
     if not losses:
         return
     yield "losses", figures.loss_distributions(losses, f"{setting}: share of training samples by loss, last epoch")
@@ -241,7 +242,8 @@ def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator
             convergence, class_names, f"{setting}: accuracy of each class on the training images' true labels"
         ),
     )
-    yield "labels", figures.label_distribution(seen.true_labels, seen.labels, class_names, f"{setting}: training set")
+    if all(others == names for others in class_names.values()):  # else it would be of one of several data sets
+        yield "labels", figures.label_distribution(seen.true_labels, seen.labels, names, f"{setting}: training set")
 
 
 def _read_metrics(run: Path) -> list[dict[str, str]]:

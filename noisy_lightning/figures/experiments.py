@@ -105,12 +105,12 @@ def train_and_test(methods: Mapping[str, Mapping[str, Over]], title: str) -> Fig
     return figure
 
 
-def class_convergence(methods: Mapping[str, Floats], class_names: Sequence[str], title: str) -> Figure:
+def class_convergence(methods: Mapping[str, Floats], class_names: Mapping[str, Sequence[str]], title: str) -> Figure:
     """Draw the accuracy of each class over the epochs, method by method; the best and the worst class are named.
 
     Args:
         methods: by method, (epochs, K) in [0, 1], NaN for a class of which no sample was seen.
-        class_names: K names.
+        class_names: by method, K names.
         title: such as the setting.
     """
     figure = new_figure(*_size(len(methods)), title)
@@ -121,7 +121,7 @@ def class_convergence(methods: Mapping[str, Floats], class_names: Sequence[str],
         if not np.isnan(last).all():
             best, worst = int(np.nanargmax(last)), int(np.nanargmin(last))
             for number, color, place in ((best, CLEAN, "best"), (worst, NOISY, "worst")):
-                label = f"{place}: {class_names[number]}"
+                label = f"{place}: {class_names[name][number]}"
                 axes.plot(epochs, accuracy[:, number], color=color, linewidth=1.8, label=label)
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -31,6 +31,10 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield staged
         staged.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a write to a full disk names no file
+            error.filename = str(path)
+        raise
     finally:
         staged.unlink(missing_ok=True)
 

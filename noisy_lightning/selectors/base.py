@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from noisy_lightning.data.labels import named_class
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods.parts.held_out import SelfCheck
 from noisy_lightning.runs.measures import Bools, Floats, Ints
@@ -27,6 +28,8 @@ class Task:
     num_classes: int
     seed: int
     """Of all that the selector draws."""
+    class_names: Sequence[str] = ()
+    """K names, by label, for messages; classes go by their numbers without them."""
 
     def generator(self, *purpose: int) -> np.random.Generator:
         """Return a generator that depends on the seed and what it is for, and on nothing drawn before."""
@@ -168,8 +171,9 @@ def check_fold(task: Task, fold: Fold) -> list[str]:
     missing = np.flatnonzero(~present)
     if not len(missing):
         return []
-    names = ", ".join(map(str, missing[:10])) + ", …" * (len(missing) > 10)
-    return [f"{fold.name} trains on no sample of class {names}: it cannot predict what it never saw"]
+    names = ", ".join(named_class(label, task.class_names) for label in missing[:10].tolist())
+    names += ", …" * (len(missing) > 10)
+    return [f"{fold.name} trains on no sample of {names}: it cannot predict what it never saw"]
 
 
 def of_given_label(probability: Floats, labels: Ints) -> Floats:

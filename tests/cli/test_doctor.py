@@ -1,5 +1,6 @@
 """noisy-lightning doctor: what is wrong with a configuration on this machine."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from noisy_lightning.cli import doctor as doctor_command
 from noisy_lightning.data import Digits, Symmetric
@@ -65,6 +67,25 @@ def test_missing_files_are_named_and_not_downloaded(
     assert "MNIST is not in" in wrong["files"]
     assert "train-images-idx3-ubyte" in wrong["files"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("broken", "gib"), [("error", "8"), ("skip", "8"), ("skip", "0")])
+@pytest.mark.timeout(60)
+@pytest.mark.filterwarnings("ignore:1 of 3 images are broken")
+def test_a_pipe_among_images_is_a_problem_and_not_waited_for(
+    broken: str, gib: str, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        Image.new("L", (4, 4)).save(tmp_path / f"{name}.png")
+    os.mkfifo(tmp_path / "c.png")
+    (tmp_path / "t.csv").write_text("path,label\na.png,a\nb.png,b\nc.png,b\n")
+    table = ("--data", "ImageTable", "--data.csv", "t.csv", "--data.image_size", "4", "--data.validation", "none")
+    assert run("doctor", *table, "--data.broken", broken, "--data.cache_gib", gib) == (broken == "error")
+    well, wrong = findings(capsys)
+    if broken == "error":
+        assert wrong == {"files": "data.csv: t.csv, line 4: there is no file c.png"}
+    else:
+        assert well["images"] == "2 training images can be read, 1 are left out"
 
 
 def test_labels_of_another_order_are_a_problem(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """What test says of runs that have not come to their end, and what is kept of it when they do."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,29 @@ def test_what_was_tested_before_the_end_does_not_pass_for_the_end(interrupted: t
     assert run("test", "runs/default/0") == 0
     assert _result()["test"]["last"]["epoch"] == 2
     assert _result()["test"]["last"] != early
+
+
+def test_what_was_tested_beside_the_run_is_kept_where_its_weights_are(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without a learning rate from the second epoch on, the first is the best to the end.
+    still = ("--model.lr_scheduler", "StepLR", "--model.lr_scheduler.step_size", "1", "--model.lr_scheduler.gamma", "0")
+    command = ("fit", *SMALL, *still, "--trainer.callbacks+=tests.kill.Fall")
+    monkeypatch.setattr(Fall, "at", (1, 1))
+    with pytest.raises(ZeroDivisionError):
+        run(*command)
+    checkpoints = Path("runs/default/0/checkpoints")
+    shutil.copy(checkpoints / "last.ckpt", checkpoints / "mine.ckpt")
+    assert run("test", "runs/default/0") == 0
+    assert run("test", "runs/default/0", str(checkpoints / "mine.ckpt")) == 0
+    assert run("validate", "runs/default/0", "best") == 0
+    early = _result()
+    assert set(early["test"]) == {"best", "last", "mine"}
+    assert run(*command) == 0
+    result = _result()
+    assert result["best_epoch"]["epoch"] == 0
+    assert result["test"] == {name: early["test"][name] for name in ("best", "mine")}
+    assert result["validate"] == early["validate"]
 
 
 def test_weights_of_another_run_do_not_pass_for_its_own(run: Run) -> None:

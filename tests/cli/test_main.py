@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from noisy_lightning import checkpoint_file
 from noisy_lightning.data import Digits
 from noisy_lightning.data.labels import label_hash
 from noisy_lightning.data.manifest import read_manifest
+from noisy_lightning.errors import InputError
 from noisy_lightning.runs.records import load
+from noisy_lightning.training.callbacks.checkpoints import AtomicCheckpointIO
 from tests.conftest import SMALL
 from tests.fabricated import fabricate
 from tests.kill import Fall
@@ -202,6 +205,55 @@ def test_weights_of_another_data_set_are_refused(
     for command in (["test", "runs/default/0", "last", "--data", "MNIST"], ["predict", *other], ["fit", *other]):
         assert run(*command) == 2
         assert "the checkpoint was trained on labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("classes", [9, 12])
+def test_weights_for_another_number_of_classes_are_refused_where_the_labels_are_the_same(
+    classes: int, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, "--trainer.max_epochs", "1") == 0
+    checkpoint = checkpoint_file.read(Path("runs/default/0/checkpoints/last.ckpt"))
+    weights = checkpoint["state_dict"]
+    for name, weight in weights.items():
+        weights[name] = weight.new_zeros(classes, *weight.shape[1:]) if len(weight) == 10 else weight
+    checkpoint_file.write(checkpoint, Path("other.ckpt"))
+    capsys.readouterr()
+    for command in (["test", "runs/default/0"], ["predict", "runs/default/0"], ["fit", *SMALL, "--ckpt_path"]):
+        assert run(*command, "other.ckpt") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: the checkpoint is of another backbone, method, or number of classes")
+        assert f"torch.Size([{classes}, 16])" in line
+    assert [path.name for path in Path("runs/default").iterdir()] == ["0"]
+
+
+class Touches:
+    """What leaves a file when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (Path("touched"),)
+
+
+@pytest.mark.parametrize("value", ["false", "true", "null"])
+def test_nothing_has_objects_of_a_checkpoint_run(value: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    only = ("--weights_only", value)
+    assert run("fit", *SMALL, "--trainer.max_epochs", "1", *only) == 0
+    last = Path("runs/default/0/checkpoints/last.ckpt")
+    checkpoint_file.write({**checkpoint_file.read(last), "more": Touches()}, last)
+    Path("runs/default/0/result.json").unlink()  # as if the run had not come to its end
+    capsys.readouterr()
+    for command in (
+        ("test", "runs/default/0", "last", *only),
+        ("validate", "runs/default/0", "last", *only),
+        ("predict", "runs/default/0", "last", *only),
+        ("fit", *SMALL, "--trainer.max_epochs", "1", *only),
+        ("fit", *SMALL, "--trainer.max_epochs", "3", "--ckpt_path", str(last), *only),
+    ):
+        assert run(*command) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "last.ckpt is not opened: it holds more than tensors and plain data" in line
+    with pytest.raises(InputError, match="more than tensors and plain data"):
+        AtomicCheckpointIO().load_checkpoint(last, weights_only=False)
+    assert not Path("touched").exists()
 
 
 def test_a_run_goes_on_with_its_own_labels_only(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lightning_utilities.core.imports import RequirementCache
 
 from noisy_lightning import compat
 from noisy_lightning.cli.commands import BY_NAME
@@ -20,6 +21,7 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
     ("options", "message"),
     [
         (["--data.noise", "Symetric"], "data.noise: no class is called 'Symetric'; did you mean Symmetric"),
+        (["--data", "cifar10"], "data: no class is called 'cifar10'; did you mean CIFAR10?"),
         (["--data", "CIFAR11"], "data: no class is called 'CIFAR11'; did you mean CIFAR10?"),
         (["--data.nois", "Symmetric"], "data: Digits takes no 'nois'; did you mean noise?"),
         (["--data.noise.rat", "0.4"], "data.noise: Symmetric takes no 'rat'; did you mean rate?"),
@@ -117,7 +119,6 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
         (["--model.loss", "torch.nn.CrossEntropyLoss"], "model.loss: torch.nn.CrossEntropyLoss is no RobustLoss"),
         (["--model.loss", "ResNet18"], "no class is called 'ResNet18'; noisy-lightning list losses names all"),
         (["--model.method", "SCE"], "model.method: no class is called 'SCE'; noisy-lightning list methods names all"),
-        (["--trainer.logger", "WandbLogger"], "WandbLogger: Requirement 'wandb"),
         (["--trainer", "Mine"], "trainer: it is a part with keys of its own (noisy-lightning fit --trainer.help)"),
         (["--run.experiment", ""], "run.experiment must be a name, not a path, got ''"),
         (["--recorder.picture_epochs", "[0]"], "recorder.picture_epochs must be at least 1"),
@@ -152,6 +153,32 @@ def test_wrong_input_ends_in_one_line(
     assert line.startswith("error: ")
     assert message in line
     assert len(line) < 300 or "MD5" in line
+
+
+def test_a_logger_whose_package_is_missing_says_how_to_install_it_and_nothing_else(
+    run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Absent, or too old: both are answered alike.
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", RequirementCache("wandb>=999"))
+    assert run("fit", *SMALL, "--trainer.logger", "WandbLogger") == 2
+    assert capsys.readouterr().err == (
+        "error: WandbLogger: Requirement 'wandb>=999' not met. HINT: Try running `pip install -U 'wandb>=999'`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("fti", "error: fti is no command; did you mean fit?"),
+        ("qqqq", f"error: qqqq is no command; there are {', '.join(BY_NAME)}"),
+        ("FIT", f"error: FIT is no command; there are {', '.join(BY_NAME)}"),
+    ],
+)
+def test_a_word_that_is_no_command_is_answered_with_the_closest_or_with_all(
+    word: str, line: str, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(word, *SMALL) == 2
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from noisy_lightning import checkpoint_file
 from tests.conftest import SMALL
 
 Run = Callable[..., int]
@@ -126,6 +127,28 @@ def test_the_configuration_that_averaging_of_weights_leaves_can_be_run_again(run
     assert run("fit", "--config", "runs/default/0/config.yaml", "--run.experiment", "again") == 0
     one, other = (tmp_path / f"runs/{name}/0/metrics.csv" for name in ("default", "again"))
     assert one.read_text() == other.read_text()
+
+
+@pytest.mark.filterwarnings("default")  # an error in its place would have jsonargparse write the text after all
+def test_weights_are_pruned_where_images_are_not_channels_last(run: Run, tmp_path: Path) -> None:
+    pruning: tuple[str, ...] = (
+        "--trainer.callbacks",
+        "ModelPruning",
+        "--trainer.callbacks.pruning_fn",
+        "l1_unstructured",
+    )
+    pruning += ("--trainer.callbacks.amount", "0.5", "--model.channels_last", "false")
+    assert run("fit", *ONE, *pruning) == 0
+    folder = tmp_path / "runs/default/0"
+    weights = checkpoint_file.read(folder / "checkpoints/last.ckpt")["state_dict"]
+    matrices = [weight for weight in weights.values() if weight.ndim == 2]
+    assert sum(int((weight == 0).sum()) for weight in matrices) >= sum(weight.numel() for weight in matrices) // 2 - 20
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (callback,) = config["trainer"]["callbacks"]
+    assert callback["init_args"]["pruning_fn"] == "l1_unstructured"
+    assert run("test", "runs/default/0", "last") == 0
+    assert run("fit", "--config", "runs/default/0/config.yaml", "--run.experiment", "again") == 0
+    assert (folder / "metrics.csv").read_text() == (tmp_path / "runs/again/0/metrics.csv").read_text()
 
 
 @pytest.mark.parametrize("key", ["enable_checkpointing", "barebones"])

@@ -1,15 +1,22 @@
-"""Runs that are made longer, and runs that had nothing left to train."""
+"""Runs that are made longer, that had nothing left to train, or whose disk was full or had no locks."""
 
 import csv
+import errno
+import io
 import json
+import logging
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
+from noisy_lightning.runs import locks
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.records import load
 from noisy_lightning.training.callbacks.run_summary import RunSummary
@@ -186,3 +193,78 @@ def test_a_run_killed_after_its_last_epoch_is_finished_by_the_same_command(
     assert run("fit", *SMALL) == 0
     assert not Path("runs/default/1").exists()
     _assert_same(Path("runs/default/0"), Path("runs/whole/0"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        *[("config.yaml", 1), ("noise.csv", 1), ("noise.json", 1), ("epoch_0000.npz", 1), ("epoch_0001.npz", 1)],
+        *[("metrics.csv", 1), ("metrics.csv", 2), ("best.ckpt", 1), ("last.ckpt", 2), ("result.json", 1)],
+    ],
+)
+def test_a_full_disk_ends_a_run_in_one_line_and_the_same_command_ends_it_as_if_nothing_had_happened(
+    name: str,
+    time: int,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened, written = io.open, []
+
+    def full(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
+        if "w" in mode and isinstance(file, str | os.PathLike) and Path(file).name.startswith((name, f".{name}.")):
+            written.append(file)
+            if len(written) == time:
+                Path(file).touch()
+                return opened("/dev/full", mode, *args, **options)
+        return opened(file, mode, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", full)
+        assert run("fit", *SMALL) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("epoch ")]
+    assert re.match(rf"error: .*{re.escape(name)}\S*: {os.strerror(errno.ENOSPC)}", line)
+    assert not list(tmp_path.rglob(".*.part"))
+    assert run("fit", *SMALL) == 0
+    assert run("fit", *SMALL, "--run.experiment", "whole") == 0
+    assert [path.name for path in Path("runs/default").iterdir()] == ["0"]
+    _assert_same(Path("runs/default/0"), Path("runs/whole/0"))
+    for other in ("noise.csv", "noise.json"):
+        assert Path("runs/default/0", other).read_text() == Path("runs/whole/0", other).read_text()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
+def test_a_run_needs_no_locks_of_the_file_system(
+    code: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    locks._say.cache_clear()
+    monkeypatch.setattr("fcntl.flock", refuse)
+    command = ("fit", *SMALL, "--trainer.callbacks+=tests.kill.Fall")
+    monkeypatch.setattr(Fall, "at", (1, 1))
+    with pytest.raises(ZeroDivisionError):
+        run(*command)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "locks" in line]
+    assert line.startswith(f"this file system has no locks ({os.strerror(code)})")
+    assert run(*command) == 0
+    assert run("test", "runs/default/0") == 0
+    assert "locks" not in capsys.readouterr().err
+    assert json.loads(Path("runs/default/0/result.json").read_text())["test"].keys() == {"best", "last"}
+    assert not list(tmp_path.rglob("*.owner"))
+
+
+def test_fit_says_that_a_method_is_set_for_a_longer_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.getLogger(), "handlers", [])  # those of the tests, which a command line has not
+        assert run("fit", *SMALL, "--model.method", "MentorNet") == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("MentorNet")]
+    assert line == (
+        "MentorNet is set for a longer run than this one of 2 epochs: model.method.dropout needs 100 epochs to take "
+        "full effect"
+    )

@@ -44,3 +44,8 @@ def test_the_studies_numbers_are_found(source: str, dataset: str, method: str, s
 def test_what_is_known_from_memory_only_is_not_comparable() -> None:
     (one,) = find(["Ma et al. 2020"], "CIFAR10", ["GCE", "symmetric 0.4"])
     assert not one.comparable
+
+
+def test_of_a_number_that_stands_twice_both_are_found() -> None:
+    found = find(["study 4"], "CIFAR10", ["dynamic weights", "asymmetric 0.3"])
+    assert [(one.table, one.value) for one in found] == [("notebook", 56.95), ("Table 4", 59.95)]

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.experiments.ledger import read_ledger, row_of
+from noisy_lightning.experiments.ledger import read_ledger, row_of, write_ledger
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
 from noisy_lightning.experiments.report import Report, gather
+from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
 from noisy_lightning.runs.measures import class_accuracy
 from noisy_lightning.runs.records import load
 from tests.cli.test_sweep import BASE
 from tests.conftest import SMALL
-from tests.experiments.test_ledger import make_run
+from tests.experiments.test_ledger import CONFIG, RESULT, make_run
 
 GRID = """
 config: base.yaml
@@ -144,6 +146,30 @@ def test_what_the_runs_have_in_common_and_what_not_is_said(tmp_path: Path) -> No
     assert report.notes()[-1] == "Yet to do: 1 runs."
 
 
+def test_what_runs_of_two_sweeps_differ_in_and_what_is_there_twice_is_said(tmp_path: Path) -> None:
+    """The second sweep is of longer runs, and one of the first has been done in it, too."""
+    for sweep, epochs in (("short", 2), ("long", 10)):
+        folder = SweepFolder(tmp_path / sweep)
+        folder.make()
+        folder.write_manifest([Entry(seed, {"loss": "SCE", "seed": seed}, {}) for seed in ("0", "1")], [])
+        for seed in ("0", "1"):
+            own = 2 if seed == "1" else epochs
+            config = {**CONFIG, "seed_everything": int(seed), "trainer": {"max_epochs": own}}
+            make_run(folder.run(seed).path, {**RESULT, "epochs": own}, config)
+    short, both = gather([tmp_path / "short"]), gather([tmp_path / "short", tmp_path / "long"])
+    assert not [note for note in short.notes() if note.startswith("Besides") or "settings and seeds" in note]
+    assert both.notes()[-2:] == [
+        "Besides the axes of their sweeps, runs differ in epochs: axes here, too.",
+        "1 runs have settings and seeds of others: each of these counts once.",
+    ]
+    cells = both.tables[0].rows["SCE"]
+    assert {column: len(cell.values) for column, cell in cells.items()} == {"2": 2, "10": 1}
+    for row in both.rows:
+        row["run"] = "elsewhere"
+    write_ledger(tmp_path / "ledger.csv", both.rows)
+    assert gather([tmp_path / "ledger.csv"]).notes()[-2:] == both.notes()[-2:]
+
+
 def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     make_run(tmp_path / "0")
     command = [sys.executable, "-m", "noisy_lightning", "report", str(tmp_path / "0"), "--no-figures"]
@@ -199,6 +225,35 @@ def test_a_damaged_run_is_named_among_the_failed_ones(
     assert name in line
     assert run("report", "runs/1", "--only-print") == 2
     assert f"runs/1 has failed: runs/1/{name}" in capsys.readouterr().err
+
+
+def test_runs_of_other_classes_are_drawn_beside_each_other(run: Callable[..., int], tmp_path: Path) -> None:
+    for number in range(8):
+        path = tmp_path / "images" / f"kind {number % 2}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 30 * number).save(path)
+    own: tuple[str, ...] = (
+        "--data",
+        "ImageFolder",
+        "--data.root",
+        "images",
+        "--data.image_size",
+        "8",
+        "--data.channels",
+        "1",
+    )
+    own += ("--data.clean", "true", *SMALL[2:])
+    for data in (SMALL, own):
+        assert run("fit", *data, "--data.val_fraction", "0.5") == 0
+    ((_, shown),) = gather([Path("runs/default")]).settings()
+    assert set(shown) == {"validation", "losses", "classes"}
+    first, second = shown["classes"].axes
+    assert (len(first.lines), len(second.lines)) == (12, 4)
+    assert not any("kind" in str(line.get_label()) for line in first.lines)
+    assert {str(line.get_label())[-6:] for line in second.lines[2:]} <= {"kind 0", "kind 1"}
+    (Path("runs/default/1/noise.csv")).write_text("")  # what cannot be read has no part in it
+    ((_, shown),) = gather([Path("runs/default")]).settings()
+    assert set(shown) == {"validation", "losses", "classes", "labels"}
 
 
 @pytest.mark.parametrize("name", ["noise.csv", "records/epoch_0000.npz"])

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from noisy_lightning.data.selection import read_selection
 from noisy_lightning.experiments.selection import Outcome, write_selection
 from noisy_lightning.selectors import Judgment
 
@@ -61,3 +63,12 @@ def test_the_file_says_all_of_each_sample(oracle: bool, tmp_path: Path) -> None:
     assert [row["suggested_label"] for row in rows] == ["", "1", "", "", "1", ""]
     assert {row["eval_ratio"] for row in rows} == {"0.25"}
     assert {row["oracle"] for row in rows} == {str(int(oracle))}
+
+
+def test_names_of_files_are_no_formulas(tmp_path: Path) -> None:
+    names = ["=a.png", "+a.png", "-a.png", "@a.png", "'=a.png", "a=.png"]
+    write_selection(tmp_path / "selection.csv", outcome(), names)
+    with (tmp_path / "selection.csv").open(newline="") as file:
+        written = [row["path"] for row in csv.DictReader(file)]
+    assert written == ["'=a.png", "'+a.png", "'-a.png", "'@a.png", "''=a.png", "a=.png"]
+    assert read_selection(tmp_path / "selection.csv", torch.from_numpy(LABELS)).select.tolist() == [1, 0, 1, 1, 0, 0]

@@ -87,6 +87,14 @@ def test_csv_has_a_line_per_cell() -> None:
     }
 
 
+def test_no_cell_of_a_csv_is_a_formula() -> None:
+    tables = tables_of([_row("=x", "@y", 0.5), _row("a=x", "+y", 0.6), _row("-x", "a", 0.6)])
+    rows = list(csv.reader(io.StringIO(as_csv(tables))))[1:]
+    assert {row[1] for row in rows} == {"'=x", "a=x", "'-x"}
+    assert {row[2] for row in rows} == {"'@y", "'+y", "a"}
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+
+
 def test_an_oracle_is_named_in_its_row() -> None:
     (table,) = tables_of([_row("CE", "x", 0.5), _row("CE", "x", 0.9, oracle=True)])
     assert list(table.rows) == ["CE", "CE (oracle)"]

@@ -24,11 +24,19 @@ def test_a_band_is_the_sample_deviation_around_the_mean() -> None:
 
 def test_best_and_worst_class_are_those_of_the_last_epoch() -> None:
     accuracy = np.array([[0.9, 0.1, 0.5, np.nan], [0.2, 0.8, 0.5, np.nan]], np.float32)
-    (axes,) = class_convergence({"CE": accuracy}, ["a", "b", "c", "d"], "").axes
+    (axes,) = class_convergence({"CE": accuracy}, {"CE": ["a", "b", "c", "d"]}, "").axes
     best, worst = axes.lines[4:]
     assert (best.get_label(), best.get_color()) == ("best: b", CLEAN)
     assert (worst.get_label(), worst.get_color()) == ("worst: a", NOISY)
     np.testing.assert_array_equal(np.asarray(best.get_ydata()), accuracy[:, 1])
+
+
+def test_each_method_has_classes_of_its_own() -> None:
+    methods = {"one": np.array([[0.1, 0.5, 0.9]]), "other": np.array([[0.9, 0.1]])}
+    names = {"one": ["a", "b", "c"], "other": ["yes", "no"]}
+    one, other = class_convergence(methods, names, "").axes
+    assert [line.get_label() for line in one.lines[3:]] == ["best: c", "worst: a"]
+    assert [line.get_label() for line in other.lines[2:]] == ["best: yes", "worst: no"]
 
 
 def test_labels_are_counted_by_class_and_foreign_or_unknown_ones_not_at_all() -> None:

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -93,6 +94,17 @@ def test_json_that_is_no_object_is_refused(content: bytes, tmp_path: Path) -> No
     (tmp_path / "r.json").write_bytes(content)
     with pytest.raises(InputError, match=r"r\.json is damaged"):
         read_json(tmp_path / "r.json")
+
+
+def test_an_error_of_a_write_names_the_file(tmp_path: Path) -> None:
+    for given, filename, text in (
+        ((errno.ENOSPC, "full"), str(tmp_path / "a"), "full"),
+        ((errno.ENOSPC, "full", "other"), "other", "full"),
+        (("disk gone",), None, "disk gone"),
+    ):
+        with pytest.raises(OSError, match=text) as caught, replacing(tmp_path / "a"):
+            raise OSError(*given)
+        assert caught.value.filename == filename
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@a", "\ta", "\ra", "'=1", "''", "'", "a", "", "a=1", "'a"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,12 @@ def test_a_fold_needs_as_many_samples_as_classes() -> None:
     assert check_fold(task(given), Fold("fold", train, ~train)) == []
     with pytest.raises(InputError, match=f"fold would train on {K - 1} samples, fewer than the {K} classes"):
         check_fold(task(given), Fold("fold", train & (given > 0), ~train))
+
+
+def test_classes_that_a_fold_lacks_are_called_by_their_names() -> None:
+    given = np.repeat(np.arange(K), 8)
+    fold = Fold("fold", given < 2, given >= 2)
+    (warning,) = check_fold(replace(task(given), class_names=["cat", "dog", "frog", "3"]), fold)
+    assert warning == "fold trains on no sample of 'frog' (class 2), class 3: it cannot predict what it never saw"
+    (warning,) = check_fold(task(given), fold)
+    assert warning == "fold trains on no sample of class 2, class 3: it cannot predict what it never saw"

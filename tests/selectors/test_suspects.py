@@ -4,7 +4,9 @@ import base64
 import csv
 import io
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -24,6 +26,7 @@ from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from noisy_lightning.data.noise.label_file import LabelFile
+from noisy_lightning.runs.files import as_cell
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -33,6 +36,17 @@ NASTY = [
     "<!-- <script> <img src=x onerror=\"document.title = 'broken'\">",
     "&lt;b&gt; 'single' \"double\" \\ {{ 7 * 7 }} {% for %} {# #}",
     "two\nlines, \u2028 and π\r\n",
+]
+FORMULAS = [
+    "=a.png",
+    "+a.png",
+    "-a.png",
+    "@a.png",
+    "\ta.png",
+    "\ra.png",
+    "'=a.png",
+    '=HYPERLINK("a","b").png',
+    "a=.png",
 ]
 
 
@@ -214,6 +228,37 @@ def test_a_failure_leaves_the_old_page(tmp_path):
         write_suspects(page, make_suspects(), broken)
     assert page.read_bytes() == before
     assert list(tmp_path.iterdir()) == [page]
+
+
+def program_of(folder: Path) -> str:
+    write_suspects(folder / "page.html", make_suspects(4), plain_pictures)
+    return Scripts(folder / "page.html").texts["program"]
+
+
+def test_the_page_guards_against_the_same_formulas_as_the_package(tmp_path):
+    program = program_of(tmp_path)
+    (pattern,) = re.findall("const FORMULA = /(.+)/;", program)
+    assert [bool(re.search(pattern, text)) for text in FORMULAS] == [as_cell(text) != text for text in FORMULAS]
+    assert "quoted(asCell(data.paths[index]))" in program
+
+
+def test_an_export_holds_no_formula_and_is_read_back(tmp_path):
+    if (node := shutil.which("node")) is None:
+        pytest.skip("needs node")
+    count = len(FORMULAS)
+    data = json.dumps({"paths": FORMULAS, "given": [0] * count, "classes": ["a", "b"]})
+    begin = f"const count = {count}, data = {data}, verdicts = new Map([[2, 1]]);"
+    begin += "const number = String, verdictOf = (index) => (verdicts.has(index) ? 'changed' : '');"
+    table = program_of(tmp_path).split("// Export and import")[1].split("function exportVerdicts")[0]
+    reader = "/** Return the rows" + program_of(tmp_path).split("/** Return the rows")[1].split("async function")[0]
+    end = "console.log(JSON.stringify([csvText(), readVerdicts(csvText())]));"
+    output = subprocess.run([node], input=begin + table + reader + end, capture_output=True, text=True, check=True)
+    text, read = json.loads(output.stdout)
+    assert read == [[2, 1]]
+    paths = [row["path"] for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
+    assert paths == [as_cell(name) for name in FORMULAS]
+    (tmp_path / "verdicts.csv").write_text(text, newline="")
+    assert labels_of(tmp_path / "verdicts.csv", count, 2) == [0, 0, 1, *[0] * (count - 3)]
 
 
 @pytest.fixture(scope="module")
@@ -558,6 +603,15 @@ def test_an_exported_file_gives_the_corrected_labels(review):
     assert [int(row["index"]) for row in rows] == list(range(10))
     assert [int(row["previous_label"]) for row in rows] == suspects.given.tolist()
     assert [row["verdict"] for row in rows] == ["", "kept", "changed", "changed", "changed", "", "", "", "", ""]
+
+
+def test_exported_paths_are_no_formulas(review):
+    review.open(make_suspects(len(FORMULAS), paths=FORMULAS))
+    review.press("k")
+    file = review.exported()
+    with file.open(encoding="utf-8", newline="") as text:
+        assert [row["path"] for row in csv.DictReader(text, strict=True)] == [as_cell(name) for name in FORMULAS]
+    assert review.imported(file) == "1 verdicts were read from verdicts.csv."
 
 
 def test_verdicts_are_imported_elsewhere(review):

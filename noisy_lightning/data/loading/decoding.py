@@ -62,7 +62,7 @@ def decode(path: Path, image_shape: tuple[int, int, int], megapixels: float = ME
 
 
 def _too_large(path: Path, size: float | None, limit: float) -> str:
-    pixels = "more than Pillow opens" if size is None else f"{size:.0f} million pixels"
+    pixels = "more than Pillow opens" if size is None else f"{size:.4g} million pixels"
     return f"{path} cannot be read: it has {pixels}, data.max_megapixels allows {limit:g}"
 
 

@@ -232,6 +232,37 @@ def test_a_part_is_no_link(part: str, tmp_path: Path) -> None:
         opened(tmp_path / "root")
 
 
+@pytest.mark.parametrize("options", [{}, {"cache": "cache"}, {"cache_gib": 0, "workers": 1}], ids=str)
+def test_an_image_that_is_too_large_is_named_or_left_out(options: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        picture(tmp_path / "images" / name / "small.png")
+    Image.new("L", (100, 50)).save(tmp_path / "images/b/large.png")
+    arguments = {**options, "max_megapixels": 0.004, "validation": "none"}
+    if "cache" in options:
+        arguments["cache"] = tmp_path / "cache"
+    message = r"large\.png cannot be read: it has 0\.005 million pixels, data\.max_megapixels allows 0\.004"
+
+    def looked_at(**others: Any) -> ImageFolder:
+        data = opened(tmp_path / "images", **{**arguments, **others})
+        data.setup("fit")
+        data.check_images()
+        return data
+
+    with pytest.raises(InputError, match=message):
+        looked_at()
+    with pytest.warns(UserWarning, match=f"1 of 3 images are broken and left out: .*{message}"):
+        data = looked_at(broken="skip")
+    assert data.source.usable().tolist() == [0, 2]
+    assert data.train_names[1] == "b/large.png"
+    assert looked_at(max_megapixels=0.005).source.usable().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("value", [0, -1.0, float("nan")])
+def test_a_limit_that_no_image_keeps_is_refused(value: float, folder: Path) -> None:
+    with pytest.raises(InputError, match=r"^data\.max_megapixels must be above 0, got "):
+        opened(folder, max_megapixels=value)
+
+
 def test_a_damaged_cache_is_named(folder: Path, tmp_path: Path) -> None:
     opened(folder, cache=tmp_path / "cache").setup("fit")
     (path,) = (tmp_path / "cache").iterdir()
