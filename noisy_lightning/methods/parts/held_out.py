@@ -10,7 +10,7 @@ from noisy_lightning.methods.base import EpochContext
 
 # How many count as sure, as a share of a class. More, and the mistakes of a weak network pass for wrong labels; fewer,
 # and with noise that depends on the image, only the easiest images count.
-SUREST = 0.12
+SUREST = 0.1
 # Where a network is wrong less often than this, it is not weak, even if fewer labels are wrong.
 _SOME_MISTAKES = 0.1
 # A weak network's own mistakes are in the noise rate that it suggests, too.
