@@ -37,7 +37,7 @@ from noisy_lightning.errors import InputError, reading
 from noisy_lightning.experiments.grid import read_sweep
 from noisy_lightning.experiments.ledger import row_of, write_ledger
 from noisy_lightning.experiments.page import tables_as_markdown
-from noisy_lightning.experiments.report import gather
+from noisy_lightning.experiments.report import collect
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
 from noisy_lightning.methods.parts.trusted_labels import read_trusted_labels
 from noisy_lightning.runs import records
@@ -96,7 +96,7 @@ def _unfinished(path: Path) -> None:
 
 
 def _report(path: Path) -> None:
-    report = gather([path])
+    report = collect([path])
     tables_as_markdown(report)
     report.notes()
     list(report.overall_figures())

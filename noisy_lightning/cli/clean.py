@@ -14,8 +14,8 @@ from noisy_lightning import compat
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.folds import FoldRuns
 from noisy_lightning.cli.help import own_parser
-from noisy_lightning.cli.keys import add_training, as_text, experiment_of, plain
-from noisy_lightning.cli.parser import Parser, in_one_line
+from noisy_lightning.cli.keys import add_training, as_yaml, experiment_of, plain
+from noisy_lightning.cli.parser import Parser, refused_in_one_line
 from noisy_lightning.cli.trainer_keys import check_seed, check_trainer, keeps_nothing
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.manifest import write_manifest
@@ -53,7 +53,7 @@ def run_clean(args: Sequence[str]) -> None:
         raise InputError(f"{cause} leaves no run to judge by")
     check_seed(config.seed_everything)
     check_trainer(config.trainer)
-    with in_one_line():
+    with refused_in_one_line():
         built = parser.instantiate_classes(config)  # the model, too: what it refuses is better known now
     _check(built.data)
     options: RunOptions = built.run
@@ -65,7 +65,7 @@ def run_clean(args: Sequence[str]) -> None:
     run = claim_run(options.root / experiment_of(config), options.version, options.resume, settings)
     try:
         if not run.config.exists():
-            write_text(run.config, as_text(settings))
+            write_text(run.config, as_yaml(settings))
         with storing(lambda: f"the same command continues {run.path}"):
             _clean(run, built.selector, built.data, training, config.jobs, config.drop)
     except KeyboardInterrupt:
@@ -104,7 +104,7 @@ def _clean(
     if drop is not None and drop > len(labels):
         raise InputError(f"drop must be at most {len(labels)}, the number of labels, got {drop:g}")
     write_manifest(run.path, data.noise_summary(), data.label_table())
-    write_text(run.path / TRAINING_FILE, as_text(training))
+    write_text(run.path / TRAINING_FILE, as_yaml(training))
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
     task = Task(labels, judged, data.num_classes, data.seed, data.class_names)

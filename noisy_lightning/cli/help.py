@@ -119,7 +119,7 @@ def _names_of(key: str, kind: str | None) -> str:
     """Return the classes that a key can name, a line each."""
     more = f"\nwhat one of them takes: noisy-lightning fit --{key}.help NAME\n"
     if kind is not None:
-        return listing(kind) + more
+        return class_list(kind) + more
     module = _OF_TORCH[key.rpartition(".")[2]]
     found = [
         name for name, value in vars(import_module(module)).items() if inspect.isclass(value) and name[0].isupper()
@@ -127,7 +127,7 @@ def _names_of(key: str, kind: str | None) -> str:
     return textwrap.fill(f"classes of {module}: {', '.join(sorted(found))}", 120) + "\n" + more
 
 
-def listing(kind: str) -> str:
+def class_list(kind: str) -> str:
     """Return the classes of a kind, a line each: name and aliases, what it is, its source."""
     lines = [(", ".join((one.name, *one.aliases)), one.summary, one.source) for one in entries(kind)]
     width = max(len(name) for name, _, _ in lines)

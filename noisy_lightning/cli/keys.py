@@ -14,7 +14,7 @@ from jsonargparse.typing import register_type
 from noisy_lightning import backbones, compat, data, losses, methods  # noqa: F401
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
-from noisy_lightning.cli.parser import Parser, in_one_line
+from noisy_lightning.cli.parser import Parser, refused_in_one_line
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.runs.claims import RunOptions, checked_name
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
@@ -123,7 +123,7 @@ def built_data(parser: Parser, config: Any) -> NoisyDataModule:
     Raises:
         InputError: An argument cannot work, or files are not as they should be.
     """
-    with in_one_line():
+    with refused_in_one_line():
         module: NoisyDataModule = parser.instantiate_classes(config).data
     return module
 
@@ -137,7 +137,7 @@ def experiment_of(config: Any) -> str:
     )
 
 
-def as_text(content: Mapping[str, Any]) -> str:
+def as_yaml(content: Mapping[str, Any]) -> str:
     """Return plain data as YAML, its keys in their order."""
     text: str = yaml.safe_dump(dict(content), sort_keys=False)
     return text

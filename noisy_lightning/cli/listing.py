@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from noisy_lightning.cli.catalog import KINDS, entries
 from noisy_lightning.cli.commands import BY_NAME
-from noisy_lightning.cli.help import listing, own_parser
+from noisy_lightning.cli.help import class_list, own_parser
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.shipped import find_config, names, summary
 
@@ -25,7 +25,7 @@ def run_list(args: Sequence[str]) -> None:
         return
     if kind not in KINDS:
         raise InputError(f"list: there is no kind {kind!r}, but {', '.join(KINDS)}")
-    print(listing(kind), end="")
+    print(class_list(kind), end="")
 
 
 def run_configs(args: Sequence[str]) -> None:

@@ -52,9 +52,9 @@ class Parser(ArgumentParser):
             words = with_files(words, sweep=self._command == "sweep")
         config = super().parse_args(words, **options)
         if self._command and "data" in config:  # else nothing names a class
-            from noisy_lightning.training.kinds import check_classes  # noqa: PLC0415  # which needs torch
+            from noisy_lightning.training.kinds import check_class_paths  # noqa: PLC0415  # which needs torch
 
-            check_classes({key: value for key, value in vars(config).items() if key not in self.unused})
+            check_class_paths({key: value for key, value in vars(config).items() if key not in self.unused})
         return config
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -75,7 +75,7 @@ class Parser(ArgumentParser):
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
+def refused_in_one_line() -> Iterator[None]:
     """Turn an error of a constructor that got wrong values into an InputError."""
     try:
         yield

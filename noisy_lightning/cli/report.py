@@ -9,7 +9,7 @@ from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.errors import cannot_write
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
-from noisy_lightning.experiments.report import gather
+from noisy_lightning.experiments.report import collect
 
 
 def run_report(args: Sequence[str]) -> None:
@@ -22,7 +22,7 @@ def run_report(args: Sequence[str]) -> None:
         InputError: The input cannot work.
     """
     options = own_parser(BY_NAME["report"]).parse_args(args)
-    report = gather(options.runs, options.across)
+    report = collect(options.runs, options.across)
     lines = [tables_as_markdown(report), *report.notes()]
     if not options.only_print:
         folder = options.out or (options.runs[0] / "report" if options.runs[0].is_dir() else Path("report"))

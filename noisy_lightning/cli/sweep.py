@@ -24,8 +24,8 @@ from noisy_lightning.errors import InputError, cannot_write, in_one_line, storin
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
 from noisy_lightning.experiments.ledger import LEDGER_FILE
 from noisy_lightning.experiments.resolution import Resolver
-from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
-from noisy_lightning.experiments.sweep_progress import SweepProgress, listing
+from noisy_lightning.experiments.sweep_folder import ManifestEntry, SweepFolder
+from noisy_lightning.experiments.sweep_progress import SweepProgress, run_list
 from noisy_lightning.jobs.cluster import GONE, Cluster
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs.claims import checked_name
@@ -57,13 +57,13 @@ def run_sweep(args: Sequence[str]) -> int:
     runs = _plan(sweep, folder, of_fit)
     wanted = [runs[number] for number in chosen([run.grid for run in runs], options.only, options.shard)]
     if options.dry_run:
-        print(listing(wanted, folder))
+        print(run_list(wanted, folder))
         return 0
     try:
         folder.make()
     except OSError as error:
         raise cannot_write("root", folder.path, error) from error
-    entries = [Entry(run.name, run.grid.labels, run.grid.published) for run in runs]
+    entries = [ManifestEntry(run.name, run.grid.labels, run.grid.published) for run in runs]
     try:
         with storing(lambda: f"what {folder.path} holds is kept, and the same command continues it"):
             folder.write_manifest(entries, sweep.published)

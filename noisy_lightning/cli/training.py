@@ -14,8 +14,8 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from noisy_lightning import backbones, checkpoint_file, compat
-from noisy_lightning.cli.keys import as_text, experiment_of, plain, training_parser
-from noisy_lightning.cli.parser import in_one_line
+from noisy_lightning.cli.keys import as_yaml, experiment_of, plain, training_parser
+from noisy_lightning.cli.parser import refused_in_one_line
 from noisy_lightning.cli.trainer_keys import (
     building_the_trainer,
     check_callbacks,
@@ -99,7 +99,7 @@ class NoisyCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build data and model; a command builds the trainer that it needs."""
-        with in_one_line():
+        with refused_in_one_line():
             self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
 
@@ -249,7 +249,7 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
 
 def _settings(config: Any) -> str:
     """Return what the folder of a run keeps of its configuration."""
-    return as_text({**plain(training_parser(), config), "ckpt_path": None})
+    return as_yaml({**plain(training_parser(), config), "ckpt_path": None})
 
 
 def _longer(cli: NoisyCLI, folder: Path, config: dict[str, Any]) -> RunFolder:

@@ -10,7 +10,7 @@ from noisy_lightning.errors import InputError
 _NAMED = 5  # classes that a message names
 
 
-def check_classes(name: str, found: Sequence[str], expected: Sequence[str]) -> None:
+def check_same_classes(name: str, found: Sequence[str], expected: Sequence[str]) -> None:
     """Check that class k of a test set can be class k of a data set.
 
     Args:

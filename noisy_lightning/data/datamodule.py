@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.adapting import adapted, check_classes
+from noisy_lightning.data.adapting import adapted, check_same_classes
 from noisy_lightning.data.arguments import at_least, check_choice, check_names, check_statistics
 from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarize
@@ -199,7 +199,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         if not self._tests and (stage == "test" or (stage is None and self.has_test_set)):
             self._tests["test"] = self.load(train=False)
             for name, data in self.test_sets.items():
-                check_classes(name, data.class_names, self.class_names)
+                check_same_classes(name, data.class_names, self.class_names)
                 self._tests[f"test_{name}"] = adapted(name, data.load(train=False), self.image_shape, self.num_classes)
 
     def train_on_candidates(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from noisy_lightning import __version__
 from noisy_lightning.errors import InputError, reading, reason
-from noisy_lightning.experiments.settings import as_text, described, settings_of
+from noisy_lightning.experiments.settings import as_call, as_json, settings_of
 from noisy_lightning.runs.files import as_cell, of_cell, read_text, replacing
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.summary import divergence, of_the_end
@@ -148,16 +148,16 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
     row: Row = {
         "run": str(run.path),
         "dataset": result["dataset"],
-        "noise": described({"class_path": noise["kind"], "init_args": noise["arguments"]}),
+        "noise": as_call({"class_path": noise["kind"], "init_args": noise["arguments"]}),
         "noise_kind": noise["kind"],
         "rate_nominal": noise["nominal_rate"],
         "rate_realised": noise["realised_rate"],
         "noise_hash": noise["label_hash"],
-        "backbone": described(model["backbone"]),
+        "backbone": as_call(model["backbone"]),
         "stem": (model["backbone"].get("init_args") or {}).get("stem"),
-        "loss": described(model["loss"]),
-        "method": described(model["method"]),
-        "optimizer": described(model["optimizer"], only=("lr", "weight_decay", "momentum", "nesterov")),
+        "loss": as_call(model["loss"]),
+        "method": as_call(model["method"]),
+        "optimizer": as_call(model["optimizer"], only=("lr", "weight_decay", "momentum", "nesterov")),
         "epochs": result["epochs"],
         "batch_size": data["batch_size"],
         "val_fraction": data["val_fraction"],
@@ -190,7 +190,7 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
         "precision": hardware["precision"],
         **{f"version_{name}": made_with.get(name) for name in ("noisy_lightning", "torch", "lightning", "python")},
         "git_commit": result.get("git_commit"),
-        "settings": as_text(settings_of(config, run.path.parent)),
+        "settings": as_json(settings_of(config, run.path.parent)),
     }
     # Of a method's other networks, and of further test sets.
     others = {name[len("test_") : -len("/acc")] for name in at_last if re.fullmatch(r"test_\w+/acc", name)}

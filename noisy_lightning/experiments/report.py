@@ -149,7 +149,7 @@ class Report:
         }
 
 
-def gather(paths: Sequence[Path], across: str | None = None) -> Report:
+def collect(paths: Sequence[Path], across: str | None = None) -> Report:
     """Collect the finished runs of folders and ledgers.
 
     Args:

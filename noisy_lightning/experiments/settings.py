@@ -39,7 +39,7 @@ def settings_of(config: Mapping[str, Any], folder: Path | None = None) -> Settin
     return seedless
 
 
-def as_text(settings: Settings) -> str:
+def as_json(settings: Settings) -> str:
     """Return settings as a ledger has them."""
     return json.dumps(settings, sort_keys=True, default=str)
 
@@ -81,13 +81,13 @@ def value_at(settings: Settings, key: str) -> str:
 def label(value: Any) -> str:
     """Return a value as a table calls it; a class as it would be called, such as `Symmetric(rate=0.4)`."""
     if isinstance(value, Mapping) and "class_path" in value:
-        return described(value) or ""
+        return as_call(value) or ""
     if isinstance(value, list):
         return "[" + ", ".join(map(label, value)) + "]"
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def described(spec: Mapping[str, Any] | str | None, only: Sequence[str] | None = None) -> str | None:
+def as_call(spec: Mapping[str, Any] | str | None, only: Sequence[str] | None = None) -> str | None:
     """Return a class of a configuration as it would be called, such as `Symmetric(rate=0.4, include_true=False)`.
 
     Args:
@@ -97,7 +97,7 @@ def described(spec: Mapping[str, Any] | str | None, only: Sequence[str] | None =
     if spec is None or isinstance(spec, str):
         return spec
     arguments = {
-        name: described(value) if isinstance(value, dict) and "class_path" in value else value
+        name: as_call(value) if isinstance(value, dict) and "class_path" in value else value
         for name, value in (spec.get("init_args") or {}).items()
         if value is not None and (only is None or name in only)
     }
@@ -137,7 +137,7 @@ def _selector_of(selection: Path, folder: Path | None) -> str:
         return str(selection)
     config = run.read_config()
     selector = config.get("selector")
-    return f"{described(selector) if selector else selection.name} {_hash(settings_of(config))}"
+    return f"{as_call(selector) if selector else selection.name} {_hash(settings_of(config))}"
 
 
 def _hash(value: Any) -> str:

@@ -19,7 +19,7 @@ _PARTS = ("logs", "errors", ".locks")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManifestEntry:
     """What the manifest says of a run."""
 
     name: str
@@ -107,7 +107,7 @@ class SweepFolder:
             return "failed"
         return f"epoch {self.epochs_done(name)}" if self.run(name).config.exists() else "to do"
 
-    def write_manifest(self, entries: Sequence[Entry], published: Sequence[str]) -> None:
+    def write_manifest(self, entries: Sequence[ManifestEntry], published: Sequence[str]) -> None:
         """Write down which runs there are, in their order, and the sources to compare with."""
         content = {"published": list(published), "runs": [vars(entry) for entry in entries]}
         with self.held(MANIFEST_FILE, wait=True):
@@ -153,7 +153,7 @@ class SweepFolder:
         reason = self.reason(name)
         return None if reason is None else failed_row(run.path, reason)
 
-    def _manifest(self) -> tuple[list[str], list[Entry]]:
+    def _manifest(self) -> tuple[list[str], list[ManifestEntry]]:
         """Return the sources to compare with and the runs.
 
         Raises:
@@ -165,7 +165,7 @@ class SweepFolder:
             return [str(source) for source in content["published"]], [_entry(**run) for run in content["runs"]]
 
 
-def _entry(name: str, labels: Mapping[str, str], published: Mapping[str, str]) -> Entry:
+def _entry(name: str, labels: Mapping[str, str], published: Mapping[str, str]) -> ManifestEntry:
     """Return what a manifest says of a run."""
     texts = ({str(axis): str(one[axis]) for axis in one} for one in (labels, published))
-    return Entry(checked_name("name", name), *texts)
+    return ManifestEntry(checked_name("name", name), *texts)

@@ -23,7 +23,8 @@ class ForwardCorrection(TransitionCorrection):
     T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of two ways:
 
     - `estimate` holds a quarter of the samples out until then, and counts: row i is how often each label was given to
-      the samples that the network is surest to be of class i, a twentieth of a class. With 100 classes these are few.
+      the samples that the network is surest to be of class i, by its mean prediction after the last three epochs, a
+      tenth of a class. With 100 classes these are few. `ForgetRate` says how near that comes.
     - `anchor_points`, as in the paper: row i is what the network predicts for the one sample that it is surest to be of
       class i, see `percentile`. A network that is seldom sure, as on CIFAR-10 after ten epochs, has rows that are far
       too flat: clean labels then seem to be wrong in 17 %.

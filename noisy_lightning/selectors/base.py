@@ -182,7 +182,7 @@ def of_given_label(probability: Floats, labels: Ints) -> Floats:
     return given
 
 
-def predicted(probability: Floats) -> Ints:
+def likeliest_class(probability: Floats) -> Ints:
     """Return the likeliest class (N,) by probabilities (N, K), -1 where they are NaN."""
     known = ~np.isnan(probability[:, 0])
     classes = np.full(len(probability), -1)

@@ -8,9 +8,9 @@ import numpy as np
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, predicted, suggestions
+from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, likeliest_class, suggestions
 from noisy_lightning.selectors.noisy_cross_validation import out_of_fold
-from noisy_lightning.selectors.self_check import self_check
+from noisy_lightning.selectors.self_check import check_of_folds
 
 Filter = Literal["prune_by_noise_rate", "prune_by_class", "both", "confident_learning", "predicted_neq_given"]
 Score = Literal["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
@@ -78,7 +78,7 @@ class ConfidentLearning(Selector):
             warnings.simplefilter("always")
             issues[judged] = find_label_issues(labels, rows, filter_by=self.filter_by, n_jobs=1)
             score[judged] = 1 - get_label_quality_scores(labels, rows, method=self.score)
-        prediction = predicted(probability)
+        prediction = likeliest_class(probability)
         return Judgment(
             select=judged & ~issues,
             score=score,
@@ -87,7 +87,7 @@ class ConfidentLearning(Selector):
             noise_rate=float(issues[judged].mean()),
             assumption="cleanlab's count of label issues",
             prediction=prediction,
-            check=self_check(probability, task),
+            check=check_of_folds(probability, task),
             warnings=[*notes, *(f"cleanlab: {one.message}" for one in said)],
         )
 

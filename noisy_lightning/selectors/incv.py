@@ -14,14 +14,14 @@ from noisy_lightning.selectors.base import (
     Task,
     TrainingRuns,
     check_fold,
+    likeliest_class,
     mask,
     of_given_label,
-    predicted,
     random_parts,
     suggestions,
 )
 from noisy_lightning.selectors.noise_estimate import Estimate, Inversion, estimated_rate, highest_rate, pattern_of
-from noisy_lightning.selectors.self_check import self_check
+from noisy_lightning.selectors.self_check import check_of_folds
 
 
 @final
@@ -113,14 +113,14 @@ class INCV(Selector):
                 unseen = task.judged & ~fold.train
                 total[unseen] += predictions[unseen]
                 times[unseen] += 1
-                agreeing = fold.held_out & (predicted(predictions) == task.labels)
+                agreeing = fold.held_out & (likeliest_class(predictions) == task.labels)
                 if estimate is None:
                     agreement = float(agreeing[fold.held_out].mean())
                     estimate = estimated_rate(agreement, task.num_classes, self._pattern)
                 removed |= self._least_likely(fold.held_out, agreeing, predictions, task.labels, estimate.rate)
                 chosen |= agreeing
             if check is None:  # the mean so far is that of the halves that have not seen a sample
-                check = self_check(_mean(total, times), task)
+                check = check_of_folds(_mean(total, times), task)
             select |= chosen
             candidate &= ~chosen
             if self.pattern == "symmetric":
@@ -128,7 +128,7 @@ class INCV(Selector):
             selections.append(select.copy())
         assert estimate is not None
         probability = _mean(total, times)
-        suggested = suggestions(predicted(probability), task.labels)
+        suggested = suggestions(likeliest_class(probability), task.labels)
         return Judgment(
             select=select,
             score=1 - of_given_label(probability, task.labels),
@@ -137,7 +137,7 @@ class INCV(Selector):
             noise_rate=estimate.rate,
             assumption=estimate.assumption,
             iterations=selections,
-            prediction=predicted(probability),
+            prediction=likeliest_class(probability),
             check=check,
             warnings=[*warnings, *estimate.warnings],
         )

@@ -14,14 +14,14 @@ from noisy_lightning.selectors.base import (
     Task,
     TrainingRuns,
     check_fold,
+    likeliest_class,
     mask,
     of_given_label,
-    predicted,
     random_parts,
     suggestions,
 )
 from noisy_lightning.selectors.noise_estimate import Inversion, estimated_rate, highest_rate, pattern_of
-from noisy_lightning.selectors.self_check import self_check
+from noisy_lightning.selectors.self_check import check_of_folds
 
 
 def out_of_fold(
@@ -94,7 +94,7 @@ class NoisyCrossValidation(Selector):
         """Judge each label by the fold that holds it out."""
         highest_rate(task.num_classes, self._pattern)  # refuses a matrix of other classes before hours of training
         probability, warnings = out_of_fold(task, runs, self.folds, self.best, self.epochs)
-        prediction = predicted(probability)
+        prediction = likeliest_class(probability)
         select = task.judged & (prediction == task.labels)
         agreement = float(select[task.judged].mean())
         estimate = estimated_rate(agreement, task.num_classes, self._pattern)
@@ -106,6 +106,6 @@ class NoisyCrossValidation(Selector):
             noise_rate=estimate.rate,
             assumption=estimate.assumption,
             prediction=prediction,
-            check=self_check(probability, task),
+            check=check_of_folds(probability, task),
             warnings=[*warnings, *estimate.warnings],
         )

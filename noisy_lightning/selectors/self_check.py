@@ -11,7 +11,7 @@ from noisy_lightning.runs.measures import Floats
 from noisy_lightning.selectors.base import Fold, Judgment, Task, TrainingRuns, check_fold, mask, random_parts
 
 
-def self_check(probability: Floats, task: Task) -> SelfCheck | None:
+def check_of_folds(probability: Floats, task: Task) -> SelfCheck | None:
     """Return the check of out-of-fold class probabilities (N, K), NaN for samples left out; None: all are."""
     rows = task.judged & ~np.isnan(probability[:, 0])
     if not rows.any():
@@ -31,7 +31,7 @@ def checked_on_half(judgment: Judgment, task: Task, runs: TrainingRuns, epochs: 
     fold = Fold("one_half", mask(count, learned), mask(count, rest), epochs=epochs)
     notes = check_fold(task, fold)
     (probability,) = runs.probabilities([fold])
-    check = self_check(np.where(fold.held_out[:, None], probability, np.float32(np.nan)), task)
+    check = check_of_folds(np.where(fold.held_out[:, None], probability, np.float32(np.nan)), task)
     return replace(judgment, check=check, warnings=[*judgment.warnings, *notes])
 
 

@@ -31,7 +31,7 @@ _KINDS = (
 )
 
 
-def check_classes(config: Any) -> None:
+def check_class_paths(config: Any) -> None:
     """Check what the class paths in a configuration lead to.
 
     The parser sees to it that a class is one that its key asks for where that is a class. Where a key asks for anything

@@ -13,7 +13,7 @@ from noisy_lightning import checkpoint_file
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.folder import RunFolder
-from noisy_lightning.training.kinds import check_classes
+from noisy_lightning.training.kinds import check_class_paths
 
 _OBJECT = "given_as_object"
 
@@ -47,7 +47,7 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
         raise InputError(
             f"{', '.join(missing)} was given as an object, which no checkpoint holds: give it again, {named}"
         )
-    check_classes({name: value for name, value in specification.items() if name not in given})
+    check_class_paths({name: value for name, value in specification.items() if name not in given})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(model, "model", fail_untyped=False, instantiate=False, skip=set(given))
     own = {name: copy.deepcopy(value) for name, value in specification.items() if name not in given}

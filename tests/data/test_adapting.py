@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from noisy_lightning.data.adapting import adapted, check_classes, reshaped
+from noisy_lightning.data.adapting import adapted, check_same_classes, reshaped
 from noisy_lightning.data.sets.image_files import ImageFiles
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
@@ -54,8 +54,8 @@ def test_images_that_are_not_in_memory_are_refused() -> None:
 
 def test_a_test_set_has_as_many_classes_or_the_first_ones_by_name() -> None:
     names = ["cat", "dog", "fox"]
-    check_classes("more", ["a", "b", "c"], names)
-    check_classes("more", ["cat", "dog"], names)
+    check_same_classes("more", ["a", "b", "c"], names)
+    check_same_classes("more", ["cat", "dog"], names)
     for found in (["dog", "fox"], [*names, "owl"]):
         with pytest.raises(InputError, match=r"data\.test_sets\.more must have the 3 classes .* cat, dog, fox, .* has"):
-            check_classes("more", found, names)
+            check_same_classes("more", found, names)

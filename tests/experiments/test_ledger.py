@@ -9,8 +9,8 @@ import yaml
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import Row, read_ledger, row_of, write_ledger
-from noisy_lightning.experiments.settings import described
-from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
+from noisy_lightning.experiments.settings import as_call
+from noisy_lightning.experiments.sweep_folder import ManifestEntry, SweepFolder
 
 CONFIG: dict[str, Any] = {
     "seed_everything": 7,
@@ -88,8 +88,8 @@ def test_a_run_that_was_not_tested_lacks_what_tests_tell(tmp_path: Path) -> None
 def test_nested_classes_are_described_as_called() -> None:
     inner = {"class_path": "a.NCE"}
     spec = {"class_path": "a.ActivePassive", "init_args": {"active": inner, "alpha": 1.0, "nothing": None}}
-    assert described(spec) == "ActivePassive(active=NCE, alpha=1.0)"
-    assert described(None) is None
+    assert as_call(spec) == "ActivePassive(active=NCE, alpha=1.0)"
+    assert as_call(None) is None
 
 
 def test_a_ledger_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -155,9 +155,9 @@ def test_a_sweep_has_rows_in_its_order_and_with_its_labels(tmp_path: Path) -> No
     folder = SweepFolder(tmp_path)
     folder.make()
     entries = [
-        Entry("b", {"loss": "SCE"}, {"loss": "theirs"}),
-        Entry("c", {"loss": "CE"}, {}),
-        Entry("a", {"loss": "x"}, {}),
+        ManifestEntry("b", {"loss": "SCE"}, {"loss": "theirs"}),
+        ManifestEntry("c", {"loss": "CE"}, {}),
+        ManifestEntry("a", {"loss": "x"}, {}),
     ]
     folder.write_manifest(entries, ["study 4", "study 0"])
     make_run(folder.run("b").path)
@@ -178,7 +178,7 @@ def test_of_two_processes_that_write_a_ledger_the_last_has_the_rows_of_both(
 ) -> None:
     early, late = SweepFolder(tmp_path), SweepFolder(tmp_path)
     early.make()
-    early.write_manifest([Entry(name, {}, {}) for name in "ab"], [])
+    early.write_manifest([ManifestEntry(name, {}, {}) for name in "ab"], [])
     make_run(early.run("a").path)
     has_read, go_on = threading.Event(), threading.Event()
 

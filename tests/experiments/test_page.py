@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from noisy_lightning.experiments.page import write_report
-from noisy_lightning.experiments.report import gather
+from noisy_lightning.experiments.report import collect
 from tests.experiments.test_ledger import CONFIG, RESULT, make_run
 
 NASTY = (
@@ -50,7 +50,7 @@ def test_texts_from_outside_are_shown_as_they_are(tmp_path: Path) -> None:
         make_run(tmp_path / f"runs/s{number}", _result(text, **selection))
         (tmp_path / f"runs/u{number}").mkdir()
         (tmp_path / f"runs/u{number}/config.yaml").touch()
-    report = gather([tmp_path / "runs"])
+    report = collect([tmp_path / "runs"])
     report.failed += [{"run": text, "error": text} for text in NASTY]
     page, *_ = write_report(tmp_path / "out", report, " and ".join(NASTY), pictures=False)
     parsed = Page(page)

@@ -11,8 +11,8 @@ from PIL import Image
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import read_ledger, row_of, write_ledger
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
-from noisy_lightning.experiments.report import Report, gather
-from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
+from noisy_lightning.experiments.report import Report, collect
+from noisy_lightning.experiments.sweep_folder import ManifestEntry, SweepFolder
 from noisy_lightning.runs.measures import class_accuracy
 from noisy_lightning.runs.records import load
 from tests.cli.test_sweep import BASE
@@ -68,9 +68,9 @@ def test_a_report_shows_tables_pictures_and_ledger_on_one_page(
 
 
 def test_a_picture_shows_what_the_records_say(swept: Path) -> None:
-    (_, shown), *_ = gather([swept]).settings()
+    (_, shown), *_ = collect([swept]).settings()
     first, *_ = shown["classes"].axes
-    method = next(row for row in gather([swept]).rows if row["axis_noise"] == "clean")
+    method = next(row for row in collect([swept]).rows if row["axis_noise"] == "clean")
     assert first.get_title(loc="left") == "CE"
     # 10 classes in gray, the best and the worst over them.
     assert len(first.lines) == 12
@@ -79,8 +79,8 @@ def test_a_picture_shows_what_the_records_say(swept: Path) -> None:
     assert np.mean(last) == pytest.approx(method["acc_train"], abs=0.05)
     assert ends[10:] == [max(last), min(last)]
 
-    shown = dict(gather([swept]).settings())["symmetric 0.3"]
-    noisy = load(next(row["run"] for row in gather([swept]).rows if row["axis_noise"] == "symmetric 0.3"))
+    shown = dict(collect([swept]).settings())["symmetric 0.3"]
+    noisy = load(next(row["run"] for row in collect([swept]).rows if row["axis_noise"] == "symmetric 0.3"))
     expected = class_accuracy(noisy.prediction[-1], noisy.true_labels, 10)
     lines = shown["classes"].axes[0].lines[:10]
     assert [np.asarray(line.get_ydata())[-1] for line in lines] == pytest.approx(expected.tolist())
@@ -90,13 +90,13 @@ def test_runs_that_failed_are_in_the_ledger_too(tmp_path: Path) -> None:
     rows = [row_of(make_run(tmp_path / "run"))]
     write_report(tmp_path / "out", Report(rows, [{"run": "b", "status": "failed", "error": "no memory"}]), "", False)
     assert [row["run"] for row in read_ledger(tmp_path / "out/ledger.csv")] == [str(tmp_path / "run"), "b"]
-    again = gather([tmp_path / "out/ledger.csv"])
+    again = collect([tmp_path / "out/ledger.csv"])
     assert (len(again.rows), [row["error"] for row in again.failed]) == (1, ["no memory"])
 
 
 def test_a_kind_of_noise_with_a_single_rate_has_no_panel_beside_others() -> None:
     ledger = Path(__file__).parents[2] / "notebooks/results/study4.csv"
-    name, figure = next(gather([ledger]).overall_figures())
+    name, figure = next(collect([ledger]).overall_figures())
     assert name == "acc_last_over_noise_rate"
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Asymmetric", "Symmetric"]
     (legend,) = figure.legends
@@ -114,7 +114,7 @@ def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.Cap
     out = capsys.readouterr().out
     assert "| loss | last epoch | epoch chosen on noisy validation |" in out
     assert re.search(r"\| CrossEntropy \| [*\d.]+ \| [*\d.]+ \|", out)
-    ((setting, shown),) = gather([Path("runs/default")]).settings()
+    ((setting, shown),) = collect([Path("runs/default")]).settings()
     assert setting == "all runs"
     first, second = shown["validation"].axes[0].get_lines()
     assert (first.get_label(), second.get_label()) == ("CrossEntropy", "MeanAbsoluteError")
@@ -126,7 +126,7 @@ def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.Cap
 def test_selections_are_reported_too(run: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("noisy_lightning.jobs.processes.START", "fork")
     assert run("clean", "--selector", "INCV", "--selector.iterations", "2", "--selector.epochs", "1", *SMALL) == 0
-    report = gather([Path("runs/default")])
+    report = collect([Path("runs/default")])
     assert "| INCV | Digits, Symmetric |" in tables_as_markdown(report)
     paths = write_report(Path("out"), report, "selections")
     assert Path("out/figures/selection_default_0.png") in paths
@@ -139,7 +139,7 @@ def test_what_the_runs_have_in_common_and_what_not_is_said(tmp_path: Path) -> No
     (tmp_path / "2/result.json").write_text((tmp_path / "2/result.json").read_text().replace("12e4", "34e5"))
     (tmp_path / "3").mkdir()
     (tmp_path / "3/config.yaml").touch()
-    report = gather([tmp_path])
+    report = collect([tmp_path])
     assert [Path(row["run"]).name for row in report.rows] == ["0", "2", "10"]
     assert report.missing == [str(tmp_path / "3")]
     assert report.notes()[0] == "The runs are of 2 commits: 12e4, 34e5."
@@ -151,12 +151,12 @@ def test_what_runs_of_two_sweeps_differ_in_and_what_is_there_twice_is_said(tmp_p
     for sweep, epochs in (("short", 2), ("long", 10)):
         folder = SweepFolder(tmp_path / sweep)
         folder.make()
-        folder.write_manifest([Entry(seed, {"loss": "SCE", "seed": seed}, {}) for seed in ("0", "1")], [])
+        folder.write_manifest([ManifestEntry(seed, {"loss": "SCE", "seed": seed}, {}) for seed in ("0", "1")], [])
         for seed in ("0", "1"):
             own = 2 if seed == "1" else epochs
             config = {**CONFIG, "seed_everything": int(seed), "trainer": {"max_epochs": own}}
             make_run(folder.run(seed).path, {**RESULT, "epochs": own}, config)
-    short, both = gather([tmp_path / "short"]), gather([tmp_path / "short", tmp_path / "long"])
+    short, both = collect([tmp_path / "short"]), collect([tmp_path / "short", tmp_path / "long"])
     assert not [note for note in short.notes() if note.startswith("Besides") or "settings and seeds" in note]
     assert both.notes()[-2:] == [
         "Besides the axes of their sweeps, runs differ in epochs: axes here, too.",
@@ -167,7 +167,7 @@ def test_what_runs_of_two_sweeps_differ_in_and_what_is_there_twice_is_said(tmp_p
     for row in both.rows:
         row["run"] = "elsewhere"
     write_ledger(tmp_path / "ledger.csv", both.rows)
-    assert gather([tmp_path / "ledger.csv"]).notes()[-2:] == both.notes()[-2:]
+    assert collect([tmp_path / "ledger.csv"]).notes()[-2:] == both.notes()[-2:]
 
 
 def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_what_cannot_work_is_one_line(
 
 def test_nothing_to_report_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no finished run"):
-        gather([tmp_path])
+        collect([tmp_path])
 
 
 @pytest.mark.parametrize("name", ["result.json", "config.yaml"])
@@ -245,14 +245,14 @@ def test_runs_of_other_classes_are_drawn_beside_each_other(run: Callable[..., in
     own += ("--data.clean", "true", *SMALL[2:])
     for data in (SMALL, own):
         assert run("fit", *data, "--data.val_fraction", "0.5") == 0
-    ((_, shown),) = gather([Path("runs/default")]).settings()
+    ((_, shown),) = collect([Path("runs/default")]).settings()
     assert set(shown) == {"validation", "losses", "classes"}
     first, second = shown["classes"].axes
     assert (len(first.lines), len(second.lines)) == (12, 4)
     assert not any("kind" in str(line.get_label()) for line in first.lines)
     assert {str(line.get_label())[-6:] for line in second.lines[2:]} <= {"kind 0", "kind 1"}
     (Path("runs/default/1/noise.csv")).write_text("")  # what cannot be read has no part in it
-    ((_, shown),) = gather([Path("runs/default")]).settings()
+    ((_, shown),) = collect([Path("runs/default")]).settings()
     assert set(shown) == {"validation", "losses", "classes", "labels"}
 
 

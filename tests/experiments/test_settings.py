@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from noisy_lightning.errors import InputError
-from noisy_lightning.experiments.settings import ABSENT, as_text, differing, from_text, settings_of, value_at
+from noisy_lightning.experiments.settings import ABSENT, as_json, differing, from_text, settings_of, value_at
 from tests.experiments.test_ledger import CONFIG
 
 
@@ -26,7 +26,7 @@ def test_seeds_and_the_place_of_a_run_are_no_settings() -> None:
     other = _config(seed_everything=1, data__init_args__seed=9, run={"root": "other"}, recorder={"pictures": False})
     other["test_every_epoch"] = True
     assert settings_of(_config()) == settings_of(other)
-    assert "seed" not in as_text(settings_of(_config()))
+    assert "seed" not in as_json(settings_of(_config()))
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def test_what_differs_has_a_dotted_key_and_a_value(
     assert differing(both) == [key]
     if values:
         assert tuple(value_at(settings, key) for settings in both) == values
-    assert from_text(as_text(both[1])) == both[1]
+    assert from_text(as_json(both[1])) == both[1]
 
 
 def test_a_matrix_is_known_by_its_hash() -> None:
     changes = ({"model__loss": {"class_path": "L", "init_args": {"m": matrix}}} for matrix in ([[0.95, 0.05]], [[1.0]]))
     one, other = (settings_of(_config(**change)) for change in changes)
-    assert "0.95" not in as_text(one)
+    assert "0.95" not in as_json(one)
     assert differing([one, other]) == ["model.loss.m"]
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from noisy_lightning.experiments.sweep_folder import Entry, SweepFolder
+from noisy_lightning.experiments.sweep_folder import ManifestEntry, SweepFolder
 from tests.experiments.test_ledger import RESULT, make_run
 
 UNTESTED = {name: value for name, value in RESULT.items() if name != "test"}
@@ -45,7 +45,7 @@ def test_a_state_says_how_far_a_run_is(tmp_path: Path) -> None:
 
 def test_a_damaged_run_is_in_the_ledger_as_failed(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
-    folder.write_manifest([Entry(name, {}, {}) for name in ("a", "b", "c")], [])
+    folder.write_manifest([ManifestEntry(name, {}, {}) for name in ("a", "b", "c")], [])
     for name in ("a", "b"):
         make_run(tmp_path / name, RESULT)
     (tmp_path / "a/result.json").write_text("[]")
@@ -58,7 +58,7 @@ def test_a_damaged_run_is_in_the_ledger_as_failed(tmp_path: Path) -> None:
 def test_an_error_that_is_no_text_is_in_the_ledger_as_such(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
     folder.make()
-    folder.write_manifest([Entry(name, {}, {}) for name in ("a", "b")], [])
+    folder.write_manifest([ManifestEntry(name, {}, {}) for name in ("a", "b")], [])
     folder.error("a").write_bytes(b"cannot read caf\xe9\n")
     (row,) = folder.rows()
     assert (row["status"], Path(row["run"]).name) == ("failed", "a")

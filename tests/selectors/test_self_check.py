@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from noisy_lightning.selectors import INCV, ConfidentLearning, NoisyCrossValidation, Selector, Task
-from noisy_lightning.selectors.self_check import advice, self_check
+from noisy_lightning.selectors.self_check import advice, check_of_folds
 from tests.selectors.toys import K, MadeUp, labels, likely, task
 
 
@@ -22,7 +22,7 @@ def _weak(true: np.ndarray, accuracy: float, seed: int = 8) -> np.ndarray:
 @pytest.mark.parametrize("accuracy", [0.5, 0.97])
 def test_weak_networks_are_distinguished_from_noisy_labels(accuracy: float, rate: float) -> None:
     given, true = labels(8000, rate)
-    check = self_check(_weak(true, accuracy), task(given))
+    check = check_of_folds(_weak(true, accuracy), task(given))
     assert check is not None
     assert check.noise_rate == pytest.approx(rate, abs=0.06)
     assert check.accuracy_true == pytest.approx(accuracy, abs=0.12)
@@ -44,10 +44,10 @@ def test_only_what_was_held_out_and_judged_counts() -> None:
     wrong = likely((true + 1) % K, np.random.default_rng(0))
     probability[100:200] = wrong[100:200]
     judged = np.arange(400) >= 200
-    check = self_check(probability, Task(given, judged, K, 0))
+    check = check_of_folds(probability, Task(given, judged, K, 0))
     assert check is not None
     assert check.accuracy_given == 1
-    assert self_check(np.full((400, K), np.nan, np.float32), task(given)) is None
+    assert check_of_folds(np.full((400, K), np.nan, np.float32), task(given)) is None
 
 
 @pytest.mark.parametrize("selector", [NoisyCrossValidation(), ConfidentLearning(folds=2), INCV(iterations=2)])
@@ -55,7 +55,7 @@ def test_selectors_that_hold_labels_out_check_themselves_by_these(selector: Sele
     given, true = labels(800, 0.2)
     weak = _weak(true, 0.6)
     judgment = selector.select(task(given), MadeUp(lambda fold: weak))
-    assert judgment.check == self_check(weak, task(given))
+    assert judgment.check == check_of_folds(weak, task(given))
 
 
 def test_dropping_leaves_out_the_most_suspicious_labels_alone() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from noisy_lightning.experiments.ledger import AXIS, Row, read_ledger
-from noisy_lightning.experiments.report import gather
+from noisy_lightning.experiments.report import collect
 from noisy_lightning.experiments.tables import EPOCH, NAMES, tables_of
 from noisy_lightning.experiments.written_tables import as_markdown
 
@@ -35,7 +35,7 @@ def with_measured(text: str) -> str:
 
 def _table(ledger: Path, across: str | None) -> str:
     """Return a ledger's first table: where it has several, that of the last epoch, which every run has."""
-    report = gather([ledger], across)
+    report = collect([ledger], across)
     return as_markdown(report.tables[0], report.comparisons)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from noisy_lightning import checkpoint_file
 from noisy_lightning.errors import InputError
-from noisy_lightning.training.kinds import check_classes
+from noisy_lightning.training.kinds import check_class_paths
 from noisy_lightning.training.loaded_run import load_run
 from tests.conftest import SMALL
 
@@ -25,18 +25,18 @@ def function(*_: Any) -> torch.nn.Module:
 def test_only_classes_of_the_kinds_that_keys_ask_for_are_named(key: str, path: str) -> None:
     for config in ({key: {"class_path": path}}, Namespace(**{key: Namespace(class_path=path, init_args=Namespace())})):
         with pytest.raises(InputError, match=f"^model.{key}: {path} is no class of"):
-            check_classes({"model": config})
+            check_class_paths({"model": config})
 
 
 @pytest.mark.parametrize("value", [function, print, {"a": [{"class_path": "os.system"}]}, [function]])
 def test_nothing_else_that_can_be_called_is_left_anywhere(value: object) -> None:
     with pytest.raises(InputError, match="is no class of"):
-        check_classes({"trainer": {"callbacks": [{"class_path": "lightning.Callback", "init_args": {"x": value}}]}})
+        check_class_paths({"trainer": {"callbacks": [{"class_path": "lightning.Callback", "init_args": {"x": value}}]}})
 
 
 def test_what_leads_nowhere_is_named() -> None:
     with pytest.raises(InputError, match=r"^model\.loss: nowhere\.Loss cannot be imported"):
-        check_classes({"model": {"loss": {"class_path": "nowhere.Loss"}}})
+        check_class_paths({"model": {"loss": {"class_path": "nowhere.Loss"}}})
 
 
 FUNCTION = "tests.training.test_kinds.function"

@@ -21,7 +21,7 @@ _MISSING = ("", "nan", "-1")  # ways of tables to say that there is no label
 _LISTED = 20  # classes that a message lists
 
 
-class Row(NamedTuple):
+class TableLine(NamedTuple):
     """A line of the table."""
 
     where: str
@@ -72,7 +72,7 @@ class ImageTable(FileDataModule):
         by_name = {name: label for label, name in enumerate(classes)}
         return Listings(classes, self._training(train, by_name), self._test_listing(test, by_name) if test else None)
 
-    def _occurring(self, rows: Sequence[Row]) -> list[str]:
+    def _occurring(self, rows: Sequence[TableLine]) -> list[str]:
         """Return the labels that occur, whole numbers before names."""
         classes = sorted({row.label for row in rows}, key=number_or_name)
         check_alike(f"data.csv: {self.csv}", classes, "correct one, or name all classes by data.classes")
@@ -86,7 +86,7 @@ class ImageTable(FileDataModule):
                 )
         return classes
 
-    def _training(self, rows: Sequence[Row], classes: Mapping[str, int]) -> Listing:
+    def _training(self, rows: Sequence[TableLine], classes: Mapping[str, int]) -> Listing:
         given = torch.tensor([_label(row.where, row.label, classes) for row in rows])
         true = torch.tensor([_label(row.where, row.true_label, classes) if row.true_label else -1 for row in rows])
         trusted = torch.tensor([row.trusted for row in rows])
@@ -105,11 +105,11 @@ class ImageTable(FileDataModule):
             trusted if trusted.any() else None,
         )
 
-    def _test_listing(self, rows: Sequence[Row], classes: Mapping[str, int]) -> Listing:
+    def _test_listing(self, rows: Sequence[TableLine], classes: Mapping[str, int]) -> Listing:
         labels = torch.tensor([_label(row.where, row.true_label or row.label, classes) for row in rows])
         return Listing(self.root, [row.path for row in rows], labels, labels)
 
-    def _check_paths(self, rows: Sequence[Row]) -> None:
+    def _check_paths(self, rows: Sequence[TableLine]) -> None:
         """Refuse a path that leads out of the root, is listed twice or is missing."""
         real_root = self.root.resolve()
         checked: set[Path] = set()
@@ -131,7 +131,7 @@ class ImageTable(FileDataModule):
                     raise InputError(f"{row.where}: there is no file {path}")
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[TableLine]:
     """Read a table.
 
     Raises:
@@ -146,7 +146,7 @@ def read_rows(path: Path) -> list[Row]:
         return [_row(f"data.csv: {path}, line {reader.line_num}", cells) for cells in reader]
 
 
-def _row(where: str, cells: Mapping[str | None, Any]) -> Row:
+def _row(where: str, cells: Mapping[str | None, Any]) -> TableLine:
     if None in cells or None in cells.values():
         raise InputError(f"{where}: there are not as many cells as columns in the first line")
     path, label, true_label, split, trusted = (
@@ -163,7 +163,7 @@ def _row(where: str, cells: Mapping[str | None, Any]) -> Row:
         raise InputError(f"{where}: split must be train, val, test or empty, got {split!r}")
     if trusted.lower() not in _TRUSTED:
         raise InputError(f"{where}: trusted must be 1, 0, true, false or empty, got {trusted!r}")
-    return Row(where, relative.as_posix(), _name(label), _name(true_label), split, _TRUSTED[trusted.lower()])
+    return TableLine(where, relative.as_posix(), _name(label), _name(true_label), split, _TRUSTED[trusted.lower()])
 
 
 def _name(cell: str) -> str:
