@@ -106,7 +106,8 @@ _TOPICS = {
     "data/sets": "training_on_files",
     "losses": "algebra contract formulas",
     "methods": "checkpoint_keys contract",
-    "training": "distributed fine_tuning resume",
+    "tools": "mutations",
+    "training": "distributed resume",
 }
 
 

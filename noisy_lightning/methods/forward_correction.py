@@ -6,10 +6,12 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.methods.base import EpochContext
-from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, clipped_probabilities
+from noisy_lightning.methods.parts.transition_correction import (
+    LEAST_PROBABILITY,
+    TransitionCorrection,
+    clipped_probabilities,
+)
 from noisy_lightning.types import Step
-
-_LEAST = 1e-7
 
 
 @final
@@ -78,4 +80,4 @@ def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:
     p = clipped_probabilities(logits)
     with torch.autocast(logits.device.type, enabled=False):  # else the product would be in half precision
         q = p @ matrix.to(p.dtype)
-    return q.clamp_min(_LEAST).log()
+    return q.clamp_min(LEAST_PROBABILITY).log()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import RobustLoss
+from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.types import Step
 
 _IMAGES = 2
@@ -60,18 +61,14 @@ def check_network(
     image = torch.zeros(_IMAGES, channels, height, width)
     image = image.to(memory_format=torch.channels_last) if channels_last else image
     what = f"images of {height}×{width} pixels and {channels} channel{'s' * (channels > 1)}"
-    modes = [(part, part.training) for part in network.modules()]
-    network.eval()
     try:
-        logits: Any = _forward(network, image)
+        with evaluating(network):
+            logits: Any = _forward(network, image)
     except InputError:
         raise
     except Exception as error:  # whatever a network of the user's own raises
         remedy = "; model.backbone.image_size resizes them" if getattr(network, "image_size", 0) is None else ""
         raise InputError(f"model.backbone: {name} cannot take {what}{remedy}: {_reason(error)}") from error
-    finally:
-        for part, mode in modes:
-            part.training = mode
     if not isinstance(logits, Tensor) or logits.shape != (_IMAGES, num_classes):
         found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
         raise InputError(

@@ -10,12 +10,12 @@ from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.small_loss import mean_of_kept
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate
 
-_LEAST = 1e-7
+LEAST_PROBABILITY = 1e-7
 
 
 def clipped_probabilities(logits: Tensor) -> Tensor:
     """Return the probabilities (B, K) of logits (B, K), clipped to [1e-7, 1 − 1e-7] as the authors' code does."""
-    return log_probabilities(logits).exp().clamp(_LEAST, 1 - _LEAST)
+    return log_probabilities(logits).exp().clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
 
 
 class TransitionCorrection(OneNetwork):
