@@ -143,7 +143,8 @@ def test_every_configuration_of_a_report_is_explained() -> None:
     [
         *("training.module", "training.callbacks.sample_recorder", "data.sets.arrays", "data.sets.from_dataset"),
         *("data.sets.digits", "data.noise.class_conditional", "losses.base", "methods.base", "backbones.small"),
-        *("training.loaded_run", "runs.records"),
+        *("training.loaded_run", "runs.records", "training.callbacks.divergence"),
+        *("data.sets.cifar", "data.sets.mnist", "data.sets.folders", "data.sets.table"),
     ],
 )
 def test_the_examples_of_docstrings_run(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,12 @@ class CIFAR10(NoisyDataModule):
 
     Training crops from 4 pixels of padding and mirrors. Images are normalized by the usual constants, as in papers on
     label noise, although their deviations are those of single images, smaller than the data set's.
+
+    Example:
+        >>> from noisy_lightning import noise
+        >>> data = CIFAR10(noise=noise.Asymmetric(0.4), batch_size=128)  # the files are read when a run begins
+        >>> data.num_classes, data.num_samples, data.image_shape
+        (10, 50000, (32, 32, 3))
     """
 
     class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -45,6 +51,10 @@ class CIFAR100(NoisyDataModule):
         root: Folder with the data set's files; they are downloaded to it where they are missing.
         labels: `fine` for the 100 classes, or `coarse` for their 20 superclasses.
         **arguments: Those of every data set.
+
+    Example:
+        >>> CIFAR100(labels="coarse").num_classes
+        20
     """
 
     class_names = CLASS_NAMES

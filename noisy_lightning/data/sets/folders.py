@@ -28,6 +28,17 @@ class ImageFolder(FileDataModule):
         test_root: Folder of the test images, with a folder per class; None: `test` in `root`, if it is there beside
             `train`. Their labels count as true.
         **arguments: Those of every data set of files.
+
+    Example:
+        >>> from PIL import Image
+        >>> for name in ("cat", "dog"):
+        ...     Path("pets", name).mkdir(parents=True)
+        ...     for number in range(10):
+        ...         Image.new("RGB", (40, 30)).save(f"pets/{name}/{number}.png")
+        >>> data = ImageFolder(Path("pets"), image_size=32)
+        >>> data.setup("fit")
+        >>> data.class_names, len(data.labels)
+        (['cat', 'dog'], 20)
     """
 
     def __init__(self, root: Path, test_root: Path | None = None, **arguments: Any) -> None:

@@ -53,6 +53,18 @@ class ImageTable(FileDataModule):
         root: Folder that paths start from and that no image may lie outside of; None: that of the file.
         classes: Names of the classes, by label; None: those that occur.
         **arguments: Those of every data set of files.
+
+    Example:
+        >>> from PIL import Image
+        >>> with open("labels.csv", "w") as file:
+        ...     print("path,label", file=file)
+        ...     for number in range(20):
+        ...         print(f"{number}.png,{['even', 'odd'][number % 2]}", file=file)
+        ...         Image.new("L", (8, 8)).save(f"{number}.png")
+        >>> data = ImageTable(Path("labels.csv"), image_size=8, channels=1)
+        >>> data.setup("fit")
+        >>> data.class_names, len(data.labels)
+        (['even', 'odd'], 20)
     """
 
     def __init__(self, csv: Path, root: Path | None = None, classes: list[str] | None = None, **arguments: Any) -> None:

@@ -38,6 +38,18 @@ class Divergence(L.Callback):
 
     Raises:
         InputError: In training, where it stops.
+
+    Example:
+        >>> import torch
+        >>> from functools import partial
+        >>> from noisy_lightning import Digits, NoisyClassifier, backbones
+        >>> data = Digits(batch_size=256)
+        >>> model = NoisyClassifier.for_data(data, backbones.SmallCNN, optimizer=partial(torch.optim.SGD, lr=1e30))
+        >>> trainer = L.Trainer(max_epochs=1, logger=False, enable_progress_bar=False, enable_model_summary=False)
+        >>> trainer.fit(model, datamodule=data)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        noisy_lightning.errors.InputError: the run has diverged: ...
     """
 
     def __init__(self, run: RunFolder | None = None, stop: bool = True) -> None:
