@@ -18,6 +18,7 @@ import sys
 import threading
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -74,7 +75,7 @@ def announce_epochs(loader: Any) -> None:
     Private: Lightning looks for that method in an attribute `sampler`.
     If lost: every epoch has the order and the augmentation of the first one.
     """
-    loader.sampler = loader
+    loader.sampler = weakref.proxy(loader)  # what refers to itself ends late, and workers with it
 
 
 def iterator_of(pool: str) -> property:

@@ -136,6 +136,7 @@ def test_a_run_is_tested_without_its_selection_and_its_configuration_judges_labe
     assert capsys.readouterr().err.strip().endswith("runs/one/again has finished; choose another run.version")
 
 
+@pytest.mark.slow
 def test_folds_train_on_two_devices(tmp_path: Path) -> None:
     two = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.limit_predict_batches", "2")
     done = noisy_lightning("clean", *CROSS, *two, cwd=tmp_path)

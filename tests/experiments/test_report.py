@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from noisy_lightning.cli.main import main
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import read_ledger, row_of, write_ledger
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
@@ -32,21 +33,31 @@ axes:
 """
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which a small sweep was run."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "base.yaml").write_text(BASE)
+    (folder / "grid.yaml").write_text(GRID)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("noisy_lightning.jobs.processes.START", "fork")
+        patch.delenv("PL_GLOBAL_SEED", raising=False)
+        patch.chdir(folder)
+        assert main(["sweep", "--config", "grid.yaml"]) == 0
+    return folder
+
+
 @pytest.fixture
-def swept(run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def swept(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder of a small sweep."""
-    monkeypatch.setattr("noisy_lightning.jobs.processes.START", "fork")
-    (tmp_path / "base.yaml").write_text(BASE)
-    (tmp_path / "grid.yaml").write_text(GRID)
-    assert run("sweep", "--config", "grid.yaml") == 0
+    monkeypatch.chdir(made)
     return Path("runs/grid")
 
 
-def test_a_report_shows_tables_pictures_and_ledger_on_one_page(
-    swept: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.xdist_group("report")
+def test_a_report_shows_tables_pictures_and_ledger_on_one_page(swept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert run("report", str(swept), "--parquet") == 0
+    assert main(["report", str(swept), "--parquet"]) == 0
     out = capsys.readouterr().out
     assert "| method | clean | symmetric 0.3 |" in out
     assert "Co-teaching (oracle)" in out
@@ -63,10 +74,11 @@ def test_a_report_shows_tables_pictures_and_ledger_on_one_page(
     assert {f"clean_{name}.png" for name in ("validation", "losses", "classes", "labels")} <= figures
 
     # From the ledger alone, on another machine, come the same tables.
-    assert run("report", str(folder / "ledger.csv"), "--only-print") == 0
+    assert main(["report", str(folder / "ledger.csv"), "--only-print"]) == 0
     assert capsys.readouterr().out.startswith((folder / "tables.md").read_text().rstrip())
 
 
+@pytest.mark.xdist_group("report")
 def test_a_picture_shows_what_the_records_say(swept: Path) -> None:
     (_, shown), *_ = collect([swept]).settings()
     first, *_ = shown["classes"].axes

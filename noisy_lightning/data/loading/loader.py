@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
+from weakref import proxy
 
 import torch
 from torch import Tensor
@@ -214,9 +215,9 @@ class BatchLoader:
             raise InputError(compat.error_of_worker(error)) from error
 
     def remaining(self) -> Iterator[tuple[int, int]]:
-        """Yield epoch and number of the batches that are still to come."""
-        for number in range(self._next, len(self)):
-            yield self.epoch, number
+        """Return epoch and number of the batches that are still to come."""
+        epoch = self.epoch  # an iterator that kept this object would keep the workers, too
+        return ((epoch, number) for number in range(self._next, len(self)))
 
     def set_epoch(self, epoch: int) -> None:
         """Turn to an epoch: to its start, unless it is the one that `load_state_dict` has set."""
@@ -236,7 +237,7 @@ class _Remaining(Sampler[tuple[int, int]]):
     """Tells the workers which batches to make."""
 
     def __init__(self, loader: BatchLoader) -> None:
-        self.loader = loader
+        self.loader: BatchLoader = proxy(loader)  # what refers to itself ends late, and its workers with it
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return self.loader.remaining()

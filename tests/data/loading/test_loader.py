@@ -240,3 +240,12 @@ def test_workers_make_the_same_batches(views: int) -> None:
 def test_batch_size_zero_is_refused() -> None:
     with pytest.raises(InputError, match="batch_size must be at least 1, got 0"):
         _loader(batch_size=0)
+
+
+def test_the_workers_of_a_loader_end_with_it() -> None:
+    loader = _loader(workers=1)
+    batches = iter(loader)
+    next(batches)
+    assert multiprocessing.active_children()
+    del batches, loader
+    assert not multiprocessing.active_children()
