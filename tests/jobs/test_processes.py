@@ -12,6 +12,7 @@ import torch
 from noisy_lightning.errors import InputError
 from noisy_lightning.jobs import processes
 from noisy_lightning.jobs.processes import FAILED, Job, run_jobs
+from noisy_lightning.runs.files import write_text
 from tests.processes import ROOT
 
 
@@ -39,7 +40,7 @@ def tell(file: Path) -> None:
 
 
 def wait_for(go: Path, mark: Path) -> None:
-    mark.write_text(str(os.getpid()))
+    write_text(mark, str(os.getpid()))  # at once: who sees the file reads the number
     while not go.exists():
         time.sleep(0.01)
 
@@ -85,7 +86,7 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
         f"list(run_jobs([Job('waits', wait_for, (Path('{tmp_path}/go'), Path('{tmp_path}/pid')))]))"
     )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}) as parent:
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        while not (tmp_path / "pid").exists():
             assert parent.poll() is None
             time.sleep(0.05)
         parent.kill()
