@@ -54,7 +54,10 @@ def test_a_run_is_the_same_and_its_weights_serve_the_cpu(run: Callable[..., int]
     cpu, gpu = (tmp_path / "runs/default" / name for name in ("cpu", "gpu"))
     for name in ("loss", "confidence", "margin"):
         np.testing.assert_allclose(getattr(load(gpu), name), getattr(load(cpu), name), rtol=1e-3, atol=1e-3)
-    predictions = [np.load(path / "predictions_last.npz")["probability"] for path in (cpu, gpu)]
+    predictions = []
+    for path in (cpu, gpu):
+        with np.load(path / "predictions_last.npz") as archive:
+            predictions.append(archive["probability"])
     np.testing.assert_allclose(predictions[0], predictions[1], atol=1e-3)
     tests = [json.loads((path / "result.json").read_text())["test"]["last"]["test/acc"] for path in (cpu, gpu)]
     assert tests[0] == pytest.approx(tests[1], abs=0.006)  # two images

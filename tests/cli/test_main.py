@@ -66,7 +66,8 @@ def test_a_run_leaves_everything_and_is_tested_from_its_folder(
     validated = json.loads((folder / "result.json").read_text())
     assert validated["validate"]["last"]["val/acc"] == pytest.approx(tested["last_epoch"]["val/acc"])
     assert run("predict", "runs/default/0", "last") == 0
-    predictions = np.load(folder / "predictions_last.npz")
+    with np.load(folder / "predictions_last.npz") as archive:
+        predictions = dict(archive)
     assert predictions["probability"].shape == (1437, 10)
     np.testing.assert_array_equal(predictions["index"], np.arange(1437))
     np.testing.assert_array_equal(predictions["label"], records.labels)
