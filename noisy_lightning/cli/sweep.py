@@ -25,7 +25,7 @@ from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_swe
 from noisy_lightning.experiments.ledger import LEDGER_FILE
 from noisy_lightning.experiments.resolution import Resolver
 from noisy_lightning.experiments.sweep_folder import ManifestEntry, SweepFolder
-from noisy_lightning.experiments.sweep_progress import SweepProgress, run_list
+from noisy_lightning.experiments.sweep_progress import SweepProgress, overview
 from noisy_lightning.jobs.cluster import GONE, Cluster
 from noisy_lightning.jobs.processes import INTERRUPTED, Job, run_jobs
 from noisy_lightning.runs.claims import checked_name
@@ -57,7 +57,7 @@ def run_sweep(args: Sequence[str]) -> int:
     runs = _plan(sweep, folder, of_fit)
     wanted = [runs[number] for number in chosen([run.grid for run in runs], options.only, options.shard)]
     if options.dry_run:
-        print(run_list(wanted, folder))
+        print(overview(wanted, folder))
         return 0
     try:
         folder.make()

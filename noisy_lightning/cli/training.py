@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -184,7 +184,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
         callbacks += [MetricsTable(run.metrics, goes_on)]
         callbacks += [BestCheckpoint(run.checkpoints, config.monitor)] if cli.datamodule.validates else []
         callbacks += [LastCheckpoint(run.checkpoints, options.checkpoint_every_n_steps)]
-        callbacks += [Extension(run, _settings(config))] if options.extend else []
+        callbacks += [Extension(run, _settings(plain(training_parser(), config)))] if options.extend else []
         with building_the_trainer(config.trainer):
             callbacks += [TimeLimit(limit, last)] if limit is not None else []
         trainer = cli.new_trainer(callbacks, **arguments)
@@ -242,14 +242,14 @@ def _claimed(cli: NoisyCLI) -> RunFolder:
     cli.model.specification |= config["model"]  # which says more of classes than what was made of them
     run = _longer(cli, folder, config) if options.extend else claim_run(folder, options.version, options.resume, config)
     if not run.config.exists():
-        write_text(run.config, _settings(cli.config))
+        write_text(run.config, _settings(config))
     os.environ[RUN_VARIABLE] = str(run.path)
     return run
 
 
-def _settings(config: Any) -> str:
+def _settings(config: Mapping[str, Any]) -> str:
     """Return what the folder of a run keeps of its configuration."""
-    return as_yaml({**plain(training_parser(), config), "ckpt_path": None})
+    return as_yaml({**config, "ckpt_path": None})
 
 
 def _longer(cli: NoisyCLI, folder: Path, config: dict[str, Any]) -> RunFolder:

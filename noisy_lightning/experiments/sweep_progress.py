@@ -80,7 +80,7 @@ class SweepProgress:
             self._bar.write(text)
 
 
-def run_list(runs: Sequence[PlannedRun], folder: SweepFolder) -> str:
+def overview(runs: Sequence[PlannedRun], folder: SweepFolder) -> str:
     """Return what a sweep would do, and what that may cost by the runs of this folder that are done."""
     costs = _costs(runs, folder)
     width = max((len(run.name) for run in runs), default=0)

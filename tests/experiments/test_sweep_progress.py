@@ -4,7 +4,7 @@ import pytest
 
 from noisy_lightning.experiments.grid import GridRun, PlannedRun
 from noisy_lightning.experiments.sweep_folder import SweepFolder
-from noisy_lightning.experiments.sweep_progress import SweepProgress, _duration, run_list
+from noisy_lightning.experiments.sweep_progress import SweepProgress, _duration, overview
 from tests.experiments.test_ledger import CONFIG, RESULT, make_run
 
 
@@ -28,7 +28,7 @@ def test_a_listing_estimates_what_is_left_by_what_is_done(tmp_path: Path) -> Non
     make_run(folder.run("a").path, {**RESULT, "seconds": 1200})
     begun = make_run(folder.run("b").path, {"test": {}})
     (begun / "metrics.csv").write_text("epoch\n0\n1\n2\n")
-    header, *lines = run_list([_planned(name) for name in "abc"], folder).splitlines()
+    header, *lines = overview([_planned(name) for name in "abc"], folder).splitlines()
     assert header.split() == ["run", "state", "epochs", "estimated"]
     # 100 s an epoch
     assert [line.split() for line in lines[:3]] == [
@@ -43,7 +43,7 @@ def test_a_method_of_which_nothing_is_done_has_no_estimate(tmp_path: Path) -> No
     folder = SweepFolder(tmp_path)
     folder.make()
     make_run(folder.run("a").path, {**RESULT, "seconds": 1200})
-    *_, last = run_list([_planned("a"), _planned("b", "CoTeaching")], folder).splitlines()
+    *_, last = overview([_planned("a"), _planned("b", "CoTeaching")], folder).splitlines()
     assert last.endswith("left, one after the other: 1 runs of a network and method of which none is done here yet")
 
 

@@ -13,7 +13,9 @@ from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import Method, Problem
 from tests.methods.examples import EXAMPLES, TRUSTED, make
 
-FORGETTING = "forgetting.remember_rate forgetting.estimate forgetting.of_first.total forgetting.of_second.total"
+FORGETTING = (
+    "forgetting.remember_rate forgetting.estimate forgetting.of_first.total.values forgetting.of_second.total.values"
+)
 MENTOR = (
     "mentor.index mentor.label mentor.row mentor.history mentor.right mentor.known mentor.percentage mentor.lesson "
     "mentor.taught mentor.accuracy mentor.network.embedding mentor.network.gates.weight mentor.network.gates.bias "
@@ -48,12 +50,16 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "seed estimates recent lowest turning_epoch alpha backbone.weight before.weight",
     ),
     ("DimensionalityDriven", {"roll_back": False}, "seed estimates recent lowest turning_epoch alpha backbone.weight"),
-    ("ForwardCorrection", {}, "backbone.weight noise.matrix noise.known noise.unseen.total noise.initial.value_0"),
-    ("ForwardCorrection", {"restart": False}, "backbone.weight noise.matrix noise.known noise.unseen.total"),
+    (
+        "ForwardCorrection",
+        {},
+        "backbone.weight noise.matrix noise.known noise.unseen.total.values noise.initial.value_0",
+    ),
+    ("ForwardCorrection", {"restart": False}, "backbone.weight noise.matrix noise.known noise.unseen.total.values"),
     (
         "BackwardCorrection",
         {},
-        "inverse backbone.weight noise.matrix noise.known noise.unseen.total noise.initial.value_0",
+        "inverse backbone.weight noise.matrix noise.known noise.unseen.total.values noise.initial.value_0",
     ),
     ("SampleSelectionCORES", {}, "beta_now sieving prior kept_labels backbone.weight"),
     ("SOP", {}, "backbone.weight samples.noise_rate samples.u.values samples.v.values"),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.methods.base import EpochContext
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 
 # How many count as sure, as a share of a class. More, and the mistakes of a weak network pass for wrong labels; fewer,
 # and with noise that depends on the image, only the easiest images count.
@@ -30,13 +31,12 @@ class HeldOutPredictions(nn.Module):
 
     held_out: Tensor
     """(N,) bool."""
-    total: Tensor
-    """(n, K): for each sample held out, in their order, the sum of the probabilities after each epoch."""
 
     def __init__(self, held_out: Tensor, num_classes: int) -> None:
         super().__init__()
         self.register_buffer("held_out", held_out, persistent=False)
-        self.register_buffer("total", torch.zeros(int(held_out.sum()), num_classes))
+        # (n, K): for each sample held out, in their order, the sum of the probabilities after each epoch.
+        self.total = SampleMemory(int(held_out.sum()), num_classes)
         self.register_load_state_dict_pre_hook(_without_predictions)  # type: ignore[no-untyped-call]
 
     def ask(self, context: EpochContext, network: nn.Module, due: int) -> None:
@@ -50,7 +50,8 @@ class HeldOutPredictions(nn.Module):
         if max(0, due - _ASKED) < context.epoch <= due:
             index, rows = self._places(context.labels >= 0)
             probability = context.predict(network, index=index).softmax(1)
-            self.total.index_add_(0, rows.to(self.total.device), probability.to(self.total.device))
+            total = self.total.values
+            total.index_add_(0, rows.to(total.device), probability.to(total.device))  # equal on all ranks
 
     def average(self, context: EpochContext, among: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the probabilities (m, K) of the samples held out that are trained on, and their given labels (m,).
@@ -61,7 +62,7 @@ class HeldOutPredictions(nn.Module):
         """
         counted = context.labels >= 0 if among is None else (context.labels >= 0) & among.cpu()
         index, rows = self._places(counted)
-        total = self.total.cpu()[rows]
+        total = self.total.values.cpu()[rows]
         return total / total.sum(1, keepdim=True), context.labels[index]
 
     def _places(self, counted: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,9 +71,9 @@ class HeldOutPredictions(nn.Module):
         return (held_out & counted).nonzero().flatten(), counted[held_out].nonzero().flatten()
 
 
-def _without_predictions(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+def _without_predictions(module: HeldOutPredictions, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Load older checkpoints, which hold no predictions."""
-    state.setdefault(f"{prefix}total", module.total)
+    state.setdefault(f"{prefix}total.values", module.total.values)
 
 
 class SelfCheck(NamedTuple):
