@@ -26,6 +26,15 @@ TRAINER_DEFAULTS = {
     "log_every_n_steps": 0,  # everything is logged once per epoch
     "enable_model_summary": False,
 }
+# A number of batches, or a share of them. Lightning's own order of the two types is that of whoever imported first, and
+# `1`, read as a share, would be all batches instead of one.
+_BATCHES = {
+    "limit_train_batches": ("train on in an epoch", None),
+    "limit_val_batches": ("validate on", None),
+    "limit_test_batches": ("test on", None),
+    "limit_predict_batches": ("predict", None),
+    "overfit_batches": ("train on again and again", 0.0),
+}
 _LINKED = ("num_classes", "in_channels", "num_samples")
 _HELP = {
     "config": "Configuration: a file, or the name of one of ours.",
@@ -75,7 +84,13 @@ def add_data(parser: Parser) -> None:
 
 
 def _add_trainer(parser: Parser) -> None:
-    parser.add_class_arguments(L.Trainer, "trainer", fail_untyped=False, instantiate=False, sub_configs=True)
+    parser.add_class_arguments(
+        L.Trainer, "trainer", skip=set(_BATCHES), fail_untyped=False, instantiate=False, sub_configs=True
+    )
+    for name, (use, default) in _BATCHES.items():
+        text = f"How many batches to {use} (1: one), or which share of them (1.0: all)."
+        kind = int | float if default is not None else int | float | None
+        parser.add_argument(f"--trainer.{name}", type=kind, default=default, help=text)
     parser.set_defaults({f"trainer.{name}": value for name, value in TRAINER_DEFAULTS.items()})
 
 

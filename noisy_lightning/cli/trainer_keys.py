@@ -26,7 +26,7 @@ def _at_least(least: float, *besides: float) -> _Rule:
 
 
 def _share_or_count(value: float) -> bool:
-    return 0 < value < 1 or (value >= 1 and value == int(value))  # a whole number comes as a float, too
+    return 0 < value < 1 or (value >= 1 and value == int(value))  # 2.0 is taken for 2
 
 
 _LIMIT = _Rule(_share_or_count, "must be a number of batches, at least 1, or a share of them in (0, 1]")

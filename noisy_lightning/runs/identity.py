@@ -15,6 +15,8 @@ _PLACE = ("config", "run", "ckpt_path", "jobs")
 """Where a run is kept and goes on from, and how many runs of a selection go on side by side."""
 _OF_TRAINER = ("enable_progress_bar", "profiler", "logger", "enable_model_summary")
 """How Lightning shows a training run."""
+_COUNTS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches")
+"""Numbers of batches, or shares of them; a number of at least 2 was once kept as 2.0, and is the same."""
 _OF_DATA = ("root", "download", "workers")
 """Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
 _NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only")
@@ -30,7 +32,9 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     left_out = (*_PLACE, *(_NOT_OF_SELECTION if "selector" in config else ()))
     kept = {key: value for key, value in config.items() if key not in left_out}
     if isinstance(trainer := kept.get("trainer"), Mapping):
-        kept["trainer"] = {key: value for key, value in trainer.items() if key not in _OF_TRAINER}
+        own = {key: value for key, value in trainer.items() if key not in _OF_TRAINER}
+        counts = {key: float(value) for key in _COUNTS if isinstance(value := own.get(key), int) and value > 1}
+        kept["trainer"] = own | counts
     if isinstance(data := kept.get("data"), Mapping) and isinstance(arguments := data.get("init_args"), Mapping):
         own = {key: value for key, value in arguments.items() if key not in _OF_DATA}
         kept["data"] = {**data, "init_args": own}

@@ -1,13 +1,17 @@
 """Keys of Lightning's trainer: what cannot work is refused by its name, and what is legitimate works."""
 
+import inspect
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import lightning as L
 import pytest
 import yaml
 
 from noisy_lightning import checkpoint_file
+from noisy_lightning.cli.keys import training_parser
 from tests.conftest import SMALL
 
 Run = Callable[..., int]
@@ -62,10 +66,20 @@ def test_a_value_that_cannot_work_is_refused_by_its_key(
     assert not any((tmp_path / "runs").rglob("*.ckpt"))
 
 
-@pytest.mark.parametrize("batches", ["2", "0.5"])
-def test_a_number_and_a_share_of_batches_are_taken(batches: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("batches", "steps"), [("1", 1), ("2", 2), ("0.5", 3), ("1.0", 6)])
+def test_a_number_and_a_share_of_batches_are_taken(
+    batches: str, steps: int, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("fit", *ONE, "--trainer.limit_train_batches", batches, "--trainer.enable_checkpointing", "false") == 0
-    assert f"1 epochs, {'2' if batches == '2' else '3'} steps" in capsys.readouterr().out
+    assert f"1 epochs, {steps} steps" in capsys.readouterr().out
+
+
+def test_every_limit_takes_1_for_one_batch() -> None:
+    limits = [name for name in inspect.signature(L.Trainer).parameters if re.match("(limit|overfit)_", name)]
+    assert len(limits) == 5
+    words = [word for name in limits for word in (f"--trainer.{name}", "1")]
+    trainer = training_parser().parse_args([*ONE, *words]).trainer
+    assert [type(trainer[name]) for name in limits] == [int] * 5
 
 
 @pytest.mark.parametrize("command", ["test", "predict"])

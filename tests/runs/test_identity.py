@@ -60,6 +60,15 @@ def test_place_and_display_make_no_other_run(key: str, value: object) -> None:
     assert identity(_with(key, value)) == identity(CONFIG)
 
 
+def test_a_number_of_batches_is_what_it_was_when_it_was_kept_as_a_float() -> None:
+    trainer = {**CONFIG["trainer"], "limit_train_batches": None}
+    ones, twos = ([{**trainer, "limit_train_batches": kind(count)} for kind in (int, float)] for count in (1, 2))
+    as_int, as_float = (identity(_with("trainer", one)) for one in twos)
+    assert as_int == as_float
+    one_batch, all_batches = (identity(_with("trainer", one)) for one in ones)
+    assert one_batch != all_batches
+
+
 def test_the_order_of_keys_makes_no_other_run() -> None:
     assert identity(dict(reversed(CONFIG.items()))) == identity(CONFIG)
 
