@@ -83,8 +83,9 @@ def fabricate(monkeypatch: pytest.MonkeyPatch, count: int = COUNT) -> None:
     def loader(shape: tuple[int, int, int]) -> "type[object]":
         def load(root: Path, train: bool, coarse: bool = False) -> Source:
             random = seeded_generator("fabricated", train)
-            images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=random)
-            return Source(images, torch.arange(count) % 10)
+            size = count if train else 10
+            images = torch.randint(0, 256, (size, *shape), dtype=torch.uint8, generator=random)
+            return Source(images, torch.arange(size) % 10)
 
         return load  # type: ignore[return-value]
 

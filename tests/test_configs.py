@@ -27,7 +27,7 @@ SWEEPS = sorted(FOLDER.glob("sweeps/*.yaml"))
 SELECTORS = [config for config in CONFIGS if "\nselector:" in config.read_text()]
 TRAININGS = [config for config in CONFIGS if config not in SELECTORS]
 EXPERIMENTS = [config for config in CONFIGS if re.match(r"study\d_|ma2020", config.stem)]
-ONE_STEP = ("--trainer.limit_train_batches", "1", "--recorder.pictures", "false")
+ONE_STEP = ("--trainer.limit_train_batches", "1", "--data.batch_size", "6", "--recorder.pictures", "false")
 PROTOCOLS = yaml.safe_load((Path(__file__).parent / "protocols.yaml").read_text())
 
 
@@ -53,7 +53,8 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
     if selection := re.search(r"--data.selection (runs/(\w+)/0/selection.csv)", config.read_text()):
         selector = config.with_stem(selection[2])
         assert run("clean", "--config", str(selector), *quickly(selector)) == 0
-        options += ("--data.selection", selection[1])
+        # All of the few batches, or none has a sample that is kept.
+        options += ("--data.selection", selection[1], "--trainer.limit_train_batches", "1.0")
     assert run("fit", "--config", str(config), *QUICK, *ONE_STEP, *options) == 0
     assert run("test", f"runs/{config.stem}/0", "last") == 0
 

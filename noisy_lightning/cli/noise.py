@@ -12,9 +12,11 @@ from noisy_lightning.data.labels import NoiseSummary, format_matrix
 from noisy_lightning.data.manifest import SUMMARY_FILE, TABLE_FILE, read_manifest, write_manifest
 from noisy_lightning.errors import InputError, cannot_write
 from noisy_lightning.figures.samples import transition_matrices
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.figures.style import as_array, as_png
+from noisy_lightning.runs.files import write_bytes
 
 PICTURE_FILE = "noise.png"
+_DPI = 150
 
 
 def run_noise(args: Sequence[str]) -> None:
@@ -73,8 +75,7 @@ def _write(folder: Path, data: NoisyDataModule) -> None:
         matrices = {"nominal": noise.nominal_matrix, "realized": noise.realised_matrix}
         known = {name: np.array(matrix) for name, matrix in matrices.items() if matrix is not None}
         figure = transition_matrices(known, data.class_names, _title(noise))
-        with replacing(folder / PICTURE_FILE) as staged:
-            figure.savefig(staged, format="png", dpi=150)
+        write_bytes(folder / PICTURE_FILE, as_png(as_array(figure, _DPI), _DPI))
     except OSError as error:
         raise cannot_write("out", folder, error) from error
 

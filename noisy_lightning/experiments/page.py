@@ -1,7 +1,6 @@
 """A report as files: one page that needs nothing else, tables for papers, the pictures."""
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -20,17 +19,20 @@ from noisy_lightning.experiments.written_tables import (
     compared,
     comparison_as_markdown,
 )
-from noisy_lightning.runs.files import replacing, write_text
+from noisy_lightning.figures.style import as_array, as_png
+from noisy_lightning.runs.files import write_bytes, write_text
 
 _DPI = 130
 
 
 class _Picture(NamedTuple):
-    """A picture as the page holds it."""
-
     title: str
-    data: str
-    """In base64."""
+    png: bytes
+
+    @property
+    def base64(self) -> str:
+        """As the page holds it."""
+        return base64.b64encode(self.png).decode()
 
 
 def tables_as_markdown(report: Report) -> str:
@@ -85,12 +87,13 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
     by_setting: dict[str, list[_Picture]] = {}
     paths = []
     if pictures:
-        shown = dict(report.overall_figures())
+        shown = {name: _picture(figure) for name, figure in report.overall_figures()}
         paths += _save(folder / "figures", "", shown)
-        overall += map(_picture, shown.values())
+        overall += shown.values()
         for setting, figures in report.settings():
-            paths += _save(folder / "figures", f"{_as_name(setting)}_", figures)
-            by_setting[setting] = list(map(_picture, figures.values()))
+            drawn = {name: _picture(figure) for name, figure in figures.items()}
+            paths += _save(folder / "figures", f"{_as_name(setting)}_", drawn)
+            by_setting[setting] = list(drawn.values())
     texts = {"report.html": _page(title, report, overall, by_setting), **texts}
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -117,17 +120,14 @@ def _page(title: str, report: Report, overall: Sequence[_Picture], by_setting: M
 
 
 def _picture(figure: Figure) -> _Picture:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return _Picture(figure.get_suptitle(), base64.b64encode(buffer.getvalue()).decode())
+    return _Picture(figure.get_suptitle(), as_png(as_array(figure, _DPI), _DPI))
 
 
-def _save(folder: Path, prefix: str, figures: Mapping[str, Figure]) -> list[Path]:
+def _save(folder: Path, prefix: str, pictures: Mapping[str, _Picture]) -> list[Path]:
     folder.mkdir(exist_ok=True)
-    paths = [folder / f"{prefix}{name}.png" for name in figures]
-    for path, figure in zip(paths, figures.values(), strict=True):
-        with replacing(path) as staged:
-            figure.savefig(staged, format="png", dpi=_DPI)
+    paths = [folder / f"{prefix}{name}.png" for name in pictures]
+    for path, picture in zip(paths, pictures.values(), strict=True):
+        write_bytes(path, picture.png)
     return paths
 
 

@@ -19,12 +19,13 @@ from noisy_lightning.figures.samples import (
     selection_quality,
     transition_matrices,
 )
-from noisy_lightning.figures.style import as_array
-from noisy_lightning.runs.files import replacing
+from noisy_lightning.figures.style import as_array, as_png
+from noisy_lightning.runs.files import write_bytes
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN
 from noisy_lightning.selectors.theory import priors_of, theory_of
 
+_DPI = 150
 _SHOWN = 12  # suspects in the picture
 
 
@@ -51,9 +52,9 @@ def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSumm
         pictures["theory_and_experiment"] = cross_validation_over_rates(curves, points_by_rate, heading)
     with SummaryWriter(folder) as board:
         for name, figure in pictures.items():
-            with replacing(folder / f"{name}.png") as staged:
-                figure.savefig(staged, format="png", dpi=150)
-            board.add_image(f"selection/{name}", as_array(figure), 0, dataformats="HWC")
+            pixels = as_array(figure, _DPI)
+            write_bytes(folder / f"{name}.png", as_png(pixels, _DPI))
+            board.add_image(f"selection/{name}", pixels, 0, dataformats="HWC")
         for iteration, select in enumerate(outcome.judgment.iterations, 1):
             precision, recall = outcome.quality(select)
             board.add_scalar("selection/selected", select.mean(), iteration)

@@ -3,6 +3,7 @@
 The colors stay apart for color-blind readers (Okabe and Ito's palette).
 """
 
+import io
 from textwrap import wrap
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
 INK, _GRID = "#333333", "#E4E4E4"
@@ -39,8 +41,26 @@ def finish(axes: Axes, heading: str, x_label: str) -> None:
         axes.legend(loc="best", frameon=False, fontsize=9, labelcolor=INK)
 
 
-def as_array(figure: Figure) -> NDArray[np.uint8]:
-    """Draw a figure into an array (H, W, 3)."""
+def as_array(figure: Figure, dpi: int = 100) -> NDArray[np.uint8]:
+    """Draw a figure into an array (H, W, 3).
+
+    Args:
+        figure: What to draw.
+        dpi: Pixels an inch.
+    """
+    figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.array(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
+
+
+def as_png(pixels: NDArray[np.uint8], dpi: int = 100) -> bytes:
+    """Return the PNG file of a drawn figure; matplotlib's own would draw it two more times, to lay it out first.
+
+    Args:
+        pixels: (H, W, 3).
+        dpi: Pixels an inch, as programs that print it take it.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", dpi=(dpi, dpi))
+    return buffer.getvalue()

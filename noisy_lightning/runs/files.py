@@ -41,8 +41,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a text file, whole or not at all."""
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file, whole or not at all."""
     with replacing(path) as staged:
-        staged.write_bytes(text.encode("utf-8", "surrogateescape"))
+        staged.write_bytes(content)
 
 
 def is_unfinished(path: Path) -> bool:
