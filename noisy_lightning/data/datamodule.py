@@ -16,6 +16,7 @@ from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarize
 from noisy_lightning.data.loading.augment import Augmentation, seeded_generator
 from noisy_lightning.data.loading.statistics import measure
+from noisy_lightning.data.noise.alignment import OtherLabelsError
 from noisy_lightning.data.noise.class_conditional import LabelNoise, NoNoise
 from noisy_lightning.data.noise.flip_maps import FlipName
 from noisy_lightning.data.noise.redraw import EpochLabels
@@ -251,7 +252,10 @@ class NoisyDataModule(ServingDataModule, ABC):
 
     def _draw(self) -> None:
         """Draw the given labels, and put foreign images in their places."""
-        drawn = draw(self.source, self.noise, self.num_classes, self.image_shape, self.seed, self.redraw)
+        try:
+            drawn = draw(self.source, self.noise, self.num_classes, self.image_shape, self.seed, self.redraw)
+        except OtherLabelsError as error:
+            raise error.by_name(self.class_names) from None
         self.source, self.labels, self.true_labels = drawn.source, drawn.labels, drawn.true_labels
         self.is_clean, self.is_trusted, self.is_foreign = drawn.is_clean, drawn.is_trusted, drawn.is_foreign
         self._foreign_index, self._foreign_checksum = drawn.foreign_index, drawn.foreign_checksum

@@ -1,10 +1,32 @@
 """Does row i of a file belong to sample i? The true labels that the file repeats show it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
 from noisy_lightning.errors import InputError
+
+
+class OtherLabelsError(InputError):
+    """The true labels in a file are not those of the data set; noise knows classes by number only.
+
+    Args:
+        before: What is said before the classes.
+        there: Class in the file of the first sample that differs, >= 0.
+        here: Its class in the data set, in [0, K).
+        after: What is said after them.
+    """
+
+    def __init__(self, before: str, there: int, here: int, after: str) -> None:
+        super().__init__(f"{before} is of class {there} there and {here} here{after}")
+        self._said = before, there, here, after
+
+    def by_name(self, class_names: Sequence[str]) -> InputError:
+        """Return the error with the names of the classes."""
+        before, there, here, after = self._said
+        name = class_names[there] if there < len(class_names) else f"number {there}"
+        return InputError(f"{before} is of class {name} there and {class_names[here]} here{after}")
 
 
 def check_length(argument: str, path: Path, length: int, labels: Tensor) -> None:
@@ -36,7 +58,8 @@ def check_true_labels(argument: str, path: Path, found: Tensor, labels: Tensor) 
         labels: (N,) int64 true labels of the training set; negative where unknown.
 
     Raises:
-        InputError: They differ; says where first, in how many places and what the reason may be.
+        OtherLabelsError: They differ; says where first, in how many places and what the reason may be.
+        InputError: The file has more or fewer rows.
     """
     check_length(argument, path, len(found), labels)
     differing = ((found != labels) & (found >= 0) & (labels >= 0)).nonzero().squeeze(1)
@@ -47,7 +70,9 @@ def check_true_labels(argument: str, path: Path, found: Tensor, labels: Tensor) 
         cause = "its classes are as frequent as the data set's, so it is probably in another order"
     else:
         cause = "its classes have other frequencies, so it probably belongs to another split or data set"
-    raise InputError(
-        f"{argument}: the true labels in {path} are not the data set's: sample {first} is of class "
-        f"{int(found[first])} there and {int(labels[first])} here, {len(differing)} of {len(labels)} differ; {cause}"
+    raise OtherLabelsError(
+        f"{argument}: the true labels in {path} are not the data set's: sample {first}",
+        int(found[first]),
+        int(labels[first]),
+        f", {len(differing)} of {len(labels)} differ; {cause}",
     )

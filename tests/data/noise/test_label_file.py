@@ -14,7 +14,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from noisy_lightning.data import CIFAR10, MNIST, Digits, LabelFile, LabelNoise, NoisyDataModule, PairFlip, Symmetric
+from noisy_lightning.data import (
+    CIFAR10,
+    MNIST,
+    Digits,
+    ImageArrays,
+    LabelFile,
+    LabelNoise,
+    NoisyDataModule,
+    PairFlip,
+    Symmetric,
+)
 from noisy_lightning.data.labels import realised_matrix
 from noisy_lightning.data.manifest import read_manifest, write_manifest
 from noisy_lightning.data.sets.cifar100_classes import FINE_TO_COARSE
@@ -178,6 +188,16 @@ def test_true_labels_of_another_set_are_refused(true: list[int], message: str, t
     path = columns(tmp_path, label=TRUE, label_noisy=GIVEN)
     with pytest.raises(InputError, match=rf"^path: the true labels in .*labels\.csv are not the data set's: {message}"):
         read(path, true=true)
+
+
+@pytest.mark.parametrize(("there", "name"), [(2, "green"), (7, "number 7")])
+def test_classes_of_another_set_are_named(there: int, name: str, tmp_path: Path) -> None:
+    labels = np.array([0, 1, 2] * 4)
+    path = columns(tmp_path, label=[there, *labels[1:]], label_noisy=[0, *labels[1:]])
+    images = np.zeros((12, 8, 8), np.uint8)
+    data = ImageArrays(images, labels, class_names=["red", "blue", "green"], clean=True, noise=LabelFile(path))
+    with pytest.raises(InputError, match=rf"sample 0 is of class {name} there and red here, 1 of 12 differ; "):
+        data.setup()
 
 
 @pytest.mark.parametrize("name", ["with.csv", "without.npy"])
