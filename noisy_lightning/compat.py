@@ -223,7 +223,8 @@ def ranks_started_by(module: str, command_line: Sequence[str]) -> Iterator[None]
     If lost: a further rank starts the whole sweep, or the user's script, again.
     """
     main = sys.modules["__main__"]
-    spec, arguments = main.__spec__, sys.argv
+    # A notebook in which `%reset` was called has none.
+    spec, arguments = getattr(main, "__spec__", None), sys.argv
     main.__spec__, sys.argv = find_spec(module), list(command_line)
     try:
         yield

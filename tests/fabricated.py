@@ -24,7 +24,7 @@ from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listing
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.jobs import processes
 
-COUNT = 60
+COUNT, TESTED = 60, 10  # images to train on and to test on
 # What makes any configuration a matter of seconds. A fifth for validation is one image per class even of half of COUNT.
 QUICK: tuple[str, ...] = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--trainer.devices", "1")
 QUICK += ("--trainer.precision", "32-true", "--data.batch_size", "15", "--data.val_fraction", "0.2")
@@ -83,7 +83,7 @@ def fabricate(monkeypatch: pytest.MonkeyPatch, count: int = COUNT) -> None:
     def loader(shape: tuple[int, int, int]) -> "type[object]":
         def load(root: Path, train: bool, coarse: bool = False) -> Source:
             random = seeded_generator("fabricated", train)
-            size = count if train else 10
+            size = count if train else TESTED
             images = torch.randint(0, 256, (size, *shape), dtype=torch.uint8, generator=random)
             return Source(images, torch.arange(size) % 10)
 

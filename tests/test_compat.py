@@ -469,6 +469,12 @@ def test_lightning_still_starts_further_ranks_as_this_process_was_started() -> N
     assert sys.argv is before
 
 
+def test_a_command_runs_in_a_notebook_that_was_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(sys.modules["__main__"], "__spec__")
+    with compat.ranks_started_by("noisy_lightning.__main__", ["noisy-lightning", "fit"]):
+        assert subprocess_script._basic_subprocess_cmd()[1:3] == ["-m", "noisy_lightning.__main__"]
+
+
 # Lightning's command line and jsonargparse
 
 

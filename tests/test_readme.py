@@ -34,8 +34,12 @@ def _commands(text: str) -> list[list[str]]:
 def _quick(command: list[str]) -> tuple[str, ...]:
     """Return what makes a command a matter of seconds."""
     options = QUICK if command[0] in ("fit", "sweep") else ()
+    if command[0] == "fit":
+        options += ("--trainer.limit_train_batches", "2")
     if command[0] == "clean":
         options = quickly(ROOT / f"configs/{command[2]}.yaml")
+        if "image_folder" in command:
+            options += ("--model.backbone", "SmallCNN")  # of five networks
     if options and "image_folder" in command:
         options += SMALL_PHOTOGRAPHS
     if command[0] == "sweep" and "--only" not in command:

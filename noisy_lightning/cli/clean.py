@@ -54,7 +54,7 @@ def run_clean(args: Sequence[str]) -> None:
     check_seed(config.seed_everything)
     check_trainer(config.trainer)
     with refused_in_one_line():
-        built = parser.instantiate_classes(config)  # the model, too: what it refuses is better known now
+        built = parser.instantiate(config)  # the model, too: what it refuses is better known now
     _check(built.data)
     options: RunOptions = built.run
     training = {key: settings[key] for key in ("seed_everything", "trainer", "model", "data", "recorder", "oracle")}

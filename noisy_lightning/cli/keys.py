@@ -139,7 +139,7 @@ def built_data(parser: Parser, config: Any) -> NoisyDataModule:
         InputError: An argument cannot work, or files are not as they should be.
     """
     with refused_in_one_line():
-        module: NoisyDataModule = parser.instantiate_classes(config).data
+        module: NoisyDataModule = parser.instantiate(config).data
     return module
 
 

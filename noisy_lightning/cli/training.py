@@ -100,7 +100,7 @@ class NoisyCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build data and model; a command builds the trainer that it needs."""
         with refused_in_one_line():
-            self.config_init = self.parser.instantiate_classes(self.config)
+            self.config_init = self.parser.instantiate(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
 
     def new_trainer(self, callbacks: Sequence[Callback] = (), **options: Any) -> L.Trainer:

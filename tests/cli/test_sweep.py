@@ -31,6 +31,7 @@ data: {class_path: Digits, init_args: {noise: {class_path: Symmetric, init_args:
 model:
   backbone: {class_path: tests.networks.Random}
   optimizer: {class_path: SGD, init_args: {lr: 0.1, momentum: 0.9}}
+recorder: {pictures: false}
 """
 SWEEP = """
 config: base.yaml

@@ -25,7 +25,7 @@ from noisy_lightning.data import (
 from noisy_lightning.data.labels import realised_rate
 from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.errors import InputError
-from tests.fabricated import COUNT, fabricate
+from tests.fabricated import TESTED, fabricate
 
 
 def _digits(**arguments: Any) -> Digits:
@@ -174,7 +174,7 @@ def test_another_data_set_is_brought_to_the_shape_of_this_one(monkeypatch: pytes
     data.prepare_data()
     data.setup("test")
     own, digits, mnist = data.test_dataloader()
-    assert [sum(len(batch.label) for batch in loader) for loader in (own, digits, mnist)] == [COUNT, 360, COUNT]
+    assert [sum(len(batch.label) for batch in loader) for loader in (own, digits, mnist)] == [TESTED, 360, TESTED]
     for loader, other in ((digits, Digits()), (mnist, MNIST())):
         source = other.load(train=False)
         images = torch.cat([batch.image for batch in loader])

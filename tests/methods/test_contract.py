@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from noisy_lightning import methods
+from noisy_lightning.cli.main import main
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import evaluating
@@ -233,26 +234,46 @@ SMALL = (
     *("--data.crop_padding", "1", "--model.backbone", "tests.networks.Random", "--model.optimizer", "SGD"),
     *("--model.optimizer.lr", "0.1", "--model.optimizer.momentum", "0.9", "--trainer.accelerator", "cpu"),
     *("--trainer.max_epochs", str(EPOCHS), "--trainer.devices", "1", "--trainer.enable_progress_bar", "false"),
-    *("--recorder.pictures", "false", "--run.checkpoint_every_n_steps", "2"),
-    "--trainer.callbacks+=tests.kill.Fall",
+    *("--recorder.pictures", "false"),
+)
+# What compares with the same uninterrupted run.
+each_example_with_its_run = pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(one, id=name, marks=pytest.mark.xdist_group(f"uninterrupted {name}"))
+        for one, name in zip(EXAMPLES, NAMES, strict=True)
+    ],
 )
 
 
-@each_example
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], Path]:
+    """Return a function that trains an example, once for all tests, and returns the folder of the run."""
+    runs: dict[str, Path] = {}
+
+    def train(example: Any) -> Path:
+        command = (*SMALL, *options(example))
+        if str(command) not in runs:
+            folder = runs[str(command)] = tmp_path_factory.mktemp("uninterrupted")
+            assert main([*command, "--run.root", str(folder)]) == 0
+        return runs[str(command)] / "default/0"
+
+    return train
+
+
+@each_example_with_its_run
 @pytest.mark.parametrize(
     "at", [pytest.param((2, 0), marks=pytest.mark.slow), (2, 3)], ids=["at a boundary", "in mid-epoch"]
 )
 def test_an_interrupted_run_ends_as_if_nothing_had_happened(
-    example: Any, at: tuple[int, int], run: Callable[..., int], tmp_path: Path
+    example: Any, at: tuple[int, int], run: Callable[..., int], uninterrupted: Callable[[Any], Path], tmp_path: Path
 ) -> None:
-    command = (*SMALL, *options(example), "--run.version")
-    Fall.at = (-1, -1)
-    assert run(*command, "whole") == 0
+    whole, fallen = uninterrupted(example), tmp_path / "runs/default/0"
+    falls = ("--run.checkpoint_every_n_steps", "2", "--trainer.callbacks+=tests.kill.Fall")
     Fall.at = at
     with pytest.raises(ZeroDivisionError):
-        run(*command, "fallen")
-    assert run(*command, "fallen") == 0
-    whole, fallen = (tmp_path / "runs/default" / name for name in ("whole", "fallen"))
+        run(*SMALL, *options(example), *falls)
+    assert run(*SMALL, *options(example), *falls) == 0
     states = [torch.load(path / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for path in (whole, fallen)]
     for name, value in states[0].items():
         assert value.equal(states[1][name]), name
@@ -260,12 +281,12 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(
     np.testing.assert_array_equal(load(whole).loss, load(fallen).loss)
 
 
-@each_example
-def test_true_labels_leave_no_trace(example: Any, run: Callable[..., int], tmp_path: Path) -> None:
-    command = (*SMALL, *options(example), "--run.version")
-    assert run(*command, "true") == 0
-    assert run(*command, "other", "--trainer.callbacks+=tests.truth.OtherTruth") == 0
-    true, other = (tmp_path / "runs/default" / name for name in ("true", "other"))
+@each_example_with_its_run
+def test_true_labels_leave_no_trace(
+    example: Any, run: Callable[..., int], uninterrupted: Callable[[Any], Path], tmp_path: Path
+) -> None:
+    assert run(*SMALL, *options(example), "--trainer.callbacks+=tests.truth.OtherTruth") == 0
+    true, other = uninterrupted(example), tmp_path / "runs/default/0"
     assert (load(true).true_labels != load(other).true_labels).any()
     states = [torch.load(path / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for path in (true, other)]
     for name, value in states[0].items():

@@ -25,6 +25,7 @@ RARE = (
     *("--model.backbone", "tests.networks.Plain", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"),
     *("--trainer.limit_train_batches", "2", "--trainer.max_epochs", "6", "--trainer.accelerator", "cpu"),
     *("--trainer.check_val_every_n_epoch", "2", "--trainer.callbacks+=tests.kill.Fall"),
+    *("--recorder.pictures", "false"),
 )
 
 

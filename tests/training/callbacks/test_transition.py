@@ -55,7 +55,7 @@ def _outcome(folder: Path) -> tuple[Any, list[dict[str, str]], list[int]]:
 
 def test_an_estimated_matrix_is_shown_from_when_it_is_known(run: Callable[..., int], tmp_path: Path) -> None:
     warm_up = ("--model.method", "ForwardCorrection", "--model.method.warm_up", "2", "--trainer.max_epochs", "4")
-    assert run("fit", *SMALL, *warm_up) == 0
+    assert run("fit", *SMALL, *warm_up, "--recorder.pictures", "true") == 0
     folder = tmp_path / "runs/default/0"
     transition, rows, pictures = _outcome(folder)
     _, labels = read_manifest(folder)
@@ -71,7 +71,7 @@ def test_an_estimated_matrix_is_shown_from_when_it_is_known(run: Callable[..., i
 
 
 def test_a_method_without_a_matrix_has_none_to_show(run: Callable[..., int], tmp_path: Path) -> None:
-    assert run("fit", *SMALL) == 0
+    assert run("fit", *SMALL, "--recorder.pictures", "true") == 0
     transition, rows, pictures = _outcome(tmp_path / "runs/default/0")
     assert transition is None
     assert "method/transition_error" not in rows[0]
