@@ -8,12 +8,14 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import noisy_lightning
 from noisy_lightning.cli.catalog import ALIASES, KINDS, entries
 from noisy_lightning.cli.commands import BY_NAME
+from noisy_lightning.experiments.ledger import read_ledger
 from tests.fabricated import QUICK, SMALL_PHOTOGRAPHS, fabricate, quickly
 from tests.processes import ROOT
 from tests.tools.readme_tables import READMES, filled
@@ -81,6 +83,26 @@ def test_the_tables_are_those_of_the_ledgers() -> None:
         text = path.read_text()
         assert text.count("<!-- table of ") == text.count("<!-- end of table -->") > 0
         assert filled(text) == text, "make results writes them anew"
+
+
+def test_the_advice_has_the_numbers_of_the_ledgers() -> None:
+    mnist = {row["axis_method"]: row for row in read_ledger(ROOT / "notebooks/results/mnist.csv")}
+    last = {name: f"{100 * float(row['acc_last']):.1f}" for name, row in mnist.items()}
+    chosen = {name: f"{100 * float(row['acc_chosen']):.1f}" for name, row in mnist.items()}
+    digits: dict[str, list[float]] = {}
+    for row in read_ledger(ROOT / "notebooks/results/digits.csv"):
+        if row["rate_nominal"] == 0.4:
+            digits.setdefault(str(row["axis_method"]), []).append(100 * float(row["acc_last"]))
+    mean = {name: f"{np.mean(values):.0f}" for name, values in digits.items()}
+    advice = " ".join(re.findall(r"## Which method\?\n(.*?)\n## ", MAIN, re.DOTALL)[0].split())
+    sce, gce, ce = (last[name] for name in ("SymmetricCrossEntropy", "GeneralizedCrossEntropy", "CrossEntropy"))
+    assert f"last epoch: {sce} and {gce} %, cross entropy {ce} %" in advice
+    assert f"takes cross entropy on MNIST from {ce} to {chosen['CrossEntropy']} %" in advice
+    assert f"{last['EarlyLearningRegularization']} % on MNIST" in advice
+    assert f"40 % noise {mean['ELR']} %, cross entropy {mean['CE']} %" in advice
+    assert f"`JoCoR`, `CoTeachingPlus` ({last['JoCoR']}, {last['CoTeachingPlus']} %)" in advice
+    assert f"`ELRPlus` ({last['EarlyLearningRegularizationPlus']} %)" in advice
+    assert f"`DivideMix` ({last['DivideMix']} %)" in advice
 
 
 def test_filling_an_empty_table_leaves_what_follows() -> None:
