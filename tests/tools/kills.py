@@ -28,6 +28,7 @@ import torch
 from noisy_lightning import compat
 from noisy_lightning.cli.main import main as command_line
 from noisy_lightning.runs.files import is_unfinished
+from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.records import load
 from tests.processes import ROOT, imported
 
@@ -42,7 +43,7 @@ COMMAND = (
 )
 _RUN = Path("runs/default/0")
 _CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate")
-_TIMES = ("time", "seconds", "started", "images_per_second", "peak_memory", "threads", "resumed")
+_OTHERWISE = ("seconds", "images_per_second", "peak_memory", "git_commit")  # in the name of what may differ
 _again = threading.Lock()
 
 
@@ -103,7 +104,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         "weights": {name: value.numpy() for name, value in state.items()},
         "metrics.csv": (run / "metrics.csv").read_text(),
         "noise.csv": (run / "noise.csv").read_text(),
-        "result.json": {key: value for key, value in result.items() if not any(word in key for word in _TIMES)},
+        "result.json": {key: value for key, value in result.items() if not any(word in key for word in _OTHERWISE)},
         "records": {name: getattr(records, name) for name in ("loss", "confidence", "margin", "prediction", "kept")},
         "files": sorted(str(path.relative_to(run)) for path in run.rglob("*") if "tfevents" not in path.name),
         "runs": sorted(path.name for path in run.parent.iterdir() if path.is_dir()),
@@ -135,6 +136,8 @@ def tried(expected: dict[str, Any], early: int = 0, after: float = 0.0) -> tuple
         code = run_alone(folder, early, after)
         if code not in (0, -signal.SIGKILL):
             return False, [f"it ended by itself with {code}: {(folder / 'output.txt').read_text()[-300:]}"]
+        if code and RunFolder(folder / _RUN).finished:  # and would be left as it is
+            return False, lost(expected, folder)
         if again := run_alone(folder):
             return True, [f"the second start ended with {again}: {(folder / 'output.txt').read_text()[-300:]}"]
         return code != 0, lost(expected, folder)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.distributed import get_rank
 
 from noisy_lightning.runs.records import load
 from tests.processes import forked, noisy_lightning
@@ -84,6 +86,31 @@ def test_two_processes_remember_as_one_does(method: tuple[str, ...], tmp_path: P
         states.append(torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"])
     for name, value in states[0].items():
         torch.testing.assert_close(value, states[1][name], rtol=1e-4, atol=1e-5, msg=name)
+
+
+class BreaksOnOne(nn.Module):
+    """A linear network whose output is not a number in the third step, on the second process only."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(nn.Flatten(), nn.Linear(64 * in_channels, num_classes))
+        self.steps = 0
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.layer(image)
+        self.steps += self.training
+        return logits * (torch.nan if self.training and self.steps == 3 and get_rank() == 1 else 1)
+
+
+@pytest.mark.slow
+def test_what_breaks_on_one_of_two_processes_stops_both_and_is_said_once(tmp_path: Path) -> None:
+    backbone = ("--model.backbone", f"{__name__}.BreaksOnOne")
+    done = noisy_lightning("fit", *COMMAND, *backbone, *TWO, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("has diverged: loss is not finite in step 3 (epoch 1), learning rate 0.1") == 1
+    assert "Traceback" not in done.stderr
+    result = json.loads((tmp_path / "runs/default/run/result.json").read_text())
+    assert result["diverged"] == {"what": "loss", "epoch": 0, "step": 3, "learning_rate": 0.1}
 
 
 @pytest.mark.slow

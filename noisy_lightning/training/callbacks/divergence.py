@@ -122,7 +122,9 @@ class Divergence(L.Callback):
             if trainer.is_global_zero:
                 print(f"{said}; it goes on", flush=True)
             return
-        if self.run and trainer.is_global_zero:
+        if not trainer.is_global_zero:
+            raise SystemExit(2)  # as an InputError ends a command; the first process says why
+        if self.run:
             found = {"run": str(self.run.path), "diverged": self.found}
             self.run.update_result(lambda result: result | found)
         raise InputError(
