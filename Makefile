@@ -8,7 +8,7 @@ WORKERS ?= 2
 SELECTION := runs/incv_sym50/study3/selection.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all mutations study3 bench slurm results format clean
+.PHONY: help install demo test test-all mutations kills study3 bench slurm results format clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test-all: $(READY) ## The same with the slow tests, some of which want real data
 
 mutations: $(READY) ## Count how many small mistakes in the code the tests notice, of those in tests/tools/mutations.txt
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.tools.mutations --jobs $(WORKERS)
+
+kills: $(READY) ## Kill 150 runs, early and at random, and compare what each ends with, once it has been started again
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.tools.kills
 
 study3: $(READY) $(SELECTION) ## Select labels by INCV, then train on them: hours on a GPU
 	$(BIN)/noisy-lightning fit --config configs/incv_co_teaching_sym50.yaml --data.selection $(SELECTION) --run.version study3

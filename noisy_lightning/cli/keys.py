@@ -10,15 +10,12 @@ import torch
 import yaml
 from jsonargparse.typing import register_type
 
-# Imported for their classes: a short name is looked for among what has been imported.
-from noisy_lightning import backbones, compat, data, losses, methods  # noqa: F401
+from noisy_lightning import compat
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.parser import Parser, refused_in_one_line
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.runs.claims import RunOptions, checked_name
-from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
-from noisy_lightning.training.module import NoisyClassifier
 
 TRAINER_DEFAULTS = {
     "use_distributed_sampler": False,  # the loaders shard by themselves
@@ -56,6 +53,11 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def add_training(parser: Parser) -> None:
     """Add all keys of a training run, each with its type."""
+    # Not imported for commands that build no model. A short name is looked for among classes that have been imported.
+    from noisy_lightning import backbones, losses, methods  # noqa: F401, PLC0415
+    from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder  # noqa: PLC0415
+    from noisy_lightning.training.module import NoisyClassifier  # noqa: PLC0415
+
     parser.add_argument("-c", "--config", action=compat.config_file_action(), help=_HELP["config"])
     parser.add_argument("--seed_everything", type=bool | int, default=0, help=_HELP["seed_everything"])
     _add_trainer(parser)

@@ -180,8 +180,9 @@ def transition_matrices(
         axes.spines[:].set_visible(False)
         for (row, column), share in np.ndenumerate(shown) if numbers else ():
             if share > 0:
-                text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8}
-                axes.text(column, row, _percent(share), color="white" if share > 0.3 else INK, **text)
+                text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "parse_math": False}
+                cell = axes.text(column, row, _percent(share), color="white" if share > 0.3 else INK, **text)
+                cell.set_in_layout(False)  # it lies within, and to measure hundreds takes as long as to draw them
     bar = figure.colorbar(image, ax=list(panels), ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1], aspect=30)
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.ax.tick_params(colors=INK, length=0, labelsize=8)
