@@ -119,6 +119,12 @@ def test_a_small_matrix_says_its_numbers():
     assert 300 < height < width
 
 
+def test_a_share_that_is_nearly_all_is_not_rounded_to_all():
+    matrix = np.array([[0.9994, 0.0006], [0.0004, 0.9996]])
+    axes, _ = transition_matrices({"realized": matrix}, names(2)).axes
+    assert [text.get_text() for text in axes.texts] == ["99.9", "0.1", "0.0", "100"]
+
+
 def test_a_large_matrix_has_all_names_and_no_numbers():
     figure = transition_matrices({"realized": np.full((100, 100), 0.01)}, names(100))
     (axes, _) = figure.axes

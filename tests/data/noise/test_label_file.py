@@ -190,7 +190,7 @@ def test_true_labels_of_another_set_are_refused(true: list[int], message: str, t
         read(path, true=true)
 
 
-@pytest.mark.parametrize(("there", "name"), [(2, "green"), (7, "number 7")])
+@pytest.mark.parametrize(("there", "name"), [(2, "green"), (3, "number 3")])
 def test_classes_of_another_set_are_named(there: int, name: str, tmp_path: Path) -> None:
     labels = np.array([0, 1, 2] * 4)
     path = columns(tmp_path, label=[there, *labels[1:]], label_noisy=[0, *labels[1:]])
