@@ -83,8 +83,8 @@ def write_suspects(page: Path, suspects: Suspects, pictures: _Pictures, embedded
         for number, (size, sheet) in enumerate(_sheets(pictured, pictures)):
             sheets.append({"size": size, "file": None})
             room -= -(-len(sheet) // 3) * 4  # what base64 makes of it
-            # Once one had no room, all others go beside the page: what is most suspicious is in the page.
-            if room >= 0 and not beside:
+            # Once one has no room, none has: all others go beside the page, and what is most suspicious is in it.
+            if room >= 0:
                 text = b64encode(sheet).decode()
                 file.write(f'<script type="text/plain" id="sheet-{number}">{text}</script>\n')
             else:

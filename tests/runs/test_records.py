@@ -43,6 +43,22 @@ def test_round_trip_with_a_gap_and_late_selection(run):
     assert records.measures()["label_precision"][1] == pytest.approx(1 / 2.5)
 
 
+def test_all_that_is_seen_took_part_where_an_epoch_after_a_selection_says_nothing(run):
+    write_epoch(run / "records", 0, RECORD)
+    write_epoch(run / "records", 1, RECORD._replace(kept=None))
+    np.testing.assert_array_equal(load(run).kept, [KEPT, [1, 1, 1, 1, 1, 1, np.nan]])
+
+
+def test_each_epoch_is_clean_by_its_own_labels(run):
+    drawn = np.roll(LABELS, 1)
+    write_epoch(run / "records", 0, RECORD)
+    write_epoch(run / "records", 1, RECORD._replace(labels=drawn))
+    records = load(run)
+    np.testing.assert_array_equal(records.epoch_labels, [LABELS, drawn])
+    np.testing.assert_array_equal(records.is_clean, np.equal([LABELS, drawn], TRUE_LABELS))
+    assert not np.array_equal(*records.is_clean)
+
+
 def test_a_crash_between_write_and_rename_leaves_the_old_record(run, monkeypatch):
     path = write_epoch(run / "records", 3, RECORD)
     before = path.read_bytes()

@@ -130,6 +130,7 @@ def test_a_resumed_run_counts_time_and_images_of_all_its_parts(tmp_path: Path) -
     state = torch.load(folder / "last.ckpt", weights_only=True)
     saved = _saved(state)
     assert saved["images"] == len(data.train_indices)
+    assert saved["seconds"] > 0
     saved["seconds"] = 1000.0
     torch.save(state, folder / "last.ckpt")
     result, _, _ = _fit(folder, epochs=3, ckpt_path=str(folder / "last.ckpt"))
