@@ -25,7 +25,7 @@ def read_matrix(path: Path) -> list[list[float]]:
             with path.open("rb") as file:
                 rows = np.lib.format.read_array(file, allow_pickle=False).tolist()
         elif path.suffix == ".json":
-            rows = json.loads(path.read_text(encoding="utf-8"))
+            rows = json.loads(path.read_text(encoding="utf-8-sig"))
         elif path.suffix == ".csv":
             lines = path.read_text(encoding="utf-8-sig").splitlines()
             rows = [[float(cell) for cell in line.split(",")] for line in lines if line.strip()]

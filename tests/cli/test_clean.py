@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.sets.sources import load_digits8x8
+from noisy_lightning.errors import InputError
 from noisy_lightning.runs.records import load
+from noisy_lightning.selectors import Selector
+from noisy_lightning.selectors.base import Judgment, Task, TrainingRuns
 from tests.conftest import SMALL
 from tests.processes import ROOT, noisy_lightning
 
@@ -36,6 +40,33 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+class Noting(Selector):
+    """Notes what it is asked to judge, and stops there."""
+
+    asked: ClassVar[list[Task]] = []
+
+    def select(self, task: Task, runs: TrainingRuns) -> Judgment:
+        Noting.asked.append(task)
+        raise InputError("noted")
+
+
+def test_a_selector_learns_of_seed_classes_and_broken_images(run: Callable[..., int], tmp_path: Path) -> None:
+    for number in range(20):
+        path = tmp_path / f"images/train/{'cat' if number % 2 else 'dog'}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), number).save(path)
+    path.write_bytes(b"no image")
+    Noting.asked.clear()
+    data = ("--data", "ImageFolder", "--data.root", "images", "--data.image_size", "8", "--data.channels", "1")
+    network = ("--model.backbone", "tests.networks.Plain", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1")
+    options = ("--data.broken", "skip", "--data.seed", "5", "--data.batch_size", "4", "--trainer.accelerator", "cpu")
+    with pytest.warns(UserWarning, match="1 of 20 images are broken"):
+        assert run("clean", *data, *options, *network, "--selector", f"{__name__}.Noting") == 2
+    (task,) = Noting.asked
+    assert (task.seed, task.num_classes, task.class_names) == (5, 2, ["cat", "dog"])
+    assert np.flatnonzero(~task.judged).tolist() == [5]  # 19.png, by name the sixth of the first class
 
 
 def test_it_leaves_a_selection_a_page_and_a_result(

@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 from torch import nn
 
-from noisy_lightning.cli.catalog import ALIASES, KINDS, _source, entries, kind_of, names
+from noisy_lightning.cli.catalog import ALIASES, KINDS, _source, entries, kind_of, long_name, names
 from noisy_lightning.cli.commands import COMMANDS, Command
 from noisy_lightning.cli.help import FIT
 from noisy_lightning.cli.keys import training_parser
@@ -140,11 +140,17 @@ def test_a_kind_is_listed_a_line_a_class(kind: str, run: Run, capsys: pytest.Cap
     assert [line.split()[0].rstrip(",") for line in lines] == [entry.name for entry in entries(kind)]
 
 
+def test_an_alias_of_another_kind_is_left_as_it_is() -> None:
+    assert long_name("methods", "ELR") == long_name(None, "ELR") == "EarlyLearningRegularization"
+    assert long_name("losses", "ELR") == "ELR"
+
+
 def test_configurations_are_listed_and_printed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("configs") == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("sce_resnet18 ") for line in lines)
     assert any(line.startswith("sweeps/digits ") for line in lines)
+    assert all(line.endswith(".") for line in lines if not line.startswith("noisy-lightning")), "a sentence each"
     for name in ("demo", "sweeps/digits", "digits"):
         assert run("configs", name) == 0
         assert capsys.readouterr().out.startswith("# ")

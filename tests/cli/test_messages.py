@@ -227,6 +227,16 @@ def test_what_is_wrong_in_a_configuration_is_said_by_its_name(
     assert message in line
 
 
+def test_an_argument_of_a_class_in_a_file_is_named_as_on_the_command_line(
+    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text("model: {loss: {class_path: SCE, init_args: {alpha: much}}}\n")
+    assert run("fit", *SMALL, "--config", "a.yaml") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "init_args" not in line
+    assert "model.loss.alpha must be a number, got much" in line
+
+
 def test_a_step_that_spans_all_data_is_said(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fit", *SMALL, "--trainer.max_epochs", "1", "--data.batch_size", "5000") == 0
     (line,) = capsys.readouterr().err.strip().splitlines()

@@ -78,6 +78,19 @@ def test_a_row_says_what_a_run_was_and_reached(tmp_path: Path) -> None:
     assert (row["auroc"], row["memorised"]) == (0.9, 0.1)
 
 
+def test_the_best_epoch_is_that_of_the_highest_accuracy_and_a_mean_of_ten_needs_ten(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    (run / "metrics.csv").write_text("epoch,test/acc\n0,0.5\n1,0.8\n2,0.6\n")
+    row = row_of(run)
+    assert (row["acc_best_oracle"], row["epoch_best_oracle"]) == (0.8, 1)
+    assert row["acc_mean_last_10"] is None
+
+
+def test_the_rate_that_was_asked_for_stands_beside_that_which_came_out(tmp_path: Path) -> None:
+    row = row_of(make_run(tmp_path / "run"))
+    assert (row["rate_nominal"], row["rate_realised"]) == (0.4, 0.3876)
+
+
 def test_a_run_that_was_not_tested_lacks_what_tests_tell(tmp_path: Path) -> None:
     untested = {name: value for name, value in RESULT.items() if name != "test"}
     untested |= {"last_epoch": {"train/auroc": 0.9}, "best_epoch": None}

@@ -74,7 +74,9 @@ def test_a_report_shows_tables_pictures_and_ledger_on_one_page(swept: Path, caps
     assert {f"clean_{name}.png" for name in ("validation", "losses", "classes", "labels")} <= figures
 
     # From the ledger alone, on another machine, come the same tables.
+    before = sorted(Path().rglob("*"))
     assert main(["report", str(folder / "ledger.csv"), "--only-print"]) == 0
+    assert sorted(Path().rglob("*")) == before
     assert capsys.readouterr().out.startswith((folder / "tables.md").read_text().rstrip())
 
 
@@ -114,6 +116,18 @@ def test_a_kind_of_noise_with_a_single_rate_has_no_panel_beside_others() -> None
     (legend,) = figure.legends
     assert len(legend.get_texts()) == 6
     assert not any(axes.get_legend() for axes in figure.axes)
+
+
+def test_clean_labels_are_no_kind_of_noise_with_a_panel_of_its_own(tmp_path: Path) -> None:
+    row = row_of(make_run(tmp_path / "run"))
+    clean = {"axis_noise": "clean", "noise": "NoNoise", "noise_kind": "NoNoise", "rate_nominal": 0.0}
+    noisy = {"axis_noise": "symmetric"}
+    write_ledger(
+        tmp_path / "ledger.csv", [{**row, "status": "done", "axis_method": "CE", **own} for own in (clean, noisy)]
+    )
+    figures = dict(collect([tmp_path / "ledger.csv"]).overall_figures())
+    axes = figures["acc_last_over_noise_rate"].axes
+    assert [one.get_title(loc="left") for one in axes] == ["Symmetric"]
 
 
 def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:

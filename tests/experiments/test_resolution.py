@@ -87,3 +87,11 @@ def test_a_part_that_cannot_work_is_refused() -> None:
 def test_what_comes_last_overrules_an_axis() -> None:
     run = GridRun({}, ["--data", "Digits"], [["--data.seed", "1"]], ["--data.seed", "2"])
     assert Resolver(resolved)(run)["data"]["init_args"]["seed"] == 2
+
+
+def test_a_class_that_takes_over_an_argument_of_the_one_before_is_resolved_with_it() -> None:
+    parts = (["--model.loss.alpha", "0.5"], ["--model.loss", "FocalLoss"])
+    run = GridRun({}, ["--data", "Digits", "--model.loss", "SCE"], parts)
+    config = resolved(run.options)
+    assert config["model"]["loss"]["init_args"]["alpha"] == 0.5
+    assert Resolver(resolved)(run) == config

@@ -65,6 +65,22 @@ def test_only_accuracies_under_the_same_noise_compete() -> None:
         assert _best(table) == [("x", "a"), ("y", "b")]
 
 
+def test_only_accuracies_on_the_same_data_compete() -> None:
+    accuracies = {("a", "MNIST"): 0.9, ("b", "MNIST"): 0.8, ("a", "CIFAR10"): 0.4, ("b", "CIFAR10"): 0.5}
+    rows = [
+        {**_row(method, dataset, last, acc_chosen=last), "dataset": dataset, "noise": "Symmetric(rate=0.4)"}
+        for (method, dataset), last in accuracies.items()
+    ]
+    (across_epochs,) = tables_of(rows, across=EPOCH)
+    assert {row for row, _ in _best(across_epochs)} == {"a, MNIST", "b, CIFAR10"}
+
+
+def test_a_single_run_has_no_deviation_in_a_file() -> None:
+    tables = tables_of([_row("CE", "x", 0.5), _row("SCE", "x", 0.6), _row("SCE", "x", 0.62, 1)])
+    lines = list(csv.DictReader(io.StringIO(as_csv(tables))))
+    assert [(line["row"], line["std"], line["n"]) for line in lines] == [("CE", "", "1"), ("SCE", "1.4142", "2")]
+
+
 def test_latex_escapes_what_it_must() -> None:
     (table,) = tables_of([_row("A_1 & 50 %", "x", 0.5), _row("b", "x", 0.6), _row("b", "x", 0.62, 1)])
     text = as_latex(table)

@@ -26,6 +26,7 @@ from noisy_lightning import (
     noise,
 )
 from noisy_lightning.errors import InputError
+from noisy_lightning.training.specification import import_path
 from tests.networks import Plain
 
 
@@ -169,6 +170,20 @@ def test_a_notebooks_own_images_train_and_are_tested(tmp_path: Path) -> None:
 def test_a_data_set_that_is_not_there_says_so_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="CIFAR-10 is not in"):
         NoisyClassifier.for_data(CIFAR10(root=tmp_path, download=False))
+
+
+@pytest.mark.parametrize(("channels_last", "memory"), [(True, torch.channels_last), (False, torch.contiguous_format)])
+def test_weights_lie_in_the_memory_format_that_was_asked_for(channels_last: bool, memory: torch.memory_format) -> None:
+    model = NoisyClassifier(10, 3, 100, backbone=backbones.SmallCNN, channels_last=channels_last)
+    weights = [weight for weight in model.parameters() if weight.ndim == 4 and weight.shape[1] > 1]
+    assert len(weights) > 1
+    assert all(weight.is_contiguous(memory_format=memory) for weight in weights)
+
+
+def test_a_class_goes_by_the_package_that_exports_it() -> None:
+    assert import_path(backbones.SmallCNN) == "noisy_lightning.backbones.SmallCNN"
+    assert import_path(noise.Symmetric) == "noisy_lightning.data.Symmetric"
+    assert import_path(torch.optim.SGD) == "torch.optim.SGD"
 
 
 def test_an_argument_out_of_range_is_named() -> None:

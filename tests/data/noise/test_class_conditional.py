@@ -38,6 +38,7 @@ from noisy_lightning.data.noise.flip_maps import flips_among
 from noisy_lightning.data.noise.sampling import sample_labels
 from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.errors import InputError
+from noisy_lightning.transition_matrix import read_matrix
 from tests.conftest import SHARED_DATA
 from tests.reference import noise as reference
 
@@ -457,6 +458,12 @@ def test_pair_flip_ends_where_it_began() -> None:
 
 
 # --- TransitionMatrix
+
+
+@pytest.mark.parametrize(("name", "text"), [("m.csv", "0.5,0.5\n0,1\n"), ("m.json", "[[0.5, 0.5], [0, 1]]")])
+def test_a_matrix_is_read_as_spreadsheets_write_it(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    assert read_matrix(tmp_path / name) == [[0.5, 0.5], [0, 1]]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".npy"])

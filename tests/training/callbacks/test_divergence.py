@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -100,11 +102,10 @@ def test_test_and_report_say_that_a_run_has_diverged(run: Run, capsys: pytest.Ca
 
 def test_a_run_that_may_go_on_does_and_is_marked(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*_breaking("loss")) == 2
-    assert run(*_breaking("loss"), "--run.stop_when_diverged", "false") == 0  # the same run, from its last checkpoint
-    assert (
-        "has diverged: loss is not finite in step 15 (epoch 2), learning rate 0.1; it goes on"
-        in capsys.readouterr().out
-    )
+    # The same run, from its last checkpoint.
+    assert run(*_breaking("loss"), "--run.stop_when_diverged", "false", "--run.checkpoint_every_n_steps", "1") == 0
+    said = "has diverged: loss is not finite in step 15 (epoch 2), learning rate 0.1; it goes on"
+    assert capsys.readouterr().out.count(said) == 1  # and not for every checkpoint after it
     assert _result()["epochs"] == 2
     assert _result()["diverged"]["step"] == 15
     assert "train/loss" in _result()["last_epoch"]  # of the steps before
@@ -113,6 +114,42 @@ def test_a_run_that_may_go_on_does_and_is_marked(run: Run, capsys: pytest.Captur
     out = capsys.readouterr().out
     assert "(diverged)" in out
     assert "Diverged, and went on: runs/default/0: loss is not finite in step 15" in out
+
+
+class _Trainer:
+    """One of two processes, or alone, in its first epoch; on the other one, or on none, the losses are not finite."""
+
+    current_epoch, global_step, is_global_zero = 0, 3, True
+
+    def __init__(self, world_size: int) -> None:
+        self.world_size, self.strategy = world_size, self
+
+    def reduce(self, broken: Tensor, reduce_op: str) -> Tensor:
+        assert reduce_op == "max"
+        return torch.ones_like(broken)
+
+
+@pytest.mark.parametrize(("world_size", "stops"), [(1, False), (2, True)])
+def test_what_is_not_finite_on_another_process_stops_this_one(world_size: int, stops: bool) -> None:
+    trainer: Any = _Trainer(world_size)
+    module: Any = nn.Linear(1, 1)
+    module.last_step, module.learning_rate = SimpleNamespace(loss=torch.ones(())), 0.1
+    divergence = Divergence()
+    divergence.on_train_batch_end(trainer, module, None, None, 0)
+    with pytest.raises(InputError, match="loss is not finite in step 3") if stops else nullcontext():
+        divergence.on_train_epoch_end(trainer, module)
+
+
+def test_weights_are_looked_at_after_losses_that_all_were_finite() -> None:
+    trainer: Any = _Trainer(1)
+    module: Any = nn.Linear(1, 1)
+    module.last_step, module.learning_rate = SimpleNamespace(loss=torch.ones(())), 0.1
+    divergence = Divergence()
+    for _ in range(32):  # after which the losses are looked at
+        divergence.on_train_batch_end(trainer, module, None, None, 0)
+    module.weight.data.fill_(torch.inf)
+    with pytest.raises(InputError, match="weights are not finite in step 3"):
+        divergence.on_train_epoch_end(trainer, module)
 
 
 def test_a_huge_learning_rate_is_no_success(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

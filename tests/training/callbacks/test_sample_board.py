@@ -39,6 +39,8 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         epoch_labels=lambda epoch: LABELS,
         train_images=lambda index: index.view(-1, 1, 1, 1).to(torch.uint8),
     )
+    monkeypatch.setattr(sample_board, "_GRID_ROWS", 1)
+    monkeypatch.setattr(sample_board, "_GRID_COLUMNS", 5)
     prediction = np.where(np.isnan(LOSS), -1, 0)
     writer: Any = SimpleNamespace(add_image=lambda *_, **__: None)
     SampleBoard(writer).draw(tmp_path, 0, EpochRecord(LOSS, LOSS, prediction), data)
