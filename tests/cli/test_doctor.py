@@ -4,6 +4,8 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import yaml
 from PIL import Image
 
 from noisy_lightning.cli import doctor as doctor_command
+from noisy_lightning.cli.doctor import _classes
 from noisy_lightning.data import Digits, Symmetric
 from tests.fabricated import fabricate
 from tests.test_configs import CONFIGS
@@ -25,6 +28,15 @@ def findings(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, str], dict[s
     assert {line[0] for line in lines} <= {"ok", "PROBLEM"}
     well, wrong = ({topic: text for kind, topic, text in lines if kind == name} for name in ("ok", "PROBLEM"))
     return well, wrong
+
+
+def test_a_class_whose_only_image_is_validated_on_is_named() -> None:
+    data: Any = SimpleNamespace(
+        labels=torch.tensor([0, 1, 1]), train_indices=torch.tensor([1, 2]), num_classes=2, class_names=["cat", "dog"]
+    )
+    finding = _classes(data)
+    assert finding.is_problem
+    assert finding.text.startswith("no image to train on is labeled cat: ")
 
 
 def test_a_sound_configuration_passes(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

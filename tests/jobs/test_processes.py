@@ -42,8 +42,11 @@ def tell(file: Path) -> None:
 
 def wait_for(go: Path, mark: Path) -> None:
     write_text(mark, str(os.getpid()))  # at once: who sees the file reads the number
-    while not go.exists():
+    for _ in range(6000):  # and not for ever, or what does not end this hangs instead of failing
+        if go.exists():
+            return
         time.sleep(0.01)
+    mark.with_name("nobody came").touch()
 
 
 def test_each_job_ends_with_its_own_code_and_writes_to_its_own_log(tmp_path: Path) -> None:
@@ -87,6 +90,7 @@ def test_who_stops_iterating_ends_the_processes(tmp_path: Path) -> None:
             time.sleep(0.01)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert not (tmp_path / "nobody came").exists()
 
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from noisy_lightning.selectors import INCV, ConfidentLearning, NoisyCrossValidation, Selector, Task
-from noisy_lightning.selectors.self_check import advice, check_of_folds
+from noisy_lightning.selectors.self_check import advice, check_of_folds, checked_on_half
 from tests.selectors.toys import K, MadeUp, labels, likely, task
 
 
@@ -56,6 +58,17 @@ def test_selectors_that_hold_labels_out_check_themselves_by_these(selector: Sele
     weak = _weak(true, 0.6)
     judgment = selector.select(task(given), MadeUp(lambda fold: weak))
     assert judgment.check == check_of_folds(weak, task(given))
+
+
+def test_one_half_is_checked_by_what_a_network_says_that_has_learned_the_other() -> None:
+    given, true = labels(800, 0.0)
+    random = np.random.default_rng(0)
+    unseen, seen = likely(true, random), likely((true + 1) % K, random)
+    runs = MadeUp(lambda fold: np.where(fold.held_out[:, None], unseen, seen))
+    judgment = NoisyCrossValidation().select(task(given), MadeUp(lambda fold: unseen))
+    check = checked_on_half(replace(judgment, check=None), task(given), runs, None).check
+    assert check is not None
+    assert check.accuracy_given == 1
 
 
 def test_dropping_leaves_out_the_most_suspicious_labels_alone() -> None:

@@ -44,6 +44,16 @@ def test_mistakes_that_are_few_or_fewer_than_wrong_labels_are_no_weakness() -> N
     assert SelfCheck(0.44, 0.05, 0.46).too_weak
 
 
+def test_what_was_predicted_once_counts_as_it_is() -> None:
+    outputs = torch.tensor([[0.0, 2.0], [1.0, 0.0]])
+    unseen = HeldOutPredictions(torch.tensor([True, True]), 2)
+    context = EpochContext(1, 2, torch.tensor([0, 1]), lambda network, augmented=False, index=None: outputs)
+    unseen.ask(context, nn.Identity(), due=1)
+    probability, labels = unseen.average(context)
+    torch.testing.assert_close(probability, outputs.softmax(1))
+    assert labels.tolist() == [0, 1]
+
+
 def test_what_is_predicted_is_averaged_over_the_last_three_epochs_of_samples_that_count() -> None:
     held_out, labels = torch.tensor([True, False, True, True]), torch.tensor([0, 1, 1, -1])
     unseen = HeldOutPredictions(held_out, 2)

@@ -55,6 +55,13 @@ def test_the_same_command_goes_on_where_the_time_was_up(
     assert json.loads((other / "result.json").read_text())["epochs"] == 3
 
 
+def test_a_run_whose_time_is_up_with_its_last_epoch_has_finished(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_limit, "Timer", Clock)
+    monkeypatch.setattr(Clock, "after", 6)  # asked after five of six batches
+    assert run(*LIMITED, "--trainer.max_epochs", "1") == 0
+    assert RunFolder(Path("runs/default/0")).finished
+
+
 def test_a_time_that_is_none_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("fit", *SMALL, "--trainer.max_time", "soon") == 2
     error = capsys.readouterr().err
