@@ -157,7 +157,7 @@ def _must_be(types: Sequence[re.Match[str]], text: str) -> str:
 def _key(lines: list[str]) -> str:
     """Return the dotted key that the nested reports lead to."""
     keys = [found[1] for line in lines if (found := re.match(r'Parser key "([^"]+)":', line))]
-    return ".".join(dict.fromkeys(keys)).replace("init_args.", "")
+    return ".".join(dict.fromkeys(keys))
 
 
 def _class(class_path: str) -> type | None:

@@ -118,16 +118,21 @@ def test_a_kind_of_noise_with_a_single_rate_has_no_panel_beside_others() -> None
     assert not any(axes.get_legend() for axes in figure.axes)
 
 
-def test_clean_labels_are_no_kind_of_noise_with_a_panel_of_its_own(tmp_path: Path) -> None:
-    row = row_of(make_run(tmp_path / "run"))
-    clean = {"axis_noise": "clean", "noise": "NoNoise", "noise_kind": "NoNoise", "rate_nominal": 0.0}
-    noisy = {"axis_noise": "symmetric"}
-    write_ledger(
-        tmp_path / "ledger.csv", [{**row, "status": "done", "axis_method": "CE", **own} for own in (clean, noisy)]
-    )
+def test_a_rate_of_zero_is_no_second_rate_of_a_kind_of_noise(tmp_path: Path) -> None:
+    row = row_of(make_run(tmp_path / "run")) | {"status": "done", "axis_method": "CE"}
+    rows = [
+        {
+            **row,
+            "axis_noise": f"{kind} {rate}",
+            "noise": f"{kind}(rate={rate})",
+            "noise_kind": kind,
+            "rate_nominal": rate,
+        }
+        for kind, rate in (("Symmetric", 0.0), ("Symmetric", 0.4), ("PairFlip", 0.2), ("PairFlip", 0.4))
+    ]
+    write_ledger(tmp_path / "ledger.csv", rows)
     figures = dict(collect([tmp_path / "ledger.csv"]).overall_figures())
-    axes = figures["acc_last_over_noise_rate"].axes
-    assert [one.get_title(loc="left") for one in axes] == ["Symmetric"]
+    assert [axes.get_title(loc="left") for axes in figures["acc_last_over_noise_rate"].axes] == ["PairFlip"]
 
 
 def test_plain_runs_are_reported_too(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
