@@ -44,6 +44,13 @@ def test_a_notebook_runs(path: Path, length: str, kernel: KernelManager, tmp_pat
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
+def test_nothing_that_a_notebook_leaves_is_kept() -> None:
+    folder = NOTEBOOKS[0].parent
+    picture = folder / "clean_and_noisy_loss.png"  # README's
+    assert sorted(folder.iterdir()) == sorted([*NOTEBOOKS, picture, folder / "results"])
+    assert {path.suffix for path in (folder / "results").iterdir()} == {".csv", ".md"}
+
+
 def test_committed_notebooks_are_small_and_have_been_run() -> None:
     for path in NOTEBOOKS:
         assert path.stat().st_size < 500_000

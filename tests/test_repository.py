@@ -105,7 +105,7 @@ _TOPICS = {
     "data/sets": "training_on_files",
     "losses": "algebra contract formulas",
     "methods": "checkpoint_keys contract",
-    "tools": "mutations",
+    "tools": "kills mutations",
     "training": "distributed resume",
 }
 

@@ -50,6 +50,3 @@ def test_a_frozen_body_stands_still_and_a_thawed_one_does_not() -> None:
     body.thaw()
     assert all(layer.training for layer in network.modules())
     assert [weight.requires_grad for weight in network.body.parameters()] == [True, False, True, True]
-
-
-# Within a training run

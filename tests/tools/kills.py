@@ -15,7 +15,6 @@ import random
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -44,7 +43,6 @@ COMMAND = (
 _RUN = Path("runs/default/0")
 _CHANGES = ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate")
 _OTHERWISE = ("seconds", "images_per_second", "peak_memory", "git_commit")  # in the name of what may differ
-_again = threading.Lock()
 
 
 def run_alone(folder: Path, early: int = 0, after: float = 0.0) -> int:
@@ -56,7 +54,7 @@ def run_alone(folder: Path, early: int = 0, after: float = 0.0) -> int:
         after: Kill it after as many seconds; 0: never.
     """
     process = imported().Process(target=_train, args=(folder, early))
-    with _again, compat.hidden_main():
+    with compat.hidden_main():
         process.start()
     if after:
         process.join(after)
@@ -158,11 +156,12 @@ def main() -> int:
         whole = time.monotonic() - begin
         assert code == 0, (Path(name) / "output.txt").read_text()
         expected = outcome(Path(name))
-    moments = random.Random(options.seed)
+    random.seed(options.seed)
+    shares = [random.uniform(0.01, 1) for _ in range(options.kills)]
     trials: list[tuple[str, dict[str, Any]]] = [
         (f"change {count}", {"early": count}) for count in range(1, options.early + 1)
     ]
-    trials += [(f"{share:.0%} of {whole:.1f} s", {"after": share * whole}) for share in _shares(moments, options.kills)]
+    trials += [(f"{share:.0%} of {whole:.1f} s", {"after": share * whole}) for share in shares]
     killed = faulty = 0
     for name, how in trials:
         was_killed, faults = tried(expected, **how)
@@ -172,10 +171,6 @@ def main() -> int:
             print(f"killed at {name}: {fault}", flush=True)
     print(f"{len(trials)} runs, {killed} killed before their end; {faulty} left something else than one without a kill")
     return int(faulty > 0)
-
-
-def _shares(moments: random.Random, count: int) -> list[float]:
-    return [moments.uniform(0.01, 1) for _ in range(count)]
 
 
 if __name__ == "__main__":

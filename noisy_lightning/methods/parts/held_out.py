@@ -72,8 +72,9 @@ class HeldOutPredictions(nn.Module):
 
 
 def _without_predictions(module: HeldOutPredictions, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Load older checkpoints, which hold no predictions."""
-    state.setdefault(f"{prefix}total.values", module.total.values)
+    """Load older checkpoints, which hold no predictions, or have them under another name."""
+    older = state.pop(f"{prefix}total", module.total.values)
+    state.setdefault(f"{prefix}total.values", older)
 
 
 class SelfCheck(NamedTuple):

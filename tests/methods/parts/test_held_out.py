@@ -79,3 +79,5 @@ def test_what_is_predicted_is_averaged_over_the_last_three_epochs_of_samples_tha
     older = HeldOutPredictions(held_out, 2)
     older.load_state_dict({})  # of a version that kept none
     assert not older.total.values.any()
+    older.load_state_dict({"total": unseen.total.values})  # of one that kept them as a buffer of its own
+    assert older.total.values.equal(unseen.total.values)
