@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from noisy_lightning.errors import InputError
+from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import is_unfinished, read_json, sweep_up, write_text
 from noisy_lightning.runs.identity import deciding
 from noisy_lightning.runs.locks import Lock
+from noisy_lightning.runs.summary import divergence
 from noisy_lightning.runs.yaml_file import read_yaml
 
 FOLDS = "folds"
@@ -64,14 +65,17 @@ class RunFolder:
             name: `best`, `last` or the path of a file.
 
         Raises:
-            InputError: There is no such file.
+            InputError: There is no such file; says so where the run has diverged.
         """
         path = self.checkpoints / f"{name}.ckpt" if name in ("best", "last") else Path(name)
         if not path.is_file():
             if self.folds.is_dir():
                 raise InputError(f"{self.path} is a selection, whose runs are in {self.folds}")
             found = ", ".join(sorted(file.stem for file in self.checkpoints.glob("*.ckpt"))) or "none"
-            raise InputError(f"no checkpoint {name} at {path}; {self.path} has: {found}")
+            diverged = self.read_result().get("diverged")
+            with reading(self.result):
+                why = f"; it has diverged: {divergence(diverged)}" if diverged else ""
+            raise InputError(f"no checkpoint {name} at {path}; {self.path} has: {found}{why}")
         return path
 
     def read_config(self) -> dict[str, Any]:

@@ -40,6 +40,9 @@ def test_what_is_no_run_is_refused(run: RunFolder, tmp_path: Path) -> None:
         existing_run(tmp_path)
     with pytest.raises(InputError, match="has: none"):
         run.checkpoint("last")
+    run.result.write_text('{"diverged": {"what": "loss"}}')
+    with pytest.raises(InputError, match=r"result\.json"):
+        run.checkpoint("last")
     run.result.write_text("{")
     with pytest.raises(InputError, match="is damaged"):
         run.read_result()

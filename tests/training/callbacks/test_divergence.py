@@ -100,6 +100,18 @@ def test_test_and_report_say_that_a_run_has_diverged(run: Run, capsys: pytest.Ca
     assert "Failed: runs/default/0: diverged: loss is not finite in step 15" in capsys.readouterr().out
 
 
+def test_a_test_says_it_of_a_run_that_has_diverged_before_its_first_checkpoint(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*_breaking("loss", at=2)) == 2
+    capsys.readouterr()
+    for name in ("best", "last"):
+        assert run("test", "runs/default/0", name) == 2
+        error = capsys.readouterr().err
+        assert f"no checkpoint {name} at " in error
+        assert error.endswith("has: none; it has diverged: loss is not finite in step 2 (epoch 1), learning rate 0.1\n")
+
+
 def test_a_run_that_may_go_on_does_and_is_marked(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*_breaking("loss")) == 2
     # The same run, from its last checkpoint.
