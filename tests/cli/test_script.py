@@ -40,3 +40,21 @@ def test_a_script_without_a_guard_runs_once_whatever_commands_it_calls(tmp_path:
     (row,) = json.loads((tmp_path / "runs/grid/sweep.json").read_text())["runs"]
     assert "test" in json.loads((tmp_path / "runs/grid" / row["name"] / "result.json").read_text())
     assert (tmp_path / "runs/labels/0/selection.csv").is_file()
+
+
+def test_a_command_looks_for_no_garbage_while_it_imports(tmp_path: Path) -> None:
+    code = (
+        "import gc\nfrom noisy_lightning.cli.main import main\n"
+        "sought = []\ngc.callbacks.append(lambda phase, info: sought.append(len(gc.get_objects())))\n"
+        "assert main(['doctor', '--config', 'demo', '--data.class_path', 'Digits']) == 0\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000, max(sought, default=0) < 200_000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "True True True", done.stdout + done.stderr
