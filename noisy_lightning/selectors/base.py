@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from noisy_lightning.data.audit.features import Features
 from noisy_lightning.data.labels import named_class
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods.parts.held_out import SelfCheck
@@ -30,6 +31,11 @@ class Task:
     """Of all that the selector draws."""
     class_names: Sequence[str] = ()
     """K names, by label, for messages; classes go by their numbers without them."""
+    features: Features | None = None
+    """(N, V, D) what describes the images, in V views: features of a frozen network, or pixels; None: nothing does."""
+    groups: Ints | None = None
+    """(N,) a number for samples that belong together, such as a burst of photographs, which stay in one fold and are no
+    evidence for each other; -1: in no group. None: there are no groups."""
 
     def generator(self, *purpose: int) -> np.random.Generator:
         """Return a generator that depends on the seed and what it is for, and on nothing drawn before."""

@@ -1,0 +1,85 @@
+"""Features of images as detectors compare them: mean over views, centered, of length one."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noisy_lightning.runs.measures import Bools, Floats, Ints
+
+Features = NDArray[Any]
+"""(N, V, D) numbers that describe N images in V views: those of a frozen network, float16 or float32, or pixels, uint8;
+they may lie in a file that is read when they are asked for."""
+_QUERIES = 1000  # samples that are compared to all others at once
+
+
+def unit_features(features: Features, usable: Bools) -> Floats:
+    """Return features (N, D) whose cosine says how alike two images are: views averaged, centered, of length one.
+
+    Without centering, the features of a network with ReLU all point one way, and cosines differ little.
+
+    Args:
+        features: (N, V, D).
+        usable: (N,) the samples that the center is taken from; the others get zeros.
+    """
+    rows = np.flatnonzero(usable)
+    unit = np.zeros((len(features), features.shape[2]), np.float32)
+    for part in np.array_split(rows, max(1, len(rows) // _QUERIES)):
+        unit[part] = features[part].mean(1, dtype=np.float32)
+    unit[rows] -= unit[rows].mean(0, dtype=np.float64).astype(np.float32)
+    length = np.linalg.norm(unit, axis=1, keepdims=True)
+    np.divide(unit, length, out=unit, where=length > 0)
+    return unit
+
+
+class Neighbors(NamedTuple):
+    """The nearest others of each of n samples, the nearest first."""
+
+    positions: Ints
+    """(n, k) places among the samples, -1 where there are fewer than k."""
+    similarity: Floats
+    """(n, k) cosines in [-1, 1], -inf where there are fewer than k."""
+
+
+def nearest_neighbors(
+    unit: Floats, usable: Bools, k: int, groups: Ints | None = None, queries: Ints | None = None
+) -> Neighbors:
+    """Return the k nearest neighbors of samples by cosine, exactly, without the samples themselves.
+
+    Args:
+        unit: (N, D) features of length one.
+        usable: (N,) those that may be neighbors.
+        k: How many, >= 1.
+        groups: (N,) a number for each group of samples that belong together, such as a burst of photographs: samples
+            of one group are no neighbors of each other. -1: the sample is in no group. None: there are no groups.
+        queries: (n,) whose neighbors are wanted; None: those of all N samples.
+    """
+    asked = np.arange(len(unit)) if queries is None else np.asarray(queries)
+    others = np.flatnonzero(usable)
+    points = torch.from_numpy(unit[others])
+    members = None if groups is None else torch.from_numpy(groups[others].astype(np.int64))
+    places = torch.full((len(unit),), -1)
+    places[torch.from_numpy(others)] = torch.arange(len(others))
+    index = np.full((len(asked), k), -1, np.int64)
+    similarity = np.full((len(asked), k), -np.inf, np.float32)
+    count = min(k, len(others))
+    for start in range(0, len(asked), _QUERIES):
+        block = asked[start : start + _QUERIES]
+        cosines = torch.from_numpy(unit[block]) @ points.T
+        _leave_out(cosines, places[torch.from_numpy(block)])
+        if groups is not None and members is not None:
+            own = torch.from_numpy(groups[block].astype(np.int64))
+            cosines.masked_fill_((own[:, None] == members) & (own >= 0)[:, None], -torch.inf)
+        values, found = cosines.topk(count)
+        there = torch.isfinite(values).numpy()
+        index[start : start + _QUERIES, :count] = np.where(there, others[found.numpy()], -1)
+        similarity[start : start + _QUERIES, :count] = values.numpy()
+    return Neighbors(index, similarity)
+
+
+def _leave_out(cosines: Tensor, place: Tensor) -> None:
+    """Take each sample (n,) out of its own row of cosines (n, N); -1: it is not among them."""
+    rows = (place >= 0).nonzero().squeeze(1)
+    cosines[rows, place[rows]] = -torch.inf
