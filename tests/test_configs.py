@@ -43,10 +43,10 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
     fabricate(monkeypatch, COUNT // 2)
     # Pretrained weights are replaced by random ones.
     options: tuple[str, ...] = ()
-    if "pretrained: true" in config.read_text():
-        options += ("--model.backbone.pretrained", "false")
-    if "checkpoint_path: runs/" in config.read_text():
-        options += ("--model.backbone.checkpoint_path", "null")
+    if "weights: hub" in config.read_text():
+        options += ("--model.backbone.weights", "null")
+    if "weights: runs/" in config.read_text():
+        options += ("--model.backbone.weights", "null")
     # Photographs are made small.
     if "image_size: 224" in config.read_text():
         options += SMALL_PHOTOGRAPHS

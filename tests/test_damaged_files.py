@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from noisy_lightning import checkpoint_file
-from noisy_lightning.backbones.checkpoint import load_weights
+from noisy_lightning.backbones.checkpoint import load_weights, read_weights
 from noisy_lightning.cli.folds import FoldRuns
 from noisy_lightning.cli.keys import data_parser
 from noisy_lightning.data.loading.decoding import decode
@@ -216,7 +216,9 @@ READERS = {
     "run: record": Reader("records/epoch_0001.npz", lambda path: records.load(_in_run(path)).measures()),
     "run: checkpoint": Reader("checkpoints/best.ckpt", _model),
     "checkpoint": Reader("last.ckpt", checkpoint_file.read, _checkpoint),
-    "weights": Reader("weights.pt", lambda path: load_weights(Plain(2, 1), path, ["layers.4"]), _weights),
+    "weights": Reader(
+        "weights.pt", lambda path: load_weights(Plain(2, 1), read_weights(path), ["layers.4"], "w"), _weights
+    ),
     "selection": Reader("s.csv", lambda path: read_selection(path, torch.from_numpy(_LABELS)), _texts(_SELECTION)),
     "labels: csv": Reader("l.csv", LabelFile, _texts("index,label,label_noisy\n0,1,1\n1,0,1\n")),
     "labels: npy": Reader("l.npy", LabelFile, lambda path: np.save(path, _LABELS)),

@@ -15,46 +15,55 @@ from noisy_lightning.errors import InputError, reason
 _logger = logging.getLogger(__name__)
 
 
-def load_weights(network: nn.Module, path: Path, classifiers: Sequence[str]) -> None:
-    """Load a file's weights; a classifier of another size stays as it was initialized, and the log says so.
+def load_weights(network: nn.Module, weights: dict[str, Tensor], classifiers: Sequence[str], named: str) -> None:
+    """Load weights; a classifier of another size stays as it was initialized, and the log says so.
 
     Args:
         network: the network to fill.
-        path: safetensors, or a torch file that loads with weights_only=True. The weights may lie under
-            "state_dict" or "model", and their names may share a prefix, as in the checkpoints of Lightning.
+        weights: by name; the names may share a prefix, as in the checkpoints of Lightning.
         classifiers: names of the network's last layers.
+        named: what the user calls the weights.
 
     Raises:
-        InputError: if the file cannot be read or holds another network.
+        InputError: if they are those of another network.
     """
     own = network.state_dict()
-    weights = _without_prefix(_read(path), own)
+    weights = _without_prefix(weights, own)
     fresh = [key for key in own if key.rpartition(".")[0] in classifiers and _shape(weights, key) != own[key].shape]
     for key in fresh:
         weights[key] = own[key]
     wrong = [key for key in own if _shape(weights, key) != own[key].shape] + [key for key in weights if key not in own]
     if wrong:
         raise InputError(
-            f"checkpoint_path {path}: {len(wrong)} entries are missing, unexpected or of another shape, "
+            f"weights {named}: {len(wrong)} entries are missing, unexpected or of another shape, "
             f"such as {', '.join(wrong[:3])}; it holds the weights of another network"
         )
     network.load_state_dict(weights)
     if fresh:
-        _logger.warning("%s: the classifier is for other classes and starts afresh (%s)", path, ", ".join(fresh))
+        _logger.warning("%s: the classifier is for other classes and starts afresh (%s)", named, ", ".join(fresh))
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the weights in a file by name.
+
+    Args:
+        path: safetensors, or a torch file that loads with weights_only=True. The weights may lie under "state_dict" or
+            "model".
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
     try:
         content: Any = load_file(path) if path.suffix == ".safetensors" else _of_torch(path)
     except FileNotFoundError as error:
-        raise InputError(f"checkpoint_path {path}: no such file") from error
+        raise InputError(f"weights {path}: no such file") from error
     except Exception as error:  # the unpickler of weights alone meets foreign bytes with errors of any kind
         raise InputError(
-            f"checkpoint_path {path}: not safetensors, nor a torch file of weights alone as written by "
+            f"weights {path}: not safetensors, nor a torch file of weights alone as written by "
             f"torch.save(network.state_dict(), path) ({reason(error)})"
         ) from error
     if not isinstance(content, dict):
-        raise InputError(f"checkpoint_path {path}: holds a {type(content).__name__} instead of weights by name")
+        raise InputError(f"weights {path}: holds a {type(content).__name__} instead of weights by name")
     content = content.get("state_dict", content.get("model", content))
     return {key: value for key, value in content.items() if isinstance(value, Tensor)}
 

@@ -17,6 +17,7 @@ from noisy_lightning.cli.catalog import KINDS, PACKAGE, SCHEDULERS, long_name, n
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.shipped import find_config
+from noisy_lightning.runs.older_keys import with_present_keys
 from noisy_lightning.runs.yaml_file import check_yaml, read_yaml
 
 _MODE = "yaml with short names"
@@ -152,6 +153,7 @@ def _checked(text: str) -> Any:
 
 def _resolved(key: str, value: Any) -> Any:
     if isinstance(value, dict):
+        value = with_present_keys(value)
         path = value.get("class_path")
         own = {name: _resolved(str(name), one) for name, one in value.items()}
         if isinstance(path, str):  # at the top of a value no key is known

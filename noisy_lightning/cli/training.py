@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -13,7 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from noisy_lightning import backbones, checkpoint_file, compat
+from noisy_lightning import checkpoint_file, compat
+from noisy_lightning.backbones.pretrained import checkpoint_follows
 from noisy_lightning.cli.keys import as_yaml, experiment_of, plain, training_parser
 from noisy_lightning.cli.parser import refused_in_one_line
 from noisy_lightning.cli.trainer_keys import (
@@ -91,15 +93,9 @@ class NoisyCLI(LightningCLI):
         self.config = parser.parse_args(args)
         check_seed(self.config.seed_everything)
 
-    def before_instantiate_classes(self) -> None:
-        """Spare an evaluation the pretrained weights that its checkpoint replaces."""
-        backbone = self.config.model.backbone
-        if self._weights_follow and backbone.class_path.endswith(f".{backbones.Timm.__name__}"):
-            backbone.init_args["pretrained"], backbone.init_args["checkpoint_path"] = False, None
-
     def instantiate_classes(self) -> None:
         """Build data and model; a command builds the trainer that it needs."""
-        with refused_in_one_line():
+        with checkpoint_follows() if self._weights_follow else nullcontext(), refused_in_one_line():
             self.config_init = self.parser.instantiate(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
 

@@ -71,8 +71,9 @@ class NoisyDataModule(ServingDataModule, ABC):
         crop_padding: Zero pixels around an image from which training crops at random; None: as usual for the data set.
         horizontal_flip: Whether training mirrors images at random, each with probability one half; None: as usual for
             the data set.
-        mean: Mean per channel, in [0, 1], for normalization; None: the data set's.
-        std: Standard deviation per channel, > 0, for normalization; None: the data set's.
+        mean: Mean per channel, in [0, 1], for normalization; None: that of the network's pretrained weights, else the
+            data set's.
+        std: Standard deviation per channel, > 0, for normalization; None: likewise.
         workers: 0 keeps all images ready on the training device, or in host memory where they do not fit there; more
             prepares batches in as many processes, for images that do not fit at all.
         download: Whether missing files may be downloaded.
@@ -141,6 +142,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         flip = self.default_flip if horizontal_flip is None else horizontal_flip
         height, width, channels = self.image_shape
         check_statistics(mean, std, channels)
+        self.given_statistics = {name for name, values in (("mean", mean), ("std", std)) if values}
         known = {"mean": mean or self.default_mean, "std": std or self.default_std}
         self._to_measure = [name for name, values in known.items() if values is None]
         until_measured = [0.5] * channels

@@ -1,7 +1,8 @@
 """What Lightning asks of a data set once it is drawn and split: batches of each part, on the training device."""
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -40,6 +41,8 @@ class ServingDataModule(L.LightningDataModule, ABC):
     balanced: bool
     views: int = 1
     """How many times, each augmented anew, the training loader serves an image of a batch; the method says it."""
+    given_statistics: Collection[str]
+    """Which of `mean` and `std` were given, so that nothing else is put in their place."""
     noise_hash: str
     """SHA-256 of the given labels, and of which images are foreign if any is."""
     _redrawn: EpochLabels | None = None
@@ -103,12 +106,28 @@ class ServingDataModule(L.LightningDataModule, ABC):
         return {"noise_hash": self.noise_hash, "inputs": inputs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse a checkpoint that was trained on other labels.
+        """Refuse a checkpoint that was trained on other labels, and normalize as its network wants it.
 
         Raises:
             InputError: The hashes of the given labels differ.
         """
         check_label_hash(state_dict["noise_hash"], self.noise_hash)
+        if inputs := state_dict.get("inputs"):
+            self.normalize_by(inputs["mean"], inputs["std"])
+
+    def normalize_by(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Normalize images as pretrained weights want it, where mean or deviation were not given.
+
+        Args:
+            mean: C means, in [0, 1].
+            std: C deviations, > 0.
+        """
+        wanted = {
+            name: list(values) for name, values in (("mean", mean), ("std", std)) if name not in self.given_statistics
+        }
+        if any(getattr(self.augmentation, name) != values for name, values in wanted.items()):
+            self.augmentation = replace(self.augmentation, **wanted)  # type: ignore[arg-type]
+            self._stores.clear()
 
     @property
     def _overfits(self) -> bool:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from noisy_lightning.runs.older_keys import with_present_keys
+
 RESULTS_VERSION = 1
 """Changes when the same configuration no longer gives the same numbers: every grid is then trained anew."""
 
@@ -30,7 +32,7 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         config: Resolved, as plain data, as `config.yaml` of a run holds it.
     """
     left_out = (*_PLACE, *(_NOT_OF_SELECTION if "selector" in config else ()))
-    kept = {key: value for key, value in config.items() if key not in left_out}
+    kept = {key: with_present_keys(value) for key, value in config.items() if key not in left_out}
     if isinstance(trainer := kept.get("trainer"), Mapping):
         own = {key: value for key, value in trainer.items() if key not in _OF_TRAINER}
         counts = {key: float(value) for key in _COUNTS if isinstance(value := own.get(key), int) and value > 1}

@@ -10,6 +10,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from noisy_lightning import compat
+from noisy_lightning.backbones.pretrained import checkpoint_follows
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import RobustLoss
@@ -64,7 +65,8 @@ class Classifier(L.LightningModule, ABC):
             InputError: There is no such file, or what was given as an object is not given again.
         """
         checkpoint, specification = read_specification(Path(checkpoint_path), map_location)
-        model = cls(**rebuilt(cls, specification, given))
+        with checkpoint_follows():
+            model = cls(**rebuilt(cls, specification, given))
         model.specification = {**specification, **described(given)}
         model.load_state_dict(checkpoint["state_dict"])
         return model.eval()

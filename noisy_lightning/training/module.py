@@ -24,7 +24,7 @@ from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
 from noisy_lightning.training.epoch_log import log_at_epoch
 from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizer_of
-from noisy_lightning.training.probe import check_step, try_parts
+from noisy_lightning.training.probe import check_step, normalize_as_pretrained, try_parts
 from noisy_lightning.training.schedules import Ending, ending, go_on, scheduler_of
 from noisy_lightning.training.specification import described
 from noisy_lightning.types import Batch, Step
@@ -130,8 +130,9 @@ class NoisyClassifier(Classifier):
         return model
 
     def setup(self, stage: str) -> None:
-        """Try network and loss; have the training batches made of the samples, in the views, that the method takes."""
+        """Try network and loss; have batches made as pretrained weights and the method want them."""
         data = self.data
+        normalize_as_pretrained(data, self._tried)
         if stage == "fit":
             require(self.trainer)
             try_parts(self._tried, self.loss, data, self.channels_last, self.trainer.world_size)

@@ -19,6 +19,18 @@ _IMAGES = 2
 _PACKAGES = "site-packages"
 
 
+def normalize_as_pretrained(data: NoisyDataModule, networks: Sequence[nn.Module]) -> None:
+    """Have images normalized as those that pretrained weights were trained on; see `Timm.inputs`.
+
+    Args:
+        data: The data set, whose mean and deviation stay where they were given.
+        networks: As they are before training; the others are like the first.
+    """
+    inputs = getattr(networks[0], "inputs", None) if networks else None
+    if inputs is not None:
+        data.normalize_by(inputs.mean, inputs.std)
+
+
 def try_parts(
     networks: Sequence[nn.Module], loss: RobustLoss, data: NoisyDataModule, channels_last: bool, devices: int
 ) -> None:

@@ -1,6 +1,5 @@
 """What a model was made of, as plain data: what a checkpoint keeps, and what it is made of again."""
 
-import copy
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
@@ -13,6 +12,7 @@ from noisy_lightning import checkpoint_file
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.older_keys import with_present_keys
 from noisy_lightning.training.kinds import check_class_paths
 
 _OBJECT = "given_as_object"
@@ -50,7 +50,7 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
     check_class_paths({name: value for name, value in specification.items() if name not in given})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(model, "model", fail_untyped=False, instantiate=False, skip=set(given))
-    own = {name: copy.deepcopy(value) for name, value in specification.items() if name not in given}
+    own = {name: with_present_keys(value) for name, value in specification.items() if name not in given}
     try:
         built = parser.instantiate(parser.parse_object({"model": own}))
     except (ArgumentError, ValueError, TypeError) as error:

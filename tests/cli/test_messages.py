@@ -74,8 +74,8 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
             "model.backbone: timm has no model 'resnet81'; similar:",
         ),
         (
-            ["--model.backbone", "Timm", "--model.backbone.checkpoint_path", "nowhere.safetensors"],
-            "checkpoint_path nowhere.safetensors: no such file",
+            ["--model.backbone", "Timm", "--model.backbone.weights", "nowhere.safetensors"],
+            "weights nowhere.safetensors: no such file",
         ),
         (["--model.backbone", "SmalCNN"], "model.backbone: no class is called 'SmalCNN'; did you mean SmallCNN?"),
         (

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from noisy_lightning.backbones import SmallCNN
+from noisy_lightning.backbones.pretrained import Inputs
 from noisy_lightning.cli.keys import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, NoisyDataModule, Symmetric
 from noisy_lightning.data.sets.sources import Source
@@ -715,3 +716,48 @@ def test_the_optimizer_is_fused_unless_its_arguments_say_otherwise(
         trained[name] = torch.cat([weight.detach().flatten() for weight in model.parameters()])
     torch.testing.assert_close(trained["by itself"], trained["told"], rtol=1e-4, atol=1e-5)
     assert not trained["told"].equal(torch.cat([weight.flatten() for weight in _model().parameters()]))
+
+
+@final
+class Pretrained(nn.Module):
+    """A network whose weights were trained on images of another mean and deviation."""
+
+    inputs = Inputs([0.25], [0.125], 8)
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64 * in_channels, num_classes))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, K)."""
+        logits: Tensor = self.layers(image)
+        return logits
+
+
+def test_pretrained_weights_bring_their_mean_and_deviation_unless_others_were_given(tmp_path: Path) -> None:
+    data = Digits()
+    model = NoisyClassifier.for_data(data, Pretrained)
+    trainer = _trainer(tmp_path, max_epochs=1)
+    trainer.fit(model, data)
+    (loader,) = data.val_dataloader()
+    batch = next(iter(loader))
+    torch.testing.assert_close(batch.image, (data.train_images(batch.index) / 255 - 0.25) / 0.125)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    inputs = torch.load(tmp_path / "last.ckpt", weights_only=True)["Digits"]["inputs"]
+    assert (inputs["mean"], inputs["std"]) == ([0.25], [0.125])
+
+    own = Digits(mean=[0.5])
+    _trainer(tmp_path, max_epochs=1).fit(NoisyClassifier.for_data(own, Pretrained), own)
+    assert (list(own.augmentation.mean), list(own.augmentation.std)) == ([0.5], [0.125])
+
+
+def test_a_checkpoint_brings_the_normalization_that_its_network_was_trained_with(tmp_path: Path) -> None:
+    data = Digits()
+    trainer = _trainer(tmp_path, max_epochs=1)
+    trainer.fit(NoisyClassifier.for_data(data, Pretrained), data)
+    again, own = Digits(), Digits(std=[0.5])
+    for other in (again, own):
+        other.setup("test")
+        other.load_state_dict(data.state_dict())
+    assert (list(again.augmentation.mean), list(again.augmentation.std)) == ([0.25], [0.125])
+    assert (list(own.augmentation.mean), list(own.augmentation.std)) == ([0.25], [0.5])

@@ -1,0 +1,31 @@
+"""Keys that older versions kept in configurations and checkpoints, and what they are called today."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def with_present_keys(content: Any) -> Any:
+    """Return a configuration that a run has kept, or a part of one, with today's keys.
+
+    `Timm` had `pretrained` and `checkpoint_path`, which kept configurations hold both; the two have become `weights`.
+    One of them alone was written by hand, and stays, to be refused.
+    """
+    if isinstance(content, list):
+        return [with_present_keys(one) for one in content]
+    if not isinstance(content, Mapping):
+        return content
+    own = {name: with_present_keys(value) for name, value in content.items()}
+    arguments = own.get("init_args")
+    if str(own.get("class_path", "")).endswith(".Timm") and isinstance(arguments, dict):
+        own["init_args"] = _of_timm(arguments)
+    return own
+
+
+def _of_timm(arguments: dict[str, Any]) -> dict[str, Any]:
+    if not {"pretrained", "checkpoint_path"} <= arguments.keys():
+        return arguments
+    kept = {name: value for name, value in arguments.items() if name not in ("pretrained", "checkpoint_path")}
+    weights = arguments["checkpoint_path"] or ("hub" if arguments["pretrained"] else None)
+    # Weights of the hub did not bring their size.
+    size = {"image_size": "unchanged"} if weights == "hub" and kept.get("image_size") is None else {}
+    return {**kept, "weights": weights, **size}
