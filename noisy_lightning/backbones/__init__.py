@@ -1,6 +1,7 @@
 """Networks from images (B, C, H, W) to logits (B, K)."""
 
 from noisy_lightning.backbones.active_passive import EightLayerCNN, FourLayerCNN
+from noisy_lightning.backbones.heads import MLP, Linear
 from noisy_lightning.backbones.nine_layer import NineLayerCNN
 from noisy_lightning.backbones.plain import PlainCNN
 from noisy_lightning.backbones.preact_resnet import PreActResNet18
@@ -11,8 +12,10 @@ from noisy_lightning.backbones.timm import Timm
 from noisy_lightning.backbones.wide_resnet import WideResNet
 
 __all__ = [
+    "MLP",
     "EightLayerCNN",
     "FourLayerCNN",
+    "Linear",
     "NineLayerCNN",
     "PlainCNN",
     "PreActResNet18",

@@ -76,7 +76,7 @@ class Timm(nn.Module):
         logits: Tensor = self.network(self._resized(image))
         return logits
 
-    def features(self, image: Tensor, stages: int = 0) -> Tensor:
+    def embed(self, image: Tensor, stages: int = 0) -> Tensor:
         """Return what the network sees in images before it classifies them.
 
         Args:
@@ -101,7 +101,8 @@ class Timm(nn.Module):
             for part in parts[len(parts) - stages :]
         ]
         try:
-            final: Tensor = network.forward_head(network.forward_features(self._resized(image)), pre_logits=True)
+            image = self._resized(image).to(next(network.parameters()).dtype)
+            final: Tensor = network.forward_head(network.forward_features(image), pre_logits=True)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -48,6 +48,9 @@ ALIASES = {
     "selectors": {"AUM": "AreaUnderMargin", "CL": "ConfidentLearning", "NCV": "NoisyCrossValidation"},
 }
 
+# Of several classes of one name, ours.
+_OURS = {"backbones": {"Linear": f"{PACKAGE.name}.backbones.Linear"}}
+
 # Of two classes of one name, the one that can be configured: torch's lacks what is monitored, or wants an optimizer.
 SCHEDULERS = {
     "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",
@@ -102,7 +105,13 @@ def kind_of(key: str) -> str | None:
         return "data"
     if parts[-1] in ("loss", "active", "passive"):
         return "losses"
-    plural = {"noise": "noise", "method": "methods", "backbone": "backbones", "selector": "selectors"}
+    plural = {
+        "noise": "noise",
+        "method": "methods",
+        "backbone": "backbones",
+        "network": "backbones",
+        "selector": "selectors",
+    }
     return plural.get(parts[-1])
 
 
@@ -127,7 +136,7 @@ def named(key: str, name: str) -> str:
     if key.rpartition(".")[2] in ("lr_scheduler", "schedulers"):
         return SCHEDULERS.get(name, name)
     kind = kind_of(key)
-    return name if kind is None else long_name(kind, name)
+    return name if kind is None else _OURS.get(kind, {}).get(name) or long_name(kind, name)
 
 
 def _public(package: str) -> set[str]:

@@ -17,6 +17,7 @@ from noisy_lightning.data.sets.arrays import ImageArrays
 from noisy_lightning.data.sets.cifar import CIFAR10, CIFAR100
 from noisy_lightning.data.sets.clothing1m import Clothing1M
 from noisy_lightning.data.sets.digits import Digits
+from noisy_lightning.data.sets.embedded import Embedded
 from noisy_lightning.data.sets.folders import ImageFolder
 from noisy_lightning.data.sets.from_dataset import FromDataset
 from noisy_lightning.data.sets.mnist import MNIST
@@ -29,6 +30,7 @@ __all__ = [
     "Asymmetric",
     "Clothing1M",
     "Digits",
+    "Embedded",
     "FromDataset",
     "ImageArrays",
     "ImageFolder",

@@ -22,7 +22,7 @@ from noisy_lightning.data.noise.flip_maps import FlipName
 from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.serving import ServingDataModule
-from noisy_lightning.data.sets.sources import Source
+from noisy_lightning.data.sets.sources import Images, Source
 from noisy_lightning.data.splitting import Validation, split, validates
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
@@ -85,6 +85,8 @@ class NoisyDataModule(ServingDataModule, ABC):
     """N, the size of the whole training set."""
     image_shape: tuple[int, int, int]
     """(H, W, C)."""
+    pictures: Images
+    """(N, H, W, C) uint8 training images as people see them, whatever networks get."""
     has_test_set: bool = True
     """Whether there are test images."""
     in_memory: bool = True
@@ -99,7 +101,7 @@ class NoisyDataModule(ServingDataModule, ABC):
     """C standard deviations > 0; None: measured as the means are."""
     default_padding: ClassVar[int] = 0
     default_flip: ClassVar[bool] = False
-    usual_flips: ClassVar[FlipName | None] = None
+    usual_flips: FlipName | None = None
     """The flips that papers mean by asymmetric noise on this data set; None: nothing is usual."""
 
     def __init__(
@@ -124,7 +126,7 @@ class NoisyDataModule(ServingDataModule, ABC):
     ) -> None:
         super().__init__()
         self.root, self.download = Path(root), download
-        self.noise: LabelNoise = (noise or NoNoise()).on(type(self).__name__, self.usual_flips)
+        self.noise: LabelNoise = (noise or NoNoise()).on(self.dataset, self.usual_flips)
         self.batch_size = at_least(1, "batch_size", batch_size)
         self.eval_batch_size = at_least(1, "eval_batch_size", eval_batch_size)
         self.seed = at_least(0, "seed", seed)
@@ -162,9 +164,27 @@ class NoisyDataModule(ServingDataModule, ABC):
             InputError: Images are broken and not to be skipped.
         """
 
+    @property
+    def dataset(self) -> str:
+        """What the data set is called in what a run leaves."""
+        return type(self).__name__
+
     @abstractmethod
     def load(self, train: bool) -> Source:
         """Return the images and labels of the training or the test set."""
+
+    def load_lazily(self, train: bool) -> Source:
+        """Return the same, but open image files when they are asked for: none is known to be broken until then."""
+        return self.load(train)
+
+    def served(self, source: Source) -> Source:
+        """Return images as networks get them: they themselves, or features of them."""
+        return source
+
+    @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images, whatever networks get."""
+        return self.image_shape
 
     def prepare_data(self) -> None:
         """Prepare the files of all data sets."""
@@ -200,10 +220,11 @@ class NoisyDataModule(ServingDataModule, ABC):
         if not hasattr(self, "train_indices") or (selection is not None and self.candidate_indices is None):
             self._split(selection)
         if not self._tests and (stage == "test" or (stage is None and self.has_test_set)):
-            self._tests["test"] = self.load(train=False)
+            self._tests["test"] = self.served(self.load(train=False))
             for name, data in self.test_sets.items():
                 check_same_classes(name, data.class_names, self.class_names)
-                self._tests[f"test_{name}"] = adapted(name, data.load(train=False), self.image_shape, self.num_classes)
+                source = adapted(name, data.load(train=False), self.picture_shape, self.num_classes)
+                self._tests[f"test_{name}"] = self.served(source)
 
     def train_on_candidates(self) -> None:
         """Add the candidates of the selection, if there is one, to the training part."""
@@ -219,7 +240,7 @@ class NoisyDataModule(ServingDataModule, ABC):
 
     def train_images(self, index: Tensor) -> Tensor:
         """Return training images as they are: (n, C, H, W) uint8 for positions (n,)."""
-        return self.source.images[index].permute(0, 3, 1, 2)
+        return self.pictures[index].permute(0, 3, 1, 2)
 
     def label_table(self) -> LabelTable:
         """Return every label and its part, as the noise files hold them."""
@@ -239,7 +260,7 @@ class NoisyDataModule(ServingDataModule, ABC):
             table,
             seed=self.seed,
             num_classes=self.num_classes,
-            dataset=type(self).__name__,
+            dataset=self.dataset,
             dataset_checksum=self.source.checksum(),
             foreign_checksum=self._foreign_checksum,
             redraw=self.redraw,
@@ -255,10 +276,11 @@ class NoisyDataModule(ServingDataModule, ABC):
     def _draw(self) -> None:
         """Draw the given labels, and put foreign images in their places."""
         try:
-            drawn = draw(self.source, self.noise, self.num_classes, self.image_shape, self.seed, self.redraw)
+            drawn = draw(self.source, self.noise, self.num_classes, self.picture_shape, self.seed, self.redraw)
         except OtherLabelsError as error:
             raise error.by_name(self.class_names) from None
         self.source, self.labels, self.true_labels = drawn.source, drawn.labels, drawn.true_labels
+        self.pictures = self.source.images
         self.is_clean, self.is_trusted, self.is_foreign = drawn.is_clean, drawn.is_trusted, drawn.is_foreign
         self._foreign_index, self._foreign_checksum = drawn.foreign_index, drawn.foreign_checksum
         self.noise_hash = label_hash(self.labels, self._foreign_index, self._foreign_checksum)
@@ -266,9 +288,9 @@ class NoisyDataModule(ServingDataModule, ABC):
     def _split(self, selection: Path | None) -> None:
         """Split the training set into what is trained on and what is validated on."""
         chosen = None if selection is None else read_selection(selection, self.labels, self.class_names)
-        generator, dataset = seeded_generator("split", self.seed), type(self).__name__
+        generator = seeded_generator("split", self.seed)
         self.train_indices, self.val_indices, self.candidate_indices = split(
-            self.source, self.labels, self.validation, self.val_fraction, chosen, generator, dataset
+            self.source, self.labels, self.validation, self.val_fraction, chosen, generator, self.dataset
         )
         if self.batch_size > len(self.train_indices):
             count = len(self.train_indices)
@@ -278,7 +300,8 @@ class NoisyDataModule(ServingDataModule, ABC):
         if chosen is not None:
             self.estimated_noise_rate, self.selected_by_oracle = chosen.noise_rate, chosen.oracle
         if self.redraw == "per_epoch":
-            true_labels, images, drawn = self.source.labels, pixels(self.source), self.train_indices
+            images = pixels(self.source._replace(images=self.pictures))
+            true_labels, drawn = self.source.labels, self.train_indices
             self._redrawn = EpochLabels(
                 self.noise, true_labels, images, self.num_classes, self.seed, self.labels, drawn
             )

@@ -39,8 +39,8 @@ class ServingDataModule(L.LightningDataModule, ABC):
     eval_batch_size: int
     workers: int
     balanced: bool
-    views: int = 1
-    """How many times, each augmented anew, the training loader serves an image of a batch; the method says it."""
+    served_views: int = 1
+    """How many times, each augmented anew, the training loader serves an image of a batch."""
     given_statistics: Collection[str]
     """Which of `mean` and `std` were given, so that nothing else is put in their place."""
     noise_hash: str
@@ -61,7 +61,13 @@ class ServingDataModule(L.LightningDataModule, ABC):
         shuffle = not self._overfits
         classes = self.labels[self.train_indices] if self.balanced and shuffle else None
         epoch_labels = self._redrawn if shuffle else None
-        return self._loader("train", self.train_indices, self.batch_size, shuffle, self.views, classes, epoch_labels)
+        return self._loader(
+            "train", self.train_indices, self.batch_size, shuffle, self.served_views, classes, epoch_labels
+        )
+
+    def serve_views(self, views: int) -> None:
+        """Have each image of a training batch served so many times; the method says it."""
+        self.served_views = views
 
     def training_part(self, epoch: int, augmented: bool, index: Tensor | None = None) -> BatchLoader:
         """Serve the training part, or samples (n,) of it, in one view, as `epoch` would be augmented or as it is."""

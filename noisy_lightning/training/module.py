@@ -136,7 +136,7 @@ class NoisyClassifier(Classifier):
         if stage == "fit":
             require(self.trainer)
             try_parts(self._tried, self.loss, data, self.channels_last, self.trainer.world_size)
-            data.views = self.method.views
+            data.serve_views(self.method.views)
             if self.method.uses_candidates:
                 data.train_on_candidates()
 

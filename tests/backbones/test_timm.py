@@ -120,8 +120,8 @@ def test_features_of_several_depths_stand_before_those_of_the_last():
     backbone = Timm(5, 3, NAME).eval()
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
-        last = backbone.features(images)
-        both = backbone.features(images, stages=2)
+        last = backbone.embed(images)
+        both = backbone.embed(images, stages=2)
         network: Any = backbone.network
         maps = network.layer3(
             network.layer2(network.layer1(network.maxpool(network.act1(network.bn1(network.conv1(images))))))
@@ -131,7 +131,7 @@ def test_features_of_several_depths_stand_before_those_of_the_last():
     torch.testing.assert_close(both, torch.cat([maps.mean((2, 3)), deepest.mean((2, 3)), last], 1))
     torch.testing.assert_close(logits, backbone(images).detach())
     with pytest.raises(ValueError, match="stages must be at most 4 for ResNet, got 5"):
-        backbone.features(images, stages=5)
+        backbone.embed(images, stages=5)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_features_of_networks_of_all_kinds_are_averaged_over_places(name):
     size = {} if "swin" not in name and "vit" not in name else {"img_size": 64}
     backbone = Timm(5, 3, name, arguments=size).eval()
     with torch.no_grad():
-        features = backbone.features(torch.randn(2, 3, 64, 64), stages=2)
+        features = backbone.embed(torch.randn(2, 3, 64, 64), stages=2)
     widths = {"vit": 3 * 192, "swin": 384 + 768 + 768, "convnext": 160 + 320 + 320, "tf": 192 + 320 + 1280}
     assert features.shape == (2, widths[name.partition("_")[0]])
 

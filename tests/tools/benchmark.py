@@ -275,7 +275,7 @@ def measure_methods(blocks: int) -> None:
     )
     batches = {}
     for views in (1, 2):
-        data.views = views
+        data.serve_views(views)
         batches[views] = endless(data.train_dataloader())
     for name, arguments in METHODS.items():
         print(f"| {name}", end="", flush=True)

@@ -33,6 +33,9 @@ class Augmentation:
     """Zero pixels on each side, from which training crops the original size at random."""
     flip: bool = False
     """Whether training mirrors images at random, each with probability one half."""
+    stored_views: int = 1
+    """How many views of each image lie side by side, as those of frozen features do, one of which training takes at
+    random and everything else the first. Of more than one nothing is cropped or mirrored."""
 
     @property
     def rows(self) -> int:
@@ -42,7 +45,7 @@ class Augmentation:
     @property
     def columns(self) -> int:
         """Width of a padded image."""
-        return self.width + 2 * self.padding
+        return self.stored_views * self.width + 2 * self.padding
 
     @property
     def area(self) -> int:
@@ -62,40 +65,46 @@ class Augmentation:
             offsets += self.rows * self.columns * torch.randint(2, (count,), generator=generator)
         return offsets
 
+    def offsets_of_views(self, count: int, generator: torch.Generator, views: int) -> Tensor:
+        """Return the offsets (views, count) of random windows; of stored views no image has the same twice.
+
+        Args:
+            count: Images of the data set.
+            generator: What draws.
+            views: How many of each image are asked for; of stored ones, at most as many as there are.
+        """
+        if self.stored_views == 1:
+            return torch.stack([self.random_offsets(count, generator) for _ in range(views)])
+        first = torch.randint(self.stored_views, (count,), generator=generator)
+        return (first + torch.arange(views)[:, None]) % self.stored_views * self.width
+
 
 class WindowStore:
     """Images that are cropped, mirrored and normalized as they are read.
 
     Args:
         images: (N, H, W, C) uint8, of the augmentation's height and width, or larger by up to its padding on each side:
-            their own pixels then replace the padding.
+            their own pixels then replace the padding. Or features (N, 1, V, D) floating-point, in V stored views.
         augmentation: Padding, mirroring and normalization.
         device: Where the images lie and the batches appear.
     """
 
     def __init__(self, images: Tensor, augmentation: Augmentation, device: torch.device | str = "cpu") -> None:
         self.augmentation = a = augmentation
-        count, _, _, self.channels = images.shape
-        pixels = torch.zeros(self.nbytes(images, a), dtype=torch.uint8)
-        padded = pixels[: count * a.area * self.channels].view(count, -1, a.rows, a.columns, self.channels)
-        height, width = images.shape[1:3]
-        top, left = (a.rows - height) // 2, (a.columns - width) // 2
-        inner = padded[:, :, top : top + height, left : left + width]
-        inner[:, 0] = images
-        if a.flip:
-            inner[:, 1] = images.flip(2)
-        self._pixels = pixels.to(device)
+        self.channels = images.shape[3]
+        self._pixels = (_padded(images, a) if images.dtype == torch.uint8 else images.flatten()).to(device)
         self.device = self._pixels.device
         # One factor per value and not per channel: broadcasting over an innermost axis of 3 is four times slower.
         mean, std = (torch.tensor(list(values)).repeat(a.width) for values in (a.mean, a.std))
-        self._scale, self._shift = (1 / (255 * std)).to(device), (-mean / std).to(device)
+        unit = 255 if images.dtype == torch.uint8 else 1
+        self._scale, self._shift = (1 / (unit * std)).to(device), (-mean / std).to(device)
 
     @staticmethod
     def nbytes(images: Tensor, augmentation: Augmentation) -> int:
         """Return the memory, in bytes, that a store of `images` (N, H, W, C) takes."""
-        # Windows are read as whole rows of padded images: the very last one ends beyond the last image.
-        beyond = augmentation.columns - augmentation.width
-        return (len(images) * augmentation.area + beyond) * images.shape[-1]
+        if images.dtype != torch.uint8:
+            return images.nbytes
+        return _values(len(images), images.shape[-1], augmentation)
 
     def read(self, slot: Tensor, offset: Tensor) -> Tensor:
         """Return one window of each of the images `slot`.
@@ -108,7 +117,7 @@ class WindowStore:
             (B, C, H, W) float32, normalized, channels last in memory.
         """
         a = self.augmentation
-        row = a.columns * self.channels
+        row = (a.columns if a.stored_views == 1 else a.width) * self.channels
         window = a.height * row
         # The view has far more elements than the memory behind it: it is made anew here (2 µs) and never copied.
         count = (len(self._pixels) - window) // self.channels + 1
@@ -118,6 +127,26 @@ class WindowStore:
         values = pixels[:, :, : a.width * self.channels].float()
         torch.addcmul(self._shift, values, self._scale, out=values)
         return values.view(-1, a.height, a.width, self.channels).permute(0, 3, 1, 2)
+
+
+def _values(count: int, channels: int, augmentation: Augmentation) -> int:
+    """Return how many values a store of images takes."""
+    # Windows are read as whole rows of padded images: the very last one ends beyond the last image.
+    beyond = augmentation.columns - augmentation.width
+    return (count * augmentation.area + beyond) * channels
+
+
+def _padded(images: Tensor, a: Augmentation) -> Tensor:
+    """Return images (N, H, W, C) uint8, zero-padded and with their mirror images beside them, in one row."""
+    count, height, width, channels = images.shape
+    pixels = torch.zeros(_values(count, channels, a), dtype=torch.uint8)
+    padded = pixels[: count * a.area * channels].view(count, -1, a.rows, a.columns, channels)
+    top, left = (a.rows - height) // 2, (a.columns - width) // 2
+    inner = padded[:, :, top : top + height, left : left + width]
+    inner[:, 0] = images
+    if a.flip:
+        inner[:, 1] = images.flip(2)
+    return pixels
 
 
 def placed(images: Tensor, augmentation: Augmentation, device: torch.device) -> WindowStore:

@@ -22,7 +22,7 @@ class LabeledImages(NamedTuple):
     """A data set: every image with its given and its true label."""
 
     images: Images
-    """(N, H, W, C) uint8."""
+    """(N, H, W, C) uint8, or features (N, 1, V, D)."""
     labels: Tensor
     """(N,) int64 given labels."""
     true_labels: Tensor
@@ -161,11 +161,11 @@ class Batches(Dataset[Batch]):
             # Offsets are drawn for the whole data set, so that a sample's augmentation does not depend on the split.
             generator = seeded_generator("epoch", self.schedule.seed, number)
             index = self.schedule.order(generator)
-            offsets = [self.augmentation.random_offsets(count, generator)[index] for _ in range(self.views)]
+            offsets = self.augmentation.offsets_of_views(count, generator, self.views)[:, index]
         else:
-            offsets = [self.augmentation.center_offsets(len(index))] * self.views
+            offsets = self.augmentation.center_offsets(len(index)).expand(self.views, -1)
         labels = self.data.labels if self.data.epoch_labels is None else self.data.epoch_labels(number)
-        columns = (index, torch.stack(offsets), labels[index], self.data.true_labels[index])
+        columns = (index, offsets, labels[index], self.data.true_labels[index])
         device = "cpu" if self.store is None else self.store.device
         return _Epoch(*(column.to(device) for column in columns))
 

@@ -9,12 +9,34 @@ from noisy_lightning.data.sets.sources import Images
 
 _MEASURED = 1000  # images that mean and deviation are taken from
 _AT_ONCE = 32  # images that are turned into float64 at once
+_FEATURES_AT_ONCE = 1024
+_CONSTANT = 1e-6  # a deviation that is none, but for rounding
 
 
 def measure(names: Sequence[str], images: Images, usable: Tensor) -> dict[str, list[float]]:
     """Return the statistics that are asked for: `mean`, `std` or both, as `channel_statistics` measures them."""
     measured = dict(zip(("mean", "std"), channel_statistics(images, usable), strict=True))
     return {name: measured[name] for name in names}
+
+
+def feature_statistics(features: Tensor, usable: Tensor) -> tuple[list[float], list[float]]:
+    """Measure mean and standard deviation of each feature over images and views.
+
+    Args:
+        features: (N, V, D).
+        usable: (n,) positions that count.
+
+    Returns:
+        D means and D deviations > 0; a feature without any has deviation 1.
+    """
+    count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    for part in torch.split(usable, _FEATURES_AT_ONCE):
+        values = features[part].flatten(0, 1).double()
+        count += len(values)
+        total, squares = total + values.sum(0), squares + values.square().sum(0)
+    mean = total / count
+    std = (squares / count - mean.square()).clamp(min=0).sqrt()
+    return mean.tolist(), torch.where(std > _CONSTANT, std, 1.0).tolist()
 
 
 def channel_statistics(images: Images, usable: Tensor) -> tuple[list[float], list[float]]:

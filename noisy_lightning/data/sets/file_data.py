@@ -115,6 +115,7 @@ class FileDataModule(NoisyDataModule, ABC):
             raise InputError(f"data: {self.root} has one class, {self.class_names[0]!r}, and must have 2 or more")
         self.num_samples, self.has_test_set = len(self._train.names), self._test is not None
         super().__init__(self.root, download=False, **arguments)
+        self.validates_by_itself = self._train.validation is not None
         if self._train.validation is not None:
             self.val_fraction = self._train.validation.double().mean().item()
         self._gib = sum(self._files(listing).nbytes for listing in self._listings()) / 2**30
@@ -158,19 +159,27 @@ class FileDataModule(NoisyDataModule, ABC):
         Raises:
             InputError: There is no test set, or images are broken.
         """
+        source = self.load_lazily(train)
+        assert isinstance(source.images, ImageFiles)
+        images, reasons = self._decoded(source.images)
+        broken = self.broken_images(reasons, len(source.images))
+        return source._replace(images=source.images if images is None else images, broken=broken)
+
+    def load_lazily(self, train: bool) -> Source:
+        """Return the training or the test set, whose files are opened when an image is asked for.
+
+        Raises:
+            InputError: There is no test set.
+        """
         listing = self._train if train else self._test
         if listing is None:
             raise InputError(f"data.root: {self.root} has no test images; only test needs them")
         files = self._files(listing)
-        images, reasons = self._decoded(files)
-        self._report(reasons, len(files))
-        broken = torch.zeros(len(files), dtype=torch.bool)
-        broken[list(reasons)] = True
         return Source(
-            files if images is None else images,
+            files,
             listing.true_labels,
             listing.given_labels,
-            broken,
+            None,
             listing.validation,
             listing.trusted,
             files.checksum(),
@@ -193,6 +202,17 @@ class FileDataModule(NoisyDataModule, ABC):
         height, width, _ = self.decoded_shape
         self._say(f"{len(files):,} images of {height}×{width} take {files.nbytes / 2**20:,.1f} MiB of memory")
         return decode_all(files) if self.cache is None else decode_cached(files, self.cache)
+
+    def broken_images(self, reasons: dict[int, str], count: int) -> Tensor:
+        """Return (count,) bool that is true for images that cannot be read, and say which.
+
+        Raises:
+            InputError: They are not to be skipped, or there are no others.
+        """
+        self._report(reasons, count)
+        broken = torch.zeros(count, dtype=torch.bool)
+        broken[list(reasons)] = True
+        return broken
 
     def _report(self, reasons: dict[int, str], count: int) -> None:
         """Say which images cannot be read."""
