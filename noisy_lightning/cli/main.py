@@ -1,5 +1,6 @@
 """The command line: noisy-lightning COMMAND."""
 
+import atexit
 import difflib
 import gc
 import sys
@@ -96,6 +97,7 @@ def _no_garbage_sought() -> Iterator[None]:
         yield
         if brings_torch and "torch" in sys.modules:
             gc.freeze()
+            atexit.register(gc.unfreeze)  # else what is still there at the end passes as leaked
     finally:
         if was_enabled:
             gc.enable()

@@ -58,3 +58,4 @@ def test_a_command_looks_for_no_garbage_while_it_imports(tmp_path: Path) -> None
         check=False,
     )
     assert done.stdout.splitlines()[-1] == "True True True", done.stdout + done.stderr
+    assert "leak" not in done.stderr

@@ -1,0 +1,1 @@
+"""Distrust the labels that a linear classifier of frozen features, trained on other samples, does not predict."""
