@@ -240,25 +240,30 @@ def test_the_page_guards_against_the_same_formulas_as_the_package(tmp_path):
     (pattern,) = re.findall("const FORMULA = /(.+)/;", program)
     assert [bool(re.search(pattern, text)) for text in FORMULAS] == [as_cell(text) != text for text in FORMULAS]
     assert "quoted(asCell(data.paths[index]))" in program
+    assert "quoted(asCell(path))" in program
 
 
 def test_an_export_holds_no_formula_and_is_read_back(tmp_path):
     if (node := shutil.which("node")) is None:
         pytest.skip("needs node")
     count = len(FORMULAS)
-    data = json.dumps({"paths": FORMULAS, "given": [0] * count, "classes": ["a", "b"]})
-    begin = f"const count = {count}, data = {data}, verdicts = new Map([[2, 1]]);"
-    begin += "const number = String, verdictOf = (index) => (verdicts.has(index) ? 'changed' : '');"
-    table = program_of(tmp_path).split("// Export and import")[1].split("function exportVerdicts")[0]
-    reader = "/** Return the rows" + program_of(tmp_path).split("/** Return the rows")[1].split("async function")[0]
-    end = "console.log(JSON.stringify([csvText(), readVerdicts(csvText())]));"
-    output = subprocess.run([node], input=begin + table + reader + end, capture_output=True, text=True, check=True)
-    text, read = json.loads(output.stdout)
-    assert read == [[2, 1]]
-    paths = [row["path"] for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
+    data = json.dumps({"paths": FORMULAS, "given": [0] * count, "classes": ["a", "=b"]})
+    begin = f"const count = {count}, data = {data}, verdicts = new Map([[2, 1], [3, 0]]), EXCLUDED = -3, UNSURE = -4;"
+    begin += "const number = String, verdictOf = (index) => ({2: 'changed', 3: 'kept'}[index] ?? '');"
+    program = program_of(tmp_path).split("// Export and import")[1]
+    writer, _, rest = program.partition("function download")
+    reader = "/** Return the rows" + rest.split("/** Return the rows")[1].split("async function")[0]
+    both = "[labelsText(), verdictsText()]"
+    end = f"console.log(JSON.stringify([...{both}, ...{both}.map(readVerdicts)]));"
+    output = subprocess.run([node], input=begin + writer + reader + end, capture_output=True, text=True, check=True)
+    labels, verdicts, *read = json.loads(output.stdout)
+    assert read == [[[2, 1], [3, 0]]] * 2
+    paths = [row["path"] for row in csv.DictReader(io.StringIO(labels, newline=""), strict=True)]
     assert paths == [as_cell(name) for name in FORMULAS]
-    (tmp_path / "verdicts.csv").write_text(text, newline="")
-    assert labels_of(tmp_path / "verdicts.csv", count, 2) == [0, 0, 1, *[0] * (count - 3)]
+    rows = list(csv.reader(io.StringIO(verdicts, newline=""), strict=True))
+    assert rows[1:] == [["2", "'-a.png", "a", "change", "'=b"], ["3", "'@a.png", "a", "keep", ""]]
+    (tmp_path / "labels.csv").write_text(labels, newline="")
+    assert labels_of(tmp_path / "labels.csv", count, 2) == [0, 0, 1, *[0] * (count - 3)]
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +337,8 @@ class Review:
     @property
     def verdicts(self) -> dict[int, str]:
         """The head of each judged card of the page."""
-        script = """Object.fromEntries([...document.querySelectorAll('.kept, .changed')].map((card) =>
+        judged = "#cards :is(.kept, .changed, .excluded, .unsure)"
+        script = f"""Object.fromEntries([...document.querySelectorAll('{judged}')].map((card) =>
             [card.querySelector('.index').innerText.slice(1), card.querySelector('.outcome').innerText]))"""
         return {int(index): outcome for index, outcome in self.read(script).items()}
 
@@ -354,13 +360,13 @@ class Review:
               [...document.querySelectorAll("canvas")].map((canvas) => [...middle(canvas).data].slice(0, 3)))));
         """)
 
-    def exported(self) -> Path:
-        """Export the verdicts and return the file."""
-        file = self.page.with_name("verdicts.csv")
+    def exported(self, button: str = "export-labels", name: str = "labels.csv") -> Path:
+        """Export labels, or what another button does, and return the file."""
+        file = self.page.with_name(name)
         file.unlink(missing_ok=True)
         behavior = {"behavior": "allow", "downloadPath": str(file.parent)}
         self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
-        self.find("export").click()
+        self.find(button).click()
         WebDriverWait(self.browser, 10, 0.05).until(lambda _: file.exists() and file.stat().st_size)
         return file
 
@@ -611,7 +617,7 @@ def test_exported_paths_are_no_formulas(review):
     file = review.exported()
     with file.open(encoding="utf-8", newline="") as text:
         assert [row["path"] for row in csv.DictReader(text, strict=True)] == [as_cell(name) for name in FORMULAS]
-    assert review.imported(file) == "1 verdicts were read from verdicts.csv."
+    assert review.imported(file) == "1 verdicts were read from labels.csv."
 
 
 def test_verdicts_are_imported_elsewhere(review):
@@ -625,7 +631,7 @@ def test_verdicts_are_imported_elsewhere(review):
     assert sorted(review.verdicts) == [0, 1]
     # As a spreadsheet saves it.
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"changed,", b'"changed",'))
-    assert review.imported(file) == "3 verdicts were read from verdicts.csv."
+    assert review.imported(file) == "3 verdicts were read from labels.csv."
     assert review.verdicts == {0: "✓ kept", **before}
     review.find("undo").click()
     assert review.verdicts == {0: "✓ kept", 1: "→ class 2"}

@@ -71,7 +71,7 @@ function neighborText(index) {
   const counts = new Map();
   for (const other of neighborsOf(index)) counts.set(data.given[other], (counts.get(data.given[other]) ?? 0) + 1);
   const parts = [...counts].sort((one, two) => two[1] - one[1]);
-  return parts.map(([label, times]) => `${times} × ${className(label)}`).join(", ") || "none";
+  return parts.map(([label, times]) => `${times}\u00a0× ${className(label)}`).join(", ") || "none";
 }
 
 // Pictures: a sheet is decoded when one of its thumbnails is first shown
