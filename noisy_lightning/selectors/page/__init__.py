@@ -18,8 +18,8 @@ def frame(title: str) -> tuple[str, str]:
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     page = environment.from_string(_text("page.html")).render(
         title=title,
-        style=Markup(_text("page.css")),  # noqa: S704  # our own
-        program=Markup("\n".join(_text(f"{name}.js") for name in _PROGRAM)),  # noqa: S704
+        style=Markup(_text("page.css")),  # our own
+        program=Markup("\n".join(_text(f"{name}.js") for name in _PROGRAM)),
     )
     before, after = page.split("<!-- sheets and data -->")
     return before, after
