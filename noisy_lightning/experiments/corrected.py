@@ -1,10 +1,11 @@
 """A copy of a data set of files with corrected labels; the original is never touched."""
 
 import csv
+import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from noisy_lightning.data import ImageFolder, ImageTable
 from noisy_lightning.data.sets.file_data import Listing
 from noisy_lightning.data.sets.table import read_rows
 from noisy_lightning.errors import InputError, cannot_write
-from noisy_lightning.runs.files import as_cell
+from noisy_lightning.runs.files import as_cell, write_text
 from noisy_lightning.runs.measures import Bools, Ints
 
 CORRECTIONS_FILE = "corrections.csv"
@@ -62,8 +63,7 @@ def write_table(out: Path, data: ImageTable, labels: Ints, keep: Bools) -> None:
             kept.append(cells if name == line.label else [*cells[:place], name, *cells[place + 1 :]])
         index += 1
     with _new(out) as staged:
-        with staged.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(kept)
+        write_text(staged, _as_csv(kept))
         again = ImageTable(staged, data.root, data.classes, clean=data.clean, broken=data.broken)
         _check_same(again, classes, {train.names[one]: int(labels[one]) for one in np.flatnonzero(keep).tolist()})
 
@@ -100,13 +100,17 @@ def write_folder(out: Path, data: ImageFolder, labels: Ints, keep: Bools) -> int
     with _new(out) as staged:
         staged.mkdir()
         copied = sum(_link(data.root / old, staged / new) for old, new in files)
-        with (staged / CORRECTIONS_FILE).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("index", "path", "new_path"))
-            writer.writerows((one.index, as_cell(one.old), as_cell(one.new)) for one in places if one.new != one.old)
+        changed = [(str(one.index), as_cell(one.old), as_cell(one.new or "")) for one in places if one.new != one.old]
+        write_text(staged / CORRECTIONS_FILE, _as_csv([("index", "path", "new_path"), *changed]))
         again = ImageFolder(staged, data.test_root)
         _check_same(again, classes, {one.new: int(labels[one.index]) for one in places if one.new is not None})
     return copied
+
+
+def _as_csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def _validation(listing: Listing) -> Bools:
