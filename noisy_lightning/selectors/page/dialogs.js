@@ -76,10 +76,13 @@ function openZoom(place) {
   showZoom();
 }
 
+let closest = 0; // the place that was looked at last: a browser returns the focus to where it was before
+
 /** Show the sample in focus: its own file where there is one, what is known of it, and what is most like it. */
 function showZoom() {
   const index = view.matches[view.focus];
   const card = newCard(index, view.focus);
+  closest = view.focus;
   card.querySelector(".picture").remove();
   for (const element of [card, ...card.querySelectorAll("button")]) element.tabIndex = 0;
   byId("zoom-card").replaceChildren(card);
@@ -117,5 +120,5 @@ function newNeighbor(other, index) {
 function closeZoom() {
   byId("zoom-card").replaceChildren();
   byId("zoom-picture").replaceChildren();
-  focusPlace(view.focus);
+  focusPlace(closest);
 }

@@ -37,7 +37,10 @@ function openSearch() {
 function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]:not(#zoom)")) return;
   if (event.target.matches("select, input:not([type=checkbox])")) {
-    if (event.key === "Escape") focusPlace(view.focus);
+    if (event.key === "Escape" || (event.key === "Enter" && event.target.matches("input"))) {
+      event.preventDefault(); // a browser would empty the field
+      focusPlace(view.focus);
+    }
     return;
   }
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -83,7 +86,7 @@ function wireFilters() {
   for (const field of form.querySelectorAll("select")) field.addEventListener("change", applyFilters);
   for (const field of form.querySelectorAll("input")) field.addEventListener("input", applyFilters);
   form.addEventListener("reset", () => setTimeout(applyFilters)); // once the fields are empty
-  form.addEventListener("submit", (event) => { event.preventDefault(); focusPlace(view.focus); });
+  form.addEventListener("submit", (event) => event.preventDefault());
   byId("show-filters").addEventListener("click", () => toggleFilters(!form.classList.contains("open")));
   const scores = data.order.slice(0, data.pictured).map((index) => data.score[index]);
   if (scores.length) {
