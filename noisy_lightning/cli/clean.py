@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from noisy_lightning import compat
+from noisy_lightning.cli.apply import asks_to_apply, run_apply
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.folds import FoldRuns
 from noisy_lightning.cli.help import own_parser
@@ -34,7 +35,7 @@ SELECTION_FILE, PAGE_FILE, TRAINING_FILE = "selection.csv", "suspects.html", "fi
 
 
 def run_clean(args: Sequence[str]) -> None:
-    """Judge the labels of a configuration, write what came out of it and print a summary.
+    """Judge the labels of a configuration, write what came out of it and print a summary; or apply verdicts to them.
 
     Args:
         args: Options.
@@ -42,6 +43,9 @@ def run_clean(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work, or a training run failed.
     """
+    if asks_to_apply(args):
+        run_apply(args)
+        return
     compat.silence()
     parser = _parser()
     config = parser.parse_args(args)
@@ -178,5 +182,6 @@ def _write_page(page: Path, outcome: Outcome, data: NoisyDataModule, title: str)
         score=judgment.score,
         true=outcome.true_labels,
         paths=data.train_names,
+        root=None if data.train_names is None else data.root,
     )
     write_suspects(page, suspects, lambda index: data.train_images(torch.from_numpy(index)).numpy())

@@ -156,7 +156,13 @@ COMMANDS: Sequence[Command] = (
         "Find out which labels to trust by runs that cross-check each other: writes selection.csv, on which fit can "
         "train (--data.selection), and suspects.html, to review the most suspicious labels.",
         _of_clean,
-        also="  --selector NAME  What judges: noisy-lightning list selectors; --selector.help NAME says more.\n",
+        also="  --selector NAME  What judges: noisy-lightning list selectors; --selector.help NAME says more.\n"
+        "\nor write a copy of a folder or table of images with corrected labels; the original stays as it is:\n"
+        "  noisy-lightning clean --apply verdicts.csv --out PATH --config FILE [KEYS]\n"
+        "  --apply FILE     Verdicts, as suspects.html exports them: what is excluded is left out, and unsure kept.\n"
+        "  --out PATH       Folder (hard links to the images), or .csv file for a table; must not be there yet.\n"
+        "  --data.selection FILE\n"
+        "                   Leaves out what it does not select and what has no verdict, too.\n",
     ),
     Command(
         "sweep",

@@ -1,26 +1,28 @@
 """The page on which somebody reviews the most suspicious labels of a training set.
 
-One HTML file, which asks no network for anything: the template beside this file, the samples as JSON, and their
+One HTML file, which asks no network for anything: the frame of `selectors.page`, the samples as JSON, and their
 thumbnails in sheets of a hundred, most suspicious first. What would make the file too large lies in a folder beside it.
 """
 
 import hashlib
 import io
 import json
+import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
+from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.measures import UNKNOWN, Ints
+from noisy_lightning.selectors.page import frame
 
 # The template knows these two by the same names.
 _COLUMNS, _ROWS = 10, 10  # of thumbnails in a sheet
@@ -50,13 +52,28 @@ class Suspects:
     """(N,) true labels, -1 where unknown, -2 where the image is of none of the classes."""
     paths: Sequence[str] | None = None
     """N names of files, if the images are files."""
+    root: Path | None = None
+    """The folder that the paths start from: the page shows the files themselves, from wherever both lie. None: it has
+    thumbnails only."""
+    score_meaning: str = ""
+    """What the score is, in a line, such as "1 - held-out probability of the given label"."""
+    neighbors: Ints | None = None
+    """(N, k) positions of the samples whose images are most like each one, the nearest first, -1 where there are no
+    more; None: nobody looked for them. Those of samples without a score are not shown."""
+    findings: Sequence[Findings] = ()
+    """What an audit found, each kind a tab of the page."""
+    test_paths: Sequence[str] | None = None
+    """Names of the files of the test images, for findings that name some."""
+    test_root: Path | None = None
+    """The folder that they start from, as `root`."""
 
 
 def write_suspects(page: Path, suspects: Suspects, pictures: _Pictures, embedded: int = 20 * 2**20) -> list[Path]:
-    """Write the page on which a person keeps or changes the labels, most suspicious first.
+    """Write the page on which a person keeps, changes or excludes the labels, most suspicious first.
 
-    The person's verdicts stay in their browser, until exported as a file that `LabelFile` reads. The 50,000 images of
-    CIFAR-10 take about 6 s and 22 MB.
+    The person's verdicts stay in their browser, until exported: as verdicts, of which `noisy-lightning clean --apply`
+    makes a corrected copy, or as labels, which `LabelFile` reads. The 50,000 images of CIFAR-10 take about 6 s and
+    22 MB; five neighbors of each take 1.5 MB more.
 
     Args:
         page: the file to write, `.html`; sheets of thumbnails that it has no room for go into a folder beside it, named
@@ -76,7 +93,7 @@ def write_suspects(page: Path, suspects: Suspects, pictures: _Pictures, embedded
     beside: list[Path] = []
     sheets: list[dict[str, Any]] = []
     room = embedded
-    before, after = _frame(suspects.title).split("<!-- sheets and data -->")
+    before, after = frame(suspects.title)
     # A title may hold the name of a file, which need not be text.
     with replacing(page) as staged, staged.open("w", encoding="utf-8", errors="replace", newline="\n") as file:
         file.write(before)
@@ -90,35 +107,71 @@ def write_suspects(page: Path, suspects: Suspects, pictures: _Pictures, embedded
             else:
                 beside.append(_write_sheet(folder, number, sheet))
                 sheets[-1]["file"] = beside[-1].name
-        data = _data(suspects, order) | {"pictured": len(pictured), "folder": folder.name, "sheets": sheets}
+        data = _data(suspects, order) | _beyond_labels(suspects, page, pictured)
+        data |= {"pictured": len(pictured), "folder": folder.name, "sheets": sheets}
         file.write(f'<script type="application/json" id="data">{_json(data)}</script>\n')
         file.write(after)
     _remove_old_sheets(folder, beside)
     return [page, *beside]
 
 
-def _frame(title: str) -> str:
-    """Return the page without its sheets and data; the title is text, whatever it holds."""
-    template = files(__package__).joinpath("suspects.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    return environment.from_string(template).render(title=title)
-
-
 def _data(suspects: Suspects, order: NDArray[np.int64]) -> dict[str, Any]:
     """Return what the page knows of the samples, apart from their pictures."""
     # Verdicts belong to these labels under this title; a browser may hold those of other pages, too.
     key = hashlib.sha256(suspects.title.encode(errors="replace") + suspects.given.astype("<i8").tobytes()).hexdigest()
-    scores = np.clip(suspects.score.astype(np.float64), -_LARGEST, _LARGEST).tolist()
     return {
         "key": key[:16],
         "classes": list(suspects.class_names),
         "order": order.tolist(),
         "given": suspects.given.tolist(),
         "suggested": suspects.suggested.tolist(),
-        "score": [None if np.isnan(score) else float(f"{score:.6g}") for score in scores],
+        "score": _scores(suspects.score),
         "true": suspects.true.tolist() if (suspects.true != UNKNOWN).any() else None,
         "paths": None if suspects.paths is None else list(suspects.paths),
     }
+
+
+def _beyond_labels(suspects: Suspects, page: Path, pictured: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what explains the labels, and what an audit found: where files are, neighbors, findings."""
+    neighbors, tests = None, {}
+    if suspects.neighbors is not None:
+        rows = suspects.neighbors[pictured]
+        neighbors = {"width": rows.shape[1], "rows": rows.ravel().tolist()}
+    if suspects.test_paths is not None:
+        named = {index for found in suspects.findings for member in found.members for index in member if index < 0}
+        tests = {-1 - index: suspects.test_paths[-1 - index] for index in sorted(named)}
+    return {
+        "root": _address(suspects.root, page),
+        "scoreMeaning": suspects.score_meaning,
+        "neighbors": neighbors,
+        "tests": {"paths": tests, "root": _address(suspects.test_root, page)},
+        "findings": [
+            {
+                "kind": found.kind,
+                "rule": found.rule,
+                "members": [[int(index) for index in member] for member in found.members],
+                "scores": _scores(np.array(found.scores, np.float64)),
+            }
+            for found in suspects.findings
+        ],
+    }
+
+
+def _scores(scores: NDArray[np.floating[Any]]) -> list[float | None]:
+    """Return scores as JSON can hold them, to six digits; None where there is none."""
+    finite = np.clip(scores.astype(np.float64), -_LARGEST, _LARGEST).tolist()
+    return [None if np.isnan(score) else float(f"{score:.6g}") for score in finite]
+
+
+def _address(folder: Path | None, page: Path) -> str | None:
+    """Return the address of a folder as seen from a page: relative, so that both can be moved together."""
+    if folder is None:
+        return None
+    try:
+        relative = Path(os.path.relpath(folder.absolute(), page.parent.absolute()))
+    except ValueError:  # on another drive
+        return f"{folder.absolute().as_uri()}/"
+    return quote(os.fsencode(f"./{relative.as_posix()}/"))
 
 
 def _json(data: dict[str, Any]) -> str:

@@ -4,8 +4,10 @@ import base64
 import csv
 import io
 import json
+import os
 import re
 import shutil
+import string
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -25,7 +27,9 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
+from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.data.noise.label_file import LabelFile
+from noisy_lightning.experiments.verdicts import read_verdicts
 from noisy_lightning.runs.files import as_cell
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 
@@ -240,25 +244,30 @@ def test_the_page_guards_against_the_same_formulas_as_the_package(tmp_path):
     (pattern,) = re.findall("const FORMULA = /(.+)/;", program)
     assert [bool(re.search(pattern, text)) for text in FORMULAS] == [as_cell(text) != text for text in FORMULAS]
     assert "quoted(asCell(data.paths[index]))" in program
+    assert "quoted(asCell(path))" in program
 
 
 def test_an_export_holds_no_formula_and_is_read_back(tmp_path):
     if (node := shutil.which("node")) is None:
         pytest.skip("needs node")
     count = len(FORMULAS)
-    data = json.dumps({"paths": FORMULAS, "given": [0] * count, "classes": ["a", "b"]})
-    begin = f"const count = {count}, data = {data}, verdicts = new Map([[2, 1]]);"
-    begin += "const number = String, verdictOf = (index) => (verdicts.has(index) ? 'changed' : '');"
-    table = program_of(tmp_path).split("// Export and import")[1].split("function exportVerdicts")[0]
-    reader = "/** Return the rows" + program_of(tmp_path).split("/** Return the rows")[1].split("async function")[0]
-    end = "console.log(JSON.stringify([csvText(), readVerdicts(csvText())]));"
-    output = subprocess.run([node], input=begin + table + reader + end, capture_output=True, text=True, check=True)
-    text, read = json.loads(output.stdout)
-    assert read == [[2, 1]]
-    paths = [row["path"] for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
+    data = json.dumps({"paths": FORMULAS, "given": [0] * count, "classes": ["a", "=b"]})
+    begin = f"const count = {count}, data = {data}, verdicts = new Map([[2, 1], [3, 0]]), EXCLUDED = -3, UNSURE = -4;"
+    begin += "const number = String, verdictOf = (index) => ({2: 'changed', 3: 'kept'}[index] ?? '');"
+    program = program_of(tmp_path).split("// Export and import")[1]
+    writer, _, rest = program.partition("function download")
+    reader = "/** Return the rows" + rest.split("/** Return the rows")[1].split("async function")[0]
+    both = "[labelsText(), verdictsText()]"
+    end = f"console.log(JSON.stringify([...{both}, ...{both}.map(readVerdicts)]));"
+    output = subprocess.run([node], input=begin + writer + reader + end, capture_output=True, text=True, check=True)
+    labels, verdicts, *read = json.loads(output.stdout)
+    assert read == [[[2, 1], [3, 0]]] * 2
+    paths = [row["path"] for row in csv.DictReader(io.StringIO(labels, newline=""), strict=True)]
     assert paths == [as_cell(name) for name in FORMULAS]
-    (tmp_path / "verdicts.csv").write_text(text, newline="")
-    assert labels_of(tmp_path / "verdicts.csv", count, 2) == [0, 0, 1, *[0] * (count - 3)]
+    rows = list(csv.reader(io.StringIO(verdicts, newline=""), strict=True))
+    assert rows[1:] == [["2", "'-a.png", "a", "change", "'=b"], ["3", "'@a.png", "a", "keep", ""]]
+    (tmp_path / "labels.csv").write_text(labels, newline="")
+    assert labels_of(tmp_path / "labels.csv", count, 2) == [0, 0, 1, *[0] * (count - 3)]
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +341,8 @@ class Review:
     @property
     def verdicts(self) -> dict[int, str]:
         """The head of each judged card of the page."""
-        script = """Object.fromEntries([...document.querySelectorAll('.kept, .changed')].map((card) =>
+        judged = "#cards :is(.kept, .changed, .excluded, .unsure)"
+        script = f"""Object.fromEntries([...document.querySelectorAll('{judged}')].map((card) =>
             [card.querySelector('.index').innerText.slice(1), card.querySelector('.outcome').innerText]))"""
         return {int(index): outcome for index, outcome in self.read(script).items()}
 
@@ -354,13 +364,13 @@ class Review:
               [...document.querySelectorAll("canvas")].map((canvas) => [...middle(canvas).data].slice(0, 3)))));
         """)
 
-    def exported(self) -> Path:
-        """Export the verdicts and return the file."""
-        file = self.page.with_name("verdicts.csv")
+    def exported(self, button: str = "export-labels", name: str = "labels.csv") -> Path:
+        """Export labels, or what another button does, and return the file."""
+        file = self.page.with_name(name)
         file.unlink(missing_ok=True)
         behavior = {"behavior": "allow", "downloadPath": str(file.parent)}
         self.browser.execute_cdp_cmd("Browser.setDownloadBehavior", behavior)
-        self.find("export").click()
+        self.find(button).click()
         WebDriverWait(self.browser, 10, 0.05).until(lambda _: file.exists() and file.stat().st_size)
         return file
 
@@ -611,7 +621,7 @@ def test_exported_paths_are_no_formulas(review):
     file = review.exported()
     with file.open(encoding="utf-8", newline="") as text:
         assert [row["path"] for row in csv.DictReader(text, strict=True)] == [as_cell(name) for name in FORMULAS]
-    assert review.imported(file) == "1 verdicts were read from verdicts.csv."
+    assert review.imported(file) == "1 verdicts were read from labels.csv."
 
 
 def test_verdicts_are_imported_elsewhere(review):
@@ -625,7 +635,7 @@ def test_verdicts_are_imported_elsewhere(review):
     assert sorted(review.verdicts) == [0, 1]
     # As a spreadsheet saves it.
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"changed,", b'"changed",'))
-    assert review.imported(file) == "3 verdicts were read from verdicts.csv."
+    assert review.imported(file) == "3 verdicts were read from labels.csv."
     assert review.verdicts == {0: "✓ kept", **before}
     review.find("undo").click()
     assert review.verdicts == {0: "✓ kept", 1: "→ class 2"}
@@ -683,3 +693,311 @@ def test_texts_are_shown_as_they_are(review):
     assert review.read("document.querySelector('.facts .given').textContent") == NASTY[1]
     assert review.read("document.querySelector('.path').textContent") == paths[1]
     assert review.browser.get_log("browser") == []
+
+
+# Beyond labels: exclude and unsure, many at once, neighbors, the files themselves, findings
+
+
+def zoomed(review: Review) -> str:
+    """Return what the close look says, without its picture."""
+    text: str = review.find("zoom-side").text
+    return text
+
+
+def rows_of(file: Path) -> list[list[str]]:
+    with file.open(encoding="utf-8", newline="") as text:
+        return list(csv.reader(text, strict=True))
+
+
+def test_old_verdicts_load_and_new_ones_stay(review):
+    review.open(make_suspects(10))
+    old = "[[1, 1], [2, 3], [3, 99], [4, -1], [5, 1.5], [77, 0]]"
+    store = f"noisy_lightning.verdicts.{Scripts(review.page).data['key']}"
+    review.browser.execute_script("localStorage.setItem(...arguments)", store, old)
+    review.browser.refresh()
+    assert review.verdicts == {1: "✓ kept", 2: "→ class 3"}
+    review.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "x", "q")
+    assert review.text("progress") == "4 judged: 1 kept, 1 changed, 1 excluded, 1 unsure"
+    review.browser.refresh()
+    assert review.verdicts == {1: "✓ kept", 2: "→ class 3", 3: "✕ excluded", 4: "? unsure"}
+    review.set("verdict", "judged: excluded")
+    assert review.shown == [3]
+    review.set("verdict", "judged: unsure")
+    assert review.shown == [4]
+
+
+def test_verdicts_are_exported_by_name_and_imported(review):
+    names = ["=a", 'b, "c"', "line\nend", "d"]
+    paths = [f"{index}/{NASTY[index % 4]}" for index in range(8)]
+    paths[2] = "byte\udcff.png"
+    suspects = replace(make_suspects(8, paths=paths), class_names=names)
+    review.open(suspects)
+    review.press("k", "q", "0", "x")
+    file = review.exported("export", "verdicts.csv")
+    header, *rows = rows_of(file)
+    assert header == ["index", "path", "label", "verdict", "new_label"]
+    assert rows == [
+        ["1", paths[1], names[1], "keep", ""],
+        ["2", "byte\ufffd.png", names[2], "unsure", ""],
+        ["3", paths[3], "d", "change", "'=a"],
+        ["4", paths[4], "'=a", "exclude", ""],
+    ]
+    # It is what the command line takes.
+    read = read_verdicts(file, suspects.given, names, paths)
+    assert read.labels.tolist() == [0, 1, 2, 0, 0, 1, 2, 3]
+    assert read.excluded.nonzero()[0].tolist() == [4]
+    labels = review.exported()
+    assert "for the 1 excluded, too" in review.text("message")
+    assert labels_of(labels, 8, 4) == [0, 1, 2, 0, 0, 1, 2, 3]
+    before = review.verdicts
+    for exported in (file, labels):
+        review.browser.execute_script("localStorage.clear()")
+        review.browser.refresh()
+        assert review.imported(exported) == f"4 verdicts were read from {exported.name}."
+        assert review.verdicts == before
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("9,,class 1,keep,", "it has index 9, which is no sample here"),
+        ("1,,class 1,keep,\n1,,class 1,keep,", "it has index 1 twice"),
+        ("1,,class 2,keep,", "it is about other samples: 1 is class 2 there, here class 1"),
+        ("1,a.png,class 1,keep,", "it is about other samples: 1 is a.png there, here "),
+        ("1,,class 1,toString,", 'sample 1 has the verdict "toString" and the new_label "", which cannot be'),
+        ("1,,class 1,change,class 1", 'sample 1 has the verdict "change" and the new_label "class 1", which cannot be'),
+        ("1,,class 1,keep,class 2", 'sample 1 has the verdict "keep" and the new_label "class 2", which cannot be'),
+    ],
+)
+def test_verdicts_by_name_that_do_not_fit_are_refused(review, line, message):
+    review.open(make_suspects(4))
+    file = review.page.with_name("other.csv")
+    file.write_text(f"index,path,label,verdict,new_label\n{line}\n")
+    assert review.imported(file) == f"other.csv was not imported: {message}."
+    assert review.verdicts == {}
+
+
+def test_one_verdict_for_many_is_one_step_of_undo(review):
+    suspects = make_suspects()
+    suspects.suggested[7] = -1
+    review.open(suspects)
+    review.press("x")
+    review.set("given", "class 3")
+    review.find("bulk").click()
+    assert review.text("bulk-apply") == "Set 32 verdicts"
+    review.set("bulk-verdict", "take the suggested label, where there is one")
+    assert review.text("bulk-apply") == "Set 31 verdicts"
+    review.find("bulk-apply").click()
+    assert review.text("message") == "31 verdicts set at once; Undo takes them back together."
+    assert review.text("progress") == "32 judged: 0 kept, 31 changed, 1 excluded"
+    assert 7 in review.shown
+    assert 7 not in review.verdicts
+    review.press("b")
+    review.set("bulk-verdict", "class 1")
+    assert review.text("bulk-apply") == "Set 1 verdict"
+    review.find("bulk-open").click()
+    assert review.text("bulk-apply") == "Set 32 verdicts"
+    review.find("bulk-cancel").click()
+    review.press("u")
+    assert review.text("progress") == "1 judged: 0 kept, 0 changed, 1 excluded"
+    review.find("filters").find_element(By.CSS_SELECTOR, "[type=reset]").click()
+    review.press("b")
+    review.set("bulk-which", "the 48 of this page")
+    assert review.text("bulk-apply") == "Set 47 verdicts"
+    review.find("bulk-apply").click()
+    review.press("b")
+    review.set("bulk-verdict", "no verdict")
+    assert review.text("bulk-apply") == "Set 48 verdicts"
+    review.find("bulk-apply").click()
+    assert review.text("progress") == "none judged yet"
+    review.press("u")
+    assert review.text("progress") == "48 judged: 47 kept, 0 changed, 1 excluded"
+
+
+def with_neighbors(count: int = 12) -> Suspects:
+    suspects = make_suspects(count, paths=[f"a #1/{index}.png" for index in range(count)])
+    neighbors = np.stack([(np.arange(count) + step) % count for step in (4, 8, 1)], 1)
+    neighbors[3, 1:] = -1
+    return replace(suspects, neighbors=neighbors, score_meaning="what <b>it</b> says")
+
+
+def test_a_close_look_shows_neighbors_and_judges(review):
+    suspects = with_neighbors()
+    suspects.score[9] = np.nan
+    review.open(suspects)
+    assert review.text("rule") == "Score: what <b>it</b> says"
+    assert "neighbors\n2\u00a0× class 1, 1\u00a0× class 2" in review.cards[0]
+    assert "neighbors\n1\u00a0× class 3" in review.cards[2]
+    review.press("z")
+    assert "1 of 12" in zoomed(review)
+    assert "a #1/1.png" in zoomed(review)
+    assert "Score: what <b>it</b> says." in zoomed(review)
+    near = review.find("zoom-neighbors").find_elements(By.TAG_NAME, "li")
+    # The second one has no score, and so no thumbnail.
+    assert [one.text.split("\n") for one in near] == [
+        ["class 1", "#5"],
+        ["no picture", "class 1", "#9"],
+        ["class 2", "#2"],
+    ]
+    assert [("differs" in one.get_attribute("class")) for one in near] == [False, False, True]
+    np.testing.assert_allclose(review.pictures()[-3:], colors(np.array([5, 2, 1])), atol=12)
+    review.press("k", "x", Keys.ARROW_RIGHT, "c")
+    assert review.find("chooser").is_displayed()
+    review.press("class 2", Keys.ENTER)
+    assert "5 of 12" in zoomed(review)
+    assert review.verdicts == {1: "✓ kept", 2: "✕ excluded", 4: "→ class 2"}
+    review.press("u")
+    assert "4 of 12" in zoomed(review)
+    review.find("zoom-card").find_element(By.CLASS_NAME, "doubt").click()
+    review.press("/", "b", "?")
+    assert not review.find("bulk-dialog").is_displayed()
+    assert not review.find("keys").is_displayed()
+    review.press(Keys.ESCAPE)
+    assert not review.find("zoom").is_displayed()
+    assert review.focused == 5
+    assert review.verdicts[4] == "? unsure"
+    review.press(Keys.ENTER)
+    assert "5 of 12" in zoomed(review)
+
+
+def test_a_close_look_hides_the_truth_as_cards_do(review):
+    review.open(replace(with_neighbors(), true=np.full(12, 3)))
+    review.press("z")
+    assert "class 3" not in zoomed(review)
+    review.press("z")
+    review.find("truth").click()
+    review.press(Keys.ESCAPE, "z")
+    assert "true\nclass 3" in zoomed(review)
+
+
+def natural_width(review: Review) -> Any:
+    """Return the width of the file in the close look, once it is there; 0 where a thumbnail is shown in its place."""
+    return review.browser.execute_async_script("""
+        const done = arguments[arguments.length - 1];
+        const look = () => {
+          const image = document.querySelector("#zoom-picture img");
+          if (!image) return done(0);
+          if (image.complete && image.naturalWidth) return done(image.naturalWidth);
+          requestAnimationFrame(look);
+        };
+        look();
+    """)
+
+
+def test_a_close_look_shows_the_file_itself_and_else_the_thumbnail(review, tmp_path):
+    names = ["a b/#1%.png", "a b/?.png", os.fsdecode(b"a b/byte\xff.png"), "a b/missing.png"]
+    (tmp_path / "own images/a b").mkdir(parents=True)
+    for number, name in enumerate(names[:3]):
+        Image.new("RGB", (200 + number, 100)).save(tmp_path / "own images" / name)
+    suspects = replace(make_suspects(4, paths=names), score=-np.arange(4.0), root=tmp_path / "own images")
+    review.page = tmp_path / "runs #2/page.html"
+    review.page.parent.mkdir()
+    review.open(suspects)
+    widths = []
+    for _ in names:
+        review.press("z")
+        widths.append(natural_width(review))
+        review.press("z", Keys.ARROW_RIGHT)
+    assert widths == [200, 201, 202, 0]
+    review.press("z")
+    assert review.text("zoom-note") == "The file itself cannot be shown from here; this is its thumbnail."
+    assert review.find("zoom-picture").find_element(By.TAG_NAME, "canvas").size == {"width": 512, "height": 512}
+
+
+FOUND = [
+    Findings("near <b>duplicates", "similarity at least 0.97", [(0, 1), (2, 6, 10), (5, -1)], [1.0, 0.99, 0.98]),
+    Findings("dark images", "mean below 10", [(7,), (3,)], [9.0, np.inf]),
+]
+
+
+def tabs(review: Review) -> list[WebElement]:
+    return review.find("tabs").find_elements(By.TAG_NAME, "button")
+
+
+def test_each_kind_of_finding_is_a_tab(review):
+    review.open(replace(make_suspects(12), findings=FOUND, test_paths=["t/0.png"]))
+    assert [tab.text for tab in tabs(review)] == ["labels 12", "near <b>duplicates 3", "dark images 2"]
+    assert not review.find("rule").is_displayed()
+    tabs(review)[1].click()
+    assert tabs(review)[1].get_attribute("aria-current") == "page"
+    assert review.text("rule") == "similarity at least 0.97"
+    assert review.text("state") == "3 of 3 groups match, 1–3 shown"
+    groups = [group.text for group in review.browser.find_elements(By.CSS_SELECTOR, ".group > p")]
+    assert groups == [
+        "1 · score 1.000 · different labels",
+        "2 · score 0.990",
+        "3 · score 0.980 · also in the test set",
+    ]
+    assert review.cards[-1].split("\n\n") == ["in the test set", "no picture", "t/0.png"]
+    assert review.focused == 0
+    review.press(Keys.ARROW_DOWN)
+    assert review.focused == 2
+    review.press(Keys.ARROW_RIGHT, "d")
+    assert review.verdicts == {2: "✕ excluded", 10: "✕ excluded"}
+    assert review.focused == 5
+    # Nobody judges a test image.
+    review.press("x", "x", "k", "0", "c")
+    assert review.verdicts == {2: "✕ excluded", 10: "✕ excluded", 5: "✕ excluded"}
+    assert not review.find("chooser").is_displayed()
+    review.press("u", "u")
+    assert review.text("progress") == "none judged yet"
+    review.set("search", "6")
+    assert review.shown == [2, 6, 10]
+    review.press(Keys.ENTER, Keys.ARROW_RIGHT)
+    assert review.focused == 6
+    review.press("/", Keys.ESCAPE, "]")
+    assert review.text("state") == "0 of 2 match"
+    review.find("filters").find_element(By.CSS_SELECTOR, "[type=reset]").click()
+    assert review.shown == [7, 3]
+    assert review.cards[1].split("\n")[:2] == ["score", "∞"]
+    review.press("x", "[", "[")
+    assert review.shown[:2] == [1, 2]
+    assert review.verdicts == {7: "✕ excluded"}
+
+
+def test_all_but_one_of_each_group_are_excluded_at_once(review):
+    review.open(replace(make_suspects(12), findings=FOUND))
+    review.press("]")
+    assert "test image 0" in review.cards[-1]
+    review.press("b")
+    assert review.text("bulk-apply") == "Set 4 verdicts"
+    review.find("bulk-apply").click()
+    assert sorted(review.verdicts) == [1, 5, 6, 10]
+    review.press("u", "[", "b")
+    review.set("bulk-verdict", "exclude")
+    assert not review.find("bulk-others").is_enabled()
+    assert review.text("bulk-apply") == "Set 12 verdicts"
+
+
+def test_what_belongs_together_is_on_one_page(review):
+    pairs = Findings("pairs", "rule", [(2 * number, 2 * number + 1) for number in range(35)], [1.0] * 35)
+    large = replace(pairs, members=[(0,), tuple(range(1, 60)), (60, 61)], scores=[1.0] * 3)
+    review.open(replace(make_suspects(), findings=[pairs, large]))
+    review.press("]")
+    assert (review.text("page"), len(review.shown)) == ("page 1 of 2", 48)
+    review.press("n")
+    assert review.text("state") == "35 of 35 groups match, 25–35 shown"
+    assert review.shown == list(range(48, 70))
+    review.press("]", "n")
+    assert (review.text("page"), review.shown) == ("page 2 of 3", list(range(1, 60)))
+    review.press(Keys.END, Keys.ARROW_RIGHT)
+    assert review.shown == [60, 61]
+
+
+def test_findings_and_neighbors_hold_any_text(tmp_path):
+    found = [Findings(text, text, [(0, -1 - number)], [np.nan]) for number, text in enumerate(NASTY)]
+    suspects = replace(with_neighbors(), score_meaning=NASTY[0], findings=found, test_paths=NASTY)
+    suspects.score[2] = np.nan
+    page = tmp_path / "page.html"
+    write_suspects(page, replace(suspects, root=tmp_path / NASTY[0]), plain_pictures)
+    scripts = Scripts(page)
+    assert set(scripts.texts) == {"sheet-0", "data", "program"}
+    data = scripts.data
+    assert [one["kind"] for one in data["findings"]] == NASTY
+    assert data["findings"][0]["scores"] == [None]
+    assert data["tests"]["paths"] == {str(number): text for number, text in enumerate(NASTY)}
+    assert set(data["root"]) <= set("./%-_~" + string.ascii_letters + string.digits)
+    # A row for each thumbnail, in their order.
+    assert data["neighbors"]["width"] == 3
+    assert len(data["neighbors"]["rows"]) == 3 * data["pictured"] == 33
+    assert data["neighbors"]["rows"][:6] == [5, 9, 2, 7, -1, -1]

@@ -31,7 +31,7 @@ class LabelFile(LabelNoise):
       a pickle, which could run anything, and is read with an allow-list of numpy's arrays and nothing else.
 
     It can also correct labels that came with the images and whose true ones nobody knows, for example by the
-    `verdicts.csv` of a page of suspects. A file that repeats the true labels (`label`, `true_label` or `clean_label`,
+    `labels.csv` of a page of suspects. A file that repeats the true labels (`label`, `true_label` or `clean_label`,
     and `clean_coarse_label` beside `noisy_coarse_label`) shows that it is in the data set's order, and is refused where
     one of them differs. A file without them can be checked by its length only.
 
