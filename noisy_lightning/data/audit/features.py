@@ -12,7 +12,8 @@ from noisy_lightning.runs.measures import Bools, Floats, Ints
 Features = NDArray[Any]
 """(N, V, D) numbers that describe N images in V views: those of a frozen network, float16 or float32, or pixels, uint8;
 they may lie in a file that is read when they are asked for."""
-_QUERIES = 1000  # samples that are compared to all others at once
+_ROWS = 1000  # samples that are read, or compared to all others, at once
+_COSINES = 2**27  # of one comparison at most: half a gigabyte
 
 
 def unit_features(features: Features, usable: Bools) -> Floats:
@@ -25,12 +26,15 @@ def unit_features(features: Features, usable: Bools) -> Floats:
         usable: (N,) the samples that the center is taken from; the others get zeros.
     """
     rows = np.flatnonzero(usable)
+    parts = np.array_split(rows, max(1, len(rows) // _ROWS))  # features may fill the memory: no second copy
     unit = np.zeros((len(features), features.shape[2]), np.float32)
-    for part in np.array_split(rows, max(1, len(rows) // _QUERIES)):
+    for part in parts:
         unit[part] = features[part].mean(1, dtype=np.float32)
-    unit[rows] -= unit[rows].mean(0, dtype=np.float64).astype(np.float32)
-    length = np.linalg.norm(unit, axis=1, keepdims=True)
-    np.divide(unit, length, out=unit, where=length > 0)
+    center = (unit.sum(0, dtype=np.float64) / max(1, len(rows))).astype(np.float32)
+    for part in parts:
+        centered = unit[part] - center
+        length = np.linalg.norm(centered, axis=1, keepdims=True)
+        unit[part] = np.divide(centered, length, out=centered, where=length > 0)
     return unit
 
 
@@ -58,24 +62,26 @@ def nearest_neighbors(
     """
     asked = np.arange(len(unit)) if queries is None else np.asarray(queries)
     others = np.flatnonzero(usable)
-    points = torch.from_numpy(unit[others])
+    points = torch.from_numpy(unit if usable.all() else unit[others])
     members = None if groups is None else torch.from_numpy(groups[others].astype(np.int64))
     places = torch.full((len(unit),), -1)
     places[torch.from_numpy(others)] = torch.arange(len(others))
     index = np.full((len(asked), k), -1, np.int64)
     similarity = np.full((len(asked), k), -np.inf, np.float32)
     count = min(k, len(others))
-    for start in range(0, len(asked), _QUERIES):
-        block = asked[start : start + _QUERIES]
-        cosines = torch.from_numpy(unit[block]) @ points.T
+    rows = min(_ROWS, max(1, _COSINES // max(1, len(others))))
+    memory = torch.empty(rows, len(others))  # allocated once: new pages for each block cost half as much as the product
+    for start in range(0, len(asked), rows):
+        block = asked[start : start + rows]
+        cosines = torch.mm(torch.from_numpy(unit[block]), points.T, out=memory[: len(block)])
         _leave_out(cosines, places[torch.from_numpy(block)])
         if groups is not None and members is not None:
             own = torch.from_numpy(groups[block].astype(np.int64))
             cosines.masked_fill_((own[:, None] == members) & (own >= 0)[:, None], -torch.inf)
         values, found = cosines.topk(count)
         there = torch.isfinite(values).numpy()
-        index[start : start + _QUERIES, :count] = np.where(there, others[found.numpy()], -1)
-        similarity[start : start + _QUERIES, :count] = values.numpy()
+        index[start : start + rows, :count] = np.where(there, others[found.numpy()], -1)
+        similarity[start : start + rows, :count] = values.numpy()
     return Neighbors(index, similarity)
 
 
