@@ -45,7 +45,12 @@ ALIASES = {
         "SLN": "StochasticLabelNoise",
     },
     "noise": {"IDN": "InstanceDependent", "PMD": "PolynomialMargin"},
-    "selectors": {"AUM": "AreaUnderMargin", "CL": "ConfidentLearning", "NCV": "NoisyCrossValidation"},
+    "selectors": {
+        "AUM": "AreaUnderMargin",
+        "CL": "ConfidentLearning",
+        "NCV": "NoisyCrossValidation",
+        "SimiFeat": "NearestNeighbours",
+    },
 }
 
 # Of two classes of one name, the one that can be configured: torch's lacks what is monitored, or wants an optimizer.

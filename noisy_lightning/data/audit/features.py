@@ -46,6 +46,10 @@ class Neighbors(NamedTuple):
     similarity: Floats
     """(n, k) cosines in [-1, 1], -inf where there are fewer than k."""
 
+    def of(self, rows: Ints) -> "Neighbors":
+        """Return those of some of the n samples (m,)."""
+        return Neighbors(self.positions[rows], self.similarity[rows])
+
 
 def nearest_neighbors(
     unit: Floats, usable: Bools, k: int, groups: Ints | None = None, queries: Ints | None = None
