@@ -27,10 +27,7 @@ def described(task: Task) -> Floats:
         raise InputError(
             f"selector: there are only {task.judged.sum()} labels to judge, too few to compare them to neighbors"
         )
-    unit = unit_features(task.features, task.judged)
-    if not np.isfinite(unit).all():
-        raise InputError("selector: the features of some images are not finite: compute them anew, in float32")
-    return unit
+    return unit_features(task.features, task.judged)
 
 
 def votes(neighbors: Neighbors, labels: Ints, num_classes: int, k: int) -> Floats:

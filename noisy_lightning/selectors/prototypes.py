@@ -31,7 +31,8 @@ class Prototypes(Selector):
     The score is the negative margin, the suggested class that of the nearest prototype, the noise rate HOC's
     (`consensus`), by 15,000 samples at most. Right to use where each class is one cloud of features, as those of large
     pretrained networks (DINOv2, CLIP) make it, and at much noise, since a mean over a class forgives more wrong labels
-    than k neighbors do; a class of several kinds of images is better judged by `NearestNeighbours`.
+    than k neighbors do. A class of several kinds of images is better judged by `NearestNeighbours`, and so is one of a
+    few samples, whose mean may lie in another class.
 
     The rule and its numbers are those of github.com/SenyuHou/FM-SRM, whose authors have chosen 0.8 and k = 20 on
     benchmarks with known true labels; for labels of people they use other numbers and a mixture per class. They train a
@@ -57,7 +58,6 @@ class Prototypes(Selector):
 
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Compare to prototypes, then the doubtful ones to neighbors."""
-        del runs
         unit = described(task)
         cosines = prototype_cosines(unit, task)
         rows = np.arange(len(unit))

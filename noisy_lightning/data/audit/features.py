@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 
 Features = NDArray[Any]
@@ -24,12 +25,17 @@ def unit_features(features: Features, usable: Bools) -> Floats:
     Args:
         features: (N, V, D).
         usable: (N,) the samples that the center is taken from; the others get zeros.
+
+    Raises:
+        InputError: Features of a usable sample are not finite.
     """
     rows = np.flatnonzero(usable)
     parts = np.array_split(rows, max(1, len(rows) // _ROWS))  # features may fill the memory: no second copy
     unit = np.zeros((len(features), features.shape[2]), np.float32)
     for part in parts:
         unit[part] = features[part].mean(1, dtype=np.float32)
+        if len(wrong := part[~np.isfinite(unit[part]).all(1)]):
+            raise InputError(f"the features of image {wrong[0]} are not finite: compute them anew, in float32")
     center = (unit.sum(0, dtype=np.float64) / max(1, len(rows))).astype(np.float32)
     for part in parts:
         centered = unit[part] - center
