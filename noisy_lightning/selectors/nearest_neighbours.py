@@ -87,6 +87,8 @@ class NearestNeighbours(Selector):
             wrong = _highest_of_class(score, task.labels, 1 - estimate.share_right(task.labels[rows]))
         if alone := int((task.judged & ~known).sum()):
             notes = [*notes, f"{alone:,} samples are like no other and are not judged, so not selected"]
+        if not neighbors.exact:
+            notes = [*notes, "faiss sought the neighbors of so many samples, and misses some"]
         return Judgment(
             select=known & ~wrong,
             score=score,
