@@ -1,4 +1,4 @@
-"""Distrust the labels that lie farther from the mean of their class than of another: FM-SRM of SenyuHou, 2026."""
+"""Distrust the labels that lie farther from the mean of their class than of another: SenyuHou, FM-SRM, 2026."""
 
 from typing import final
 
