@@ -20,8 +20,11 @@ from noisy_lightning.data import CIFAR10, MNIST, NoisyDataModule, OpenSet, Symme
 from noisy_lightning.data.labels import realised_rate
 from noisy_lightning.data.sets.sources import cifar10_files, load_mnist
 from noisy_lightning.errors import InputError
+from noisy_lightning.runs.measures import noise_auroc
+from noisy_lightning.selectors import NearestNeighbours, Prototypes, Selector, Task
 from tests.conftest import SHARED_DATA, SMALL
 from tests.processes import ROOT
+from tests.selectors.toys import MadeUp
 
 pytestmark = [
     pytest.mark.slow,
@@ -237,3 +240,20 @@ def test_planted_wrong_labels_are_the_most_suspicious(root: Path, run: Callable[
     found = sum("planted" in row["path"] for row in rows[:100])
     print(f"{found} of the 100 most suspicious labels are planted ones")
     assert found >= 85
+
+
+@pytest.mark.parametrize(("selector", "f1", "auroc"), [(NearestNeighbours(), 0.94, 0.98), (Prototypes(), 0.93, 0.97)])
+def test_wrong_labels_of_handwriting_are_found_by_its_pixels(
+    selector: Selector, f1: float, auroc: float, root: Path
+) -> None:
+    """The first 10,000 images of MNIST, 40 % of labels moved to another class: no network, no training run."""
+    data = _load(MNIST, root)
+    given, true = data.labels[:10_000].numpy(), data.true_labels[:10_000].numpy()
+    pixels = data.source.images[:10_000].numpy().reshape(10_000, 1, -1)  # type: ignore[index]
+    judgment = selector.select(Task(given, np.ones(10_000, bool), 10, 0, features=pixels), MadeUp())
+    wrong, found = given != true, ~judgment.select
+    assert 2 * (wrong & found).sum() / (wrong.sum() + found.sum()) >= f1
+    measured = noise_auroc(judgment.score, wrong)
+    assert measured is not None
+    assert measured >= auroc
+    assert judgment.noise_rate == pytest.approx(wrong.mean(), abs=0.03)

@@ -45,7 +45,12 @@ ALIASES = {
         "SLN": "StochasticLabelNoise",
     },
     "noise": {"IDN": "InstanceDependent", "PMD": "PolynomialMargin"},
-    "selectors": {"AUM": "AreaUnderMargin", "CL": "ConfidentLearning", "NCV": "NoisyCrossValidation"},
+    "selectors": {
+        "AUM": "AreaUnderMargin",
+        "CL": "ConfidentLearning",
+        "NCV": "NoisyCrossValidation",
+        "SimiFeat": "NearestNeighbours",
+    },
 }
 
 # Of several classes of one name, ours.

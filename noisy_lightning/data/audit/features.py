@@ -7,12 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from noisy_lightning.data.audit.approximate import MANY, approximate_neighbors, is_installed
+from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 
 Features = NDArray[Any]
 """(N, V, D) numbers that describe N images in V views: those of a frozen network, float16 or float32, or pixels, uint8;
 they may lie in a file that is read when they are asked for."""
-_QUERIES = 1000  # samples that are compared to all others at once
+_ROWS = 1000  # samples that are read, or compared to all others, at once
+_COSINES = 2**27  # of one comparison at most: half a gigabyte
 
 
 def unit_features(features: Features, usable: Bools) -> Floats:
@@ -23,14 +26,22 @@ def unit_features(features: Features, usable: Bools) -> Floats:
     Args:
         features: (N, V, D).
         usable: (N,) the samples that the center is taken from; the others get zeros.
+
+    Raises:
+        InputError: Features of a usable sample are not finite.
     """
     rows = np.flatnonzero(usable)
+    parts = np.array_split(rows, max(1, len(rows) // _ROWS))  # features may fill the memory: no second copy
     unit = np.zeros((len(features), features.shape[2]), np.float32)
-    for part in np.array_split(rows, max(1, len(rows) // _QUERIES)):
+    for part in parts:
         unit[part] = features[part].mean(1, dtype=np.float32)
-    unit[rows] -= unit[rows].mean(0, dtype=np.float64).astype(np.float32)
-    length = np.linalg.norm(unit, axis=1, keepdims=True)
-    np.divide(unit, length, out=unit, where=length > 0)
+        if len(wrong := part[~np.isfinite(unit[part]).all(1)]):
+            raise InputError(f"the features of image {wrong[0]} are not finite: compute them anew, in float32")
+    center = (unit.sum(0, dtype=np.float64) / max(1, len(rows))).astype(np.float32)
+    for part in parts:
+        centered = unit[part] - center
+        length = np.linalg.norm(centered, axis=1, keepdims=True)
+        unit[part] = np.divide(centered, length, out=centered, where=length > 0)
     return unit
 
 
@@ -42,11 +53,21 @@ class Neighbors(NamedTuple):
     similarity: Floats
     """(n, k) cosines in [-1, 1], -inf where there are fewer than k."""
 
+    exact: bool = True
+    """Whether none is missed: faiss misses some."""
+
+    def of(self, rows: Ints) -> "Neighbors":
+        """Return those of some of the n samples (m,)."""
+        return Neighbors(self.positions[rows], self.similarity[rows], self.exact)
+
 
 def nearest_neighbors(
     unit: Floats, usable: Bools, k: int, groups: Ints | None = None, queries: Ints | None = None
 ) -> Neighbors:
     """Return the k nearest neighbors of samples by cosine, exactly, without the samples themselves.
+
+    More than 200,000 samples are looked up by faiss where it is installed, several times as fast, and it misses some
+    neighbors: see `approximate_neighbors`.
 
     Args:
         unit: (N, D) features of length one.
@@ -58,24 +79,28 @@ def nearest_neighbors(
     """
     asked = np.arange(len(unit)) if queries is None else np.asarray(queries)
     others = np.flatnonzero(usable)
-    points = torch.from_numpy(unit[others])
+    if len(asked) * len(others) > MANY**2 and is_installed():
+        return Neighbors(*approximate_neighbors(unit, others, k, groups, asked), exact=False)
+    points = torch.from_numpy(unit if usable.all() else unit[others])
     members = None if groups is None else torch.from_numpy(groups[others].astype(np.int64))
     places = torch.full((len(unit),), -1)
     places[torch.from_numpy(others)] = torch.arange(len(others))
     index = np.full((len(asked), k), -1, np.int64)
     similarity = np.full((len(asked), k), -np.inf, np.float32)
     count = min(k, len(others))
-    for start in range(0, len(asked), _QUERIES):
-        block = asked[start : start + _QUERIES]
-        cosines = torch.from_numpy(unit[block]) @ points.T
+    rows = min(_ROWS, max(1, _COSINES // max(1, len(others))))
+    memory = torch.empty(rows, len(others))  # allocated once: new pages for each block cost half as much as the product
+    for start in range(0, len(asked), rows):
+        block = asked[start : start + rows]
+        cosines = torch.mm(torch.from_numpy(unit[block]), points.T, out=memory[: len(block)])
         _leave_out(cosines, places[torch.from_numpy(block)])
         if groups is not None and members is not None:
             own = torch.from_numpy(groups[block].astype(np.int64))
             cosines.masked_fill_((own[:, None] == members) & (own >= 0)[:, None], -torch.inf)
         values, found = cosines.topk(count)
         there = torch.isfinite(values).numpy()
-        index[start : start + _QUERIES, :count] = np.where(there, others[found.numpy()], -1)
-        similarity[start : start + _QUERIES, :count] = values.numpy()
+        index[start : start + rows, :count] = np.where(there, others[found.numpy()], -1)
+        similarity[start : start + rows, :count] = values.numpy()
     return Neighbors(index, similarity)
 
 

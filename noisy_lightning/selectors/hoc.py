@@ -1,0 +1,144 @@
+"""Noise rate and transition matrix by the consensus of neighbors, without training: Zhu, Song and Liu, ICML 2021."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from noisy_lightning.data.audit.features import Neighbors
+from noisy_lightning.errors import InputError
+from noisy_lightning.runs.measures import Ints
+from noisy_lightning.selectors.base import Task
+
+ASSUMPTION = "HOC: a sample and its two nearest neighbors are of one class, and their labels err independently"
+DRAWN = 15_000
+"""Samples that the authors count consensuses of; of fewer the estimate is shaky."""
+MOST_CLASSES = 128
+"""Above, K³ consensuses are more than samples can fill, and the fit takes minutes."""
+_STEPS = ((400, 0.1), (20, 0.01))  # how many steps of Adam, and their learning rate
+
+
+class Consensus(NamedTuple):
+    """What the labels of neighbors say of K classes."""
+
+    rate: float
+    """Share of wrong labels, in [0, 1]."""
+    transition: NDArray[np.float64]
+    """T (K, K), T[i, j] = P(given = j | true = i)."""
+    priors: NDArray[np.float64]
+    """P (K,), the shares of true classes."""
+    warnings: list[str]
+    """Why not to rely on it."""
+
+    def share_right(self, labels: Ints) -> NDArray[np.float64]:
+        """Return P(true = j | given = j) = T[j, j]·P[j] / P̃[j], (K,) in [0, 1], P̃ being the shares of labels (n,).
+
+        It is 1 for a class that is never given.
+        """
+        given = np.bincount(labels, minlength=len(self.priors)) / max(1, len(labels))
+        right = self.transition.diagonal() * self.priors
+        known: NDArray[np.float64] = np.divide(right, given, out=np.ones_like(right), where=given > 0)
+        return known.clip(0, 1)
+
+
+def label_triples(labels: Ints, samples: Ints, neighbors: Neighbors) -> Ints:
+    """Return the given labels (m, 3) of samples and their two nearest neighbors; samples without two are left out.
+
+    Args:
+        labels: (N,) given labels.
+        samples: (n,) places among the N.
+        neighbors: Of these samples, two at least.
+    """
+    nearest = neighbors.positions[:, :2]
+    both = (nearest >= 0).all(1)
+    return np.column_stack([labels[samples[both]], labels[nearest[both]]])
+
+
+def consensus(triples: Ints, num_classes: int, generator: np.random.Generator) -> Consensus:
+    """Return the transition matrix and the class shares under which labels of neighbors agree as often as they do.
+
+    Where a sample and its two nearest neighbors are of one true class (they are "clusterable") and each label is wrong
+    independently of the two others, the shares of labels, pairs and triples of labels (HOC: higher-order consensuses)
+    are
+
+        c₁[a] = Σᵢ Pᵢ Tᵢₐ,  c₂[a, b] = Σᵢ Pᵢ Tᵢₐ Tᵢᵦ,  c₃[a, b, c] = Σᵢ Pᵢ Tᵢₐ Tᵢᵦ Tᵢ꜀,
+
+    which determine T and P where right labels outnumber each kind of wrong ones. As published, T is the softmax of
+    rows that start at 5·I − 1, P that of numbers that start at 1/K + U(0, 0.1), and Adam minimizes the sum of the three
+    Frobenius norms of what is not explained, in 400 steps at 0.1 and 20 at 0.01; the last T counts.
+
+    Deviations: the authors draw 15,000 samples several times, seek neighbors within each drawing and average the
+    counts. Here neighbors are sought among all samples, so that they are nearer and more often of one class, and each
+    sample counts once. With less than 15,000 samples the authors' code stops; here it warns.
+
+    Where neighbors are of different classes, because classes look alike or the features are weak, this passes for
+    noise: the rate is too high. Where neighbors share a mistake, such as near duplicates that one person labeled, it
+    is too low.
+
+    Args:
+        triples: (n, 3) given labels in [0, K) of samples and their two nearest neighbors.
+        num_classes: K in [2, 128].
+        generator: Of the start of P.
+
+    Raises:
+        InputError: There are too many classes, or no sample has two neighbors.
+    """
+    if num_classes > MOST_CLASSES:
+        raise InputError(
+            f"selector: the consensus of neighbors (HOC) can be fitted to {MOST_CLASSES} classes at most, not to "
+            f"{num_classes}"
+        )
+    if not len(triples):
+        raise InputError("selector: no sample has two neighbors, so their labels cannot be compared")
+    counted = [torch.from_numpy(_shares(triples[:, : order + 1], num_classes)) for order in range(3)]
+    rows = (5 * torch.eye(num_classes) - 1).requires_grad_()
+    start = 1 / num_classes + generator.uniform(0, 0.1, num_classes)
+    shares = torch.tensor(start, dtype=torch.float32, requires_grad=True)
+    for steps, rate in _STEPS:
+        optimizer = torch.optim.Adam([rows, shares], lr=rate)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            explained = _explained(rows.softmax(1), shares.softmax(0))
+            loss = torch.stack([torch.linalg.vector_norm(a - b) for a, b in zip(explained, counted, strict=True)]).sum()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    transition, priors = (values.detach().double().softmax(-1).numpy() for values in (rows, shares))
+    return Consensus(float(1 - priors @ transition.diagonal()), transition, priors, _warnings(len(triples)))
+
+
+def _shares(labels: Ints, num_classes: int) -> NDArray[np.float32]:
+    """Return how often each combination of labels (n, m) occurs, (K, …, K) with m dimensions and sum 1."""
+    shape = (num_classes,) * labels.shape[1]
+    counts = np.bincount(np.ravel_multi_index(tuple(labels.T), shape), minlength=int(np.prod(shape)))
+    return (counts / len(labels)).reshape(shape).astype(np.float32)
+
+
+def _explained(transition: Tensor, priors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the shares of labels (K,), pairs (K, K) and triples (K, K, K) that follow."""
+    weighted = priors[:, None] * transition
+    pairs = (transition[:, :, None] * transition[:, None, :]).flatten(1)
+    size = len(priors)
+    return weighted.sum(0), weighted.T @ transition, (weighted.T @ pairs).view(size, size, size)
+
+
+def _warnings(count: int) -> list[str]:
+    if count >= DRAWN:
+        return []
+    return [f"the noise rate rests on {count:,} samples and their neighbors; HOC's authors want {DRAWN:,} at least"]
+
+
+def consensus_of(task: Task, samples: Ints, neighbors: Neighbors) -> tuple[Consensus | None, list[str]]:
+    """Return the estimate for a task, None where there are too many classes or too few neighbors, and warnings.
+
+    Args:
+        task: The labels.
+        samples: (n,) places among the N.
+        neighbors: Of these samples, two at least.
+    """
+    try:
+        estimate = consensus(label_triples(task.labels, samples, neighbors), task.num_classes, task.generator(0))
+    except InputError as error:
+        return None, [f"the noise rate is not estimated: {str(error).removeprefix('selector: ')}"]
+    return estimate, estimate.warnings
