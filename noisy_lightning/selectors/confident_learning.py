@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any, Literal, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
+from noisy_lightning.runs.measures import Bools, Ints
 from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, likeliest_class, suggestions
 from noisy_lightning.selectors.noisy_cross_validation import out_of_fold
 from noisy_lightning.selectors.self_check import check_of_folds
@@ -68,7 +70,7 @@ class ConfidentLearning(Selector):
 
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Hand the held-out probabilities over."""
-        find_label_issues, get_label_quality_scores = _cleanlab()
+        _, get_label_quality_scores = _cleanlab()
         probability, notes = out_of_fold(task, runs, self.folds, self.best, self.epochs)
         judged = task.judged
         labels, rows = task.labels[judged].astype(np.int64), probability[judged].astype(np.float64)
@@ -76,7 +78,7 @@ class ConfidentLearning(Selector):
         issues, score = np.zeros(len(judged), bool), np.full(len(judged), np.nan, np.float32)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            issues[judged] = find_label_issues(labels, rows, filter_by=self.filter_by, n_jobs=1)
+            issues[judged] = label_issues(labels, rows, self.filter_by)
             score[judged] = 1 - get_label_quality_scores(labels, rows, method=self.score)
         prediction = likeliest_class(probability)
         return Judgment(
@@ -90,6 +92,22 @@ class ConfidentLearning(Selector):
             check=check_of_folds(probability, task),
             warnings=[*notes, *(f"cleanlab: {one.message}" for one in said)],
         )
+
+
+def label_issues(labels: Ints, probability: NDArray[np.float64], filter_by: Filter) -> Bools:
+    """Return which labels (n,) cleanlab calls issues, by held-out class probabilities (n, K).
+
+    Args:
+        labels: (n,) given labels.
+        probability: (n, K).
+        filter_by: Its rule.
+
+    Raises:
+        InputError: cleanlab is not installed.
+    """
+    find_label_issues, _ = _cleanlab()
+    issues: Bools = find_label_issues(labels, probability, filter_by=filter_by, n_jobs=1)
+    return issues
 
 
 def _cleanlab() -> tuple[Callable[..., Any], Callable[..., Any]]:

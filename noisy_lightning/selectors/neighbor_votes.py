@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from noisy_lightning.data.audit.features import Neighbors, unit_features
+from noisy_lightning.data.audit.features import Features, Neighbors, unit_features
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import Floats, Ints
 from noisy_lightning.selectors.base import Task
@@ -18,6 +18,15 @@ def described(task: Task) -> Floats:
     Raises:
         InputError: There are none, or they are not all finite, or there are fewer than three labels to judge.
     """
+    return unit_features(check_described(task), task.judged)
+
+
+def check_described(task: Task) -> Features:
+    """Return the features (N, V, D) of a task.
+
+    Raises:
+        InputError: There are none, or there are fewer than three labels to judge.
+    """
     if task.features is None:
         raise InputError(
             "selector: this one judges by features of the images, which this data set has not: set data to Embedded "
@@ -27,7 +36,7 @@ def described(task: Task) -> Floats:
         raise InputError(
             f"selector: there are only {task.judged.sum()} labels to judge, too few to compare them to neighbors"
         )
-    return unit_features(task.features, task.judged)
+    return task.features
 
 
 def votes(neighbors: Neighbors, labels: Ints, num_classes: int, k: int) -> Floats:
