@@ -40,6 +40,8 @@ class Listing(NamedTuple):
     """(N,) bool as in `Source`."""
     trusted: Tensor | None = None
     """(N,) bool as in `Source`."""
+    groups: Tensor | None = None
+    """(N,) int64 as in `Source`."""
 
 
 class Listings(NamedTuple):
@@ -174,6 +176,7 @@ class FileDataModule(NoisyDataModule, ABC):
             listing.validation,
             listing.trusted,
             files.checksum(),
+            listing.groups,
         )
 
     def _listings(self) -> list[Listing]:
