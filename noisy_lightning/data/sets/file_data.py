@@ -137,6 +137,11 @@ class FileDataModule(NoisyDataModule, ABC):
         """N paths of the training images below their folder."""
         return self._train.names
 
+    @property
+    def test_names(self) -> Sequence[str] | None:
+        """Paths of the test images below their folder."""
+        return None if self._test is None else self._test.names
+
     def fetch(self) -> None:
         """Decode into the cache, where the other processes find it."""
         if self.cache is not None and self.in_memory:
