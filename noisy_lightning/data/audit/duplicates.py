@@ -132,7 +132,7 @@ def _alike(unit: Floats, pairs: Pairs) -> tuple[Pairs, Floats]:
     limit = (_FRACTION * _to_others(unit, pairs))[pairs].min(1, initial=2)
     # Means over 2 × 2 cells, as a projection, cannot be farther from each other than what they are means of.
     half = THUMBNAIL_SIDE // 2
-    coarse = unit.reshape(-1, half, 2, half, 2).sum((2, 4)).reshape(len(unit), -1) / 2
+    coarse = unit.reshape(-1, half, 2, half, 2).sum((2, 4)).reshape(len(unit), half * half) / 2
     for vectors in (coarse, unit):
         parts = np.array_split(pairs, max(1, len(pairs) // _AT_ONCE))
         squares = [np.square(vectors[part[:, 0]] - vectors[part[:, 1]]).sum(1) for part in parts]

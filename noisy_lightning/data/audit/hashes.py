@@ -46,7 +46,7 @@ def _bands(hashes: Hashes, count: int) -> list[NDArray[np.int64]]:
     """Return the parts (n,) that hashes are cut into."""
     bits = np.unpackbits(np.ascontiguousarray(hashes)[:, None].view(np.uint8), axis=1)
     # A band of bits that hardly vary would put most hashes into one bucket: these bits are spread over all bands.
-    order = np.argsort(np.abs(bits.mean(0) - 0.5), kind="stable")
+    order = np.argsort(np.abs(2 * bits.sum(0, dtype=np.int64) - len(bits)), kind="stable")
     return [bits[:, order[band::count]] @ (1 << np.arange(len(order[band::count]))) for band in range(count)]
 
 
