@@ -17,13 +17,13 @@ from noisy_lightning.runs.measures import Floats, Ints
 
 _SIDE = 8  # bits per side of the hash
 THUMBNAIL_SIDE = 16
-_SHARPNESS_SIDE = 64  # pixels to which the longer side is reduced: larger images are softer at the same focus
+_LONGEST = 64  # pixels to which the longer side is reduced: larger images take longer, and are softer at the same focus
 _AT_ONCE = 2**20  # pixels that a thread has in work
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 class Appearance(NamedTuple):
-    """What n images look like; gray values are in [0, 255]."""
+    """What n images look like: but for the digest, gray values in [0, 255], reduced to at most 64 pixels per side."""
 
     digest: list[bytes]
     """n BLAKE2b hashes of 16 bytes: equal where all pixels are."""
@@ -40,7 +40,7 @@ class Appearance(NamedTuple):
     entropy: Floats
     """(n,) of the gray values' histogram, in bits, in [0, 8]."""
     sharpness: Floats
-    """(n,) variance of the Laplacian, of the image reduced to at most 64 pixels (Pech-Pacheco et al., ICPR 2000)."""
+    """(n,) variance of the Laplacian (Pech-Pacheco et al., ICPR 2000)."""
 
 
 def describe(images: Callable[[Tensor], Tensor], positions: Ints, pixels: int, quiet: bool = False) -> Appearance:
@@ -78,7 +78,7 @@ def joined(parts: Sequence[Appearance]) -> Appearance:
 def _described(images: NDArray[np.uint8]) -> Appearance:
     """Describe a block of images (b, H, W, C)."""
     images = np.ascontiguousarray(images)
-    gray = images.astype(np.float32) @ _LUMA if images.shape[3] == 3 else images[..., 0].astype(np.float32)
+    gray = _gray(images)
     values = gray.reshape(len(gray), -1)
     cells = _reduced(gray, _SIDE, _SIDE + 1)
     rising = cells[:, :, 1:] > cells[:, :, :-1]
@@ -96,6 +96,14 @@ def _described(images: NDArray[np.uint8]) -> Appearance:
     )
 
 
+def _gray(images: NDArray[np.uint8]) -> Floats:
+    """Return the gray values of images (b, H, W, C), reduced where they are large."""
+    gray: Floats = images.astype(np.float32) @ _LUMA if images.shape[3] == 3 else images[..., 0].astype(np.float32)
+    height, width = gray.shape[1:]
+    scale = _LONGEST / max(height, width)
+    return gray if scale >= 1 else _reduced(gray, max(1, round(scale * height)), max(1, round(scale * width)))
+
+
 def _histogram(values: Floats) -> NDArray[np.float64]:
     """Return which share of values (b, n) has each of the 256 whole numbers: (b, 256)."""
     count, size = values.shape
@@ -105,10 +113,6 @@ def _histogram(values: Floats) -> NDArray[np.float64]:
 
 
 def _sharpness(gray: Floats) -> Floats:
-    height, width = gray.shape[1:]
-    scale = min(1.0, _SHARPNESS_SIDE / max(height, width))
-    if scale < 1:
-        gray = _reduced(gray, max(1, round(scale * height)), max(1, round(scale * width)))
     padded = np.pad(gray, ((0, 0), (1, 1), (1, 1)), mode="edge")
     laplacian = 4 * gray - padded[:, :-2, 1:-1] - padded[:, 2:, 1:-1] - padded[:, 1:-1, :-2] - padded[:, 1:-1, 2:]
     variance: Floats = laplacian.reshape(len(gray), -1).var(1)

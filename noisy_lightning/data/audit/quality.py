@@ -40,12 +40,13 @@ def odd_pixels(look: Appearance, positions: Ints) -> list[Findings]:
     is_bright = varied & (bright > _BRIGHT)
     is_blurred = varied & (look.sharpness < _BLURRED)
     is_blank = varied & (look.entropy < _BITS)
+    at = "at 64 pixels or less per side,"
     rules = {
-        "constant": f"gray values deviate by less than {_CONSTANT} of 255 (score: the deviation, negative)",
-        "dark": f"99 % of the pixels are below {_DARK} of white (score: 1 - the share that they do not exceed)",
-        "bright": f"95 % of the pixels are above {_BRIGHT} of white (score: the share that 5 % do not exceed)",
-        "blurred": f"the Laplacian, at most 64 pixels long, has a variance below {_BLURRED} (score: it, negative)",
-        "blank": f"the histogram of gray values has an entropy below {_BITS} bits (score: it, negative)",
+        "constant": f"{at} gray values deviate by less than {_CONSTANT} of 255 (score: the deviation, negative)",
+        "dark": f"{at} 99 % of the pixels are below {_DARK} of white (score: 1 - the share that they do not exceed)",
+        "bright": f"{at} 95 % of the pixels are above {_BRIGHT} of white (score: the share that 5 % do not exceed)",
+        "blurred": f"{at} the Laplacian has a variance below {_BLURRED} (score: the variance, negative)",
+        "blank": f"{at} the gray values have an entropy below {_BITS} bits (score: the entropy, negative)",
     }
     return [
         _found("nearly constant images", rules["constant"], -look.deviation, constant, positions, common=1),
