@@ -13,9 +13,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from noisy_lightning.cli.keys import built_data, data_parser
 from noisy_lightning.cli.trainer_keys import check_trainer
 from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.data.audit.audit import audit
+from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.errors import InputError
 
 _TRAINER_KEYS = ("accelerator", "devices", "precision", "strategy")
+_WARNING = "WARNING"
+_SHOWN = 5  # examples of a kind, and images of an example
 _GIB = 2**30
 _DISK_NEEDED = _GIB  # checkpoints, records and events of a run; more with large networks or thousands of epochs
 
@@ -27,6 +31,9 @@ class Finding(NamedTuple):
     text: str
     """What was found; for a problem with what to do about it."""
     is_problem: bool = False
+    mark: str = "ok"
+    """How it is marked where it is no problem."""
+    examples: Sequence[str] = ()
 
 
 def run_doctor(args: Sequence[str]) -> int:
@@ -43,11 +50,15 @@ def run_doctor(args: Sequence[str]) -> int:
     """
     parser = data_parser("doctor")
     config = parser.parse_args(args)
-    problems = 0
+    problems = warnings = 0
     for finding in examine(config, lambda: built_data(parser, config)):
-        print(f"{'PROBLEM' if finding.is_problem else 'ok':8}{finding.topic:9}{finding.text}", flush=True)
+        print(f"{'PROBLEM' if finding.is_problem else finding.mark:8}{finding.topic:9}{finding.text}", flush=True)
+        for example in finding.examples:
+            print(f"{'':17}{example}", flush=True)
         problems += finding.is_problem
-    print("no problem found" if not problems else f"{problems} problem{'s' * (problems > 1)} found")
+        warnings += finding.mark == _WARNING
+    warned = f", {warnings} warning{'s' * (warnings > 1)}" * (warnings > 0)
+    print(("no problem found" if not problems else f"{problems} problem{'s' * (problems > 1)} found") + warned)
     return problems
 
 
@@ -79,8 +90,9 @@ def examine(config: Any, build: Callable[[], NoisyDataModule]) -> Iterator[Findi
             return
     yield _classes(data)
     yield Finding("split", f"{len(data.train_indices):,} images to train on, {len(data.val_indices):,} to validate on")
-    yield _checked("tests", lambda: _tests(data))
-    yield _checked("images", lambda: _images(data))
+    tests = _checked("tests", lambda: _tests(data))
+    yield tests
+    yield from _audit(data, whole=not tests.is_problem)
 
 
 def _checked(topic: str, check: Callable[[], Finding]) -> Finding:
@@ -153,9 +165,53 @@ def _tests(data: NoisyDataModule) -> Finding:
     return Finding("tests", ", ".join(found))
 
 
-def _images(data: NoisyDataModule) -> Finding:
-    """Decode what has not been decoded yet."""
-    for module in (data, *data.test_sets.values()):
+def _audit(data: NoisyDataModule, whole: bool) -> Iterator[Finding]:
+    """Look at all images, each of them once; where one cannot be read, or the data set is not whole, only read them."""
+    found, failed = [], None
+    try:
+        found = audit(data) if whole else []
+    except InputError as error:
+        failed = error
+    read = _checked("images", lambda: _images(data, bool(found)))
+    yield read
+    if failed is not None and not read.is_problem:
+        yield Finding("audit", str(failed), is_problem=True)
+    for findings in found:
+        if findings.members or findings.remark:
+            yield _found(findings, data)
+    if none := [findings.kind for findings in found if not findings.members and not findings.remark]:
+        yield Finding("audit", f"no {', '.join(none)}")
+
+
+def _found(findings: Findings, data: NoisyDataModule) -> Finding:
+    """Return what was found of one kind, with the first examples: a note, or a warning where test images leak."""
+    text = f"{findings.kind}: {findings.remark or f'{len(findings.members):,}'}"
+    if findings.leaks:
+        text += f", {findings.leaks:,} of them of training and test images, which can make the test accuracy too high"
+    shown = [" = ".join(_named(member, data) for member in group[:_SHOWN]) for group in findings.members[:_SHOWN]]
+    counts = [f" and {len(group) - _SHOWN:,} more" * (len(group) > _SHOWN) for group in findings.members[:_SHOWN]]
+    examples = [f"{example}{rest}" for example, rest in zip(shown, counts, strict=True)]
+    examples += ["…"] * (len(findings.members) > _SHOWN)
+    return Finding("audit", f"{text} ({findings.rule})", mark=_WARNING if findings.leaks else "note", examples=examples)
+
+
+def _named(member: int, data: NoisyDataModule) -> str:
+    """Return the path or the number of an image, with its label."""
+    is_test, position = member < 0, member if member >= 0 else -1 - member
+    names = data.test_names if is_test else data.train_names
+    label = int((data.test_source.labels if is_test else data.labels)[position])
+    name = ("test image " if is_test else "image ") + str(position) if names is None else names[position]
+    return f"{name} ({data.class_names[label] if label >= 0 else '?'})"
+
+
+def _images(data: NoisyDataModule, are_read: bool) -> Finding:
+    """Decode what has not been decoded yet.
+
+    Args:
+        data: Set up.
+        are_read: Whether its own images have been.
+    """
+    for module in (*([] if are_read else [data]), *data.test_sets.values()):
         module.check_images()
     count, usable = data.num_samples, len(data.source.usable())
     rest = f", {count - usable:,} are left out" * (usable < count)

@@ -238,6 +238,11 @@ class NoisyDataModule(ServingDataModule, ABC):
         """N paths of the training images below their folder; None where they are not files."""
         return None
 
+    @property
+    def test_names(self) -> Sequence[str] | None:
+        """Paths of the test images below their folder; None where they are not files."""
+        return None
+
     def train_images(self, index: Tensor) -> Tensor:
         """Return training images as they are: (n, C, H, W) uint8 for positions (n,)."""
         return self.pictures[index].permute(0, 3, 1, 2)

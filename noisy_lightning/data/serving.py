@@ -136,6 +136,12 @@ class ServingDataModule(L.LightningDataModule, ABC):
             self._stores.clear()
 
     @property
+    def test_source(self) -> Source:
+        """The test set, without those of `test_sets`."""
+        assert self._tests, "setup('test') comes first"
+        return self._tests["test"]
+
+    @property
     def _overfits(self) -> bool:
         """Whether the trainer shows the same few batches again and again, to see if a network can learn at all."""
         return getattr(self.trainer, "overfit_batches", 0) > 0

@@ -17,3 +17,10 @@ class Findings:
     an image is one of the test set, its position t stands as -1 - t."""
     scores: Sequence[float]
     """As many numbers: the higher, the more noteworthy, on the rule's own scale."""
+    remark: str = ""
+    """Why nothing is listed, where there is a reason beside that nothing was found."""
+
+    @property
+    def leaks(self) -> int:
+        """How many of the members hold both a training image and a test image."""
+        return sum(min(member) < 0 <= max(member) for member in self.members)

@@ -10,7 +10,7 @@ from torch import Tensor
 from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.decoding import CHANNELS
-from noisy_lightning.data.sets.own_labels import numbered_labels, training_labels
+from noisy_lightning.data.sets.own_labels import numbered_labels, training_groups, training_labels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
@@ -41,6 +41,8 @@ class ImageArrays(NoisyDataModule):
         class_names: K names, by label; None: the names that occur, whole numbers in their order before others in
             theirs, or the numbers 0 to K-1, each of which must occur then.
         clean: Whether the labels are known to be right: then `noise` can be drawn from them.
+        groups: (N,) names or numbers of the groups of training images that belong together, such as those of a patient,
+            a burst or a video; "", None or -1 where an image is in none. None: there are no groups.
         **arguments: Those of every data set; mean and std are measured on up to 1,000 training images if None.
 
     Raises:
@@ -55,6 +57,7 @@ class ImageArrays(NoisyDataModule):
         test: Any = None,
         class_names: Sequence[str] | None = None,
         clean: bool = False,
+        groups: Any = None,
         **arguments: Any,
     ) -> None:
         self._images = as_images("data.images", images)
@@ -62,6 +65,7 @@ class ImageArrays(NoisyDataModule):
         self.image_shape = _shape(self._images)
         known = training_labels("data.labels", labels, true_labels, class_names, clean, self.num_samples)
         self.class_names, self._given_labels, self._true_labels = known
+        self._groups = training_groups(groups, self.num_samples)
         if test is not None:
             if not isinstance(test, tuple | list) or len(test) != 2:
                 raise InputError(f"data.test must be a pair of images and labels, got {type(test).__name__}")
@@ -76,7 +80,7 @@ class ImageArrays(NoisyDataModule):
             InputError: There is no test set.
         """
         if train:
-            return Source(self._images, self._true_labels, self._given_labels)
+            return Source(self._images, self._true_labels, self._given_labels, groups=self._groups)
         if not self.has_test_set:
             raise InputError("data.test: there are no test images; only test needs them")
         images = self._test_images

@@ -40,6 +40,8 @@ class Listing(NamedTuple):
     """(N,) bool as in `Source`."""
     trusted: Tensor | None = None
     """(N,) bool as in `Source`."""
+    groups: Tensor | None = None
+    """(N,) int64 as in `Source`."""
 
 
 class Listings(NamedTuple):
@@ -136,6 +138,11 @@ class FileDataModule(NoisyDataModule, ABC):
         """N paths of the training images below their folder."""
         return self._train.names
 
+    @property
+    def test_names(self) -> Sequence[str] | None:
+        """Paths of the test images below their folder."""
+        return None if self._test is None else self._test.names
+
     def fetch(self) -> None:
         """Decode into the cache, where the other processes find it."""
         if self.cache is not None and self.in_memory:
@@ -183,6 +190,7 @@ class FileDataModule(NoisyDataModule, ABC):
             listing.validation,
             listing.trusted,
             files.checksum(),
+            listing.groups,
         )
 
     def _listings(self) -> list[Listing]:

@@ -10,7 +10,7 @@ from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.sets.dataset_images import DatasetImages, size_of_first
 from noisy_lightning.data.sets.dataset_items import DatasetItems
 from noisy_lightning.data.sets.image_files import processors
-from noisy_lightning.data.sets.own_labels import numbered_labels, training_labels
+from noisy_lightning.data.sets.own_labels import numbered_labels, training_groups, training_labels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
 
@@ -51,6 +51,7 @@ class FromDataset(NoisyDataModule):
         cache_gib: Most memory in GiB, >= 0, for the images of training and test, which take H·W·C bytes each. Of a
             larger data set, `workers` processes read the items of each batch, or as many as there are processors if
             that is 0.
+        groups: (N,) names or numbers of the groups of training images that belong together, as in `ImageArrays`.
         **arguments: Those of every data set; mean and std are measured on up to 1,000 training images if None.
 
     Raises:
@@ -67,6 +68,7 @@ class FromDataset(NoisyDataModule):
         channels: Literal[1, 3] = 3,
         clean: bool = False,
         cache_gib: float = 8.0,
+        groups: Any = None,
         **arguments: Any,
     ) -> None:
         check_image_options(channels, cache_gib)
@@ -86,6 +88,7 @@ class FromDataset(NoisyDataModule):
         labels = self._train.labels(keep=self.in_memory)
         known = training_labels("data.dataset: labels", labels, true_labels, names, clean, self.num_samples)
         self.class_names, self._given_labels, self._true_labels = known
+        self._groups = training_groups(groups, self.num_samples)
         if self._test is not None:
             labels = self._test.labels(keep=self.in_memory)
             self._test_labels = numbered_labels("data.test: labels", labels, self.class_names, len(labels))
@@ -100,7 +103,8 @@ class FromDataset(NoisyDataModule):
             InputError: There is no test set, or an image cannot be used.
         """
         if train:
-            return self._source(self._train, self._true_labels)._replace(given_labels=self._given_labels)
+            source = self._source(self._train, self._true_labels)
+            return source._replace(given_labels=self._given_labels, groups=self._groups)
         if self._test is None:
             raise InputError("data.test: there is no test set; only test needs one")
         return self._source(self._test, self._test_labels)

@@ -1,6 +1,6 @@
 """A user's own labels, as arrays or lists: whole numbers or class names, checked and numbered."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from noisy_lightning.data.arguments import check_alike
+from noisy_lightning.data.sets.sources import number_groups
 from noisy_lightning.errors import InputError
 
 Labels = NDArray[Any]
@@ -78,6 +79,27 @@ def numbered_labels(subject: str, labels: object, class_names: Sequence[str], co
         InputError: There is no label for each image, or a label is none of the classes.
     """
     return _numbered(subject, _column(subject, labels, count), class_names)
+
+
+def training_groups(groups: object, count: int) -> Tensor | None:
+    """Check and number the groups of training images.
+
+    Args:
+        groups: (N,) names or numbers; "", None or -1 where an image is in none. None: there are no groups.
+        count: N, the number of images.
+
+    Returns:
+        (N,) int64 as in `Source`; None where no image is in a group.
+
+    Raises:
+        InputError: There is not one group, or none, for each image.
+    """
+    if groups is None:
+        return None
+    names = groups.tolist() if hasattr(groups, "tolist") else groups
+    if not isinstance(names, list | tuple) or len(names) != count or not all(isinstance(n, Hashable) for n in names):
+        raise InputError(f"data.groups must hold a name or a number per image, of which there are {count}")
+    return number_groups(names)
 
 
 def number_or_name(label: str) -> tuple[bool, int, str]:

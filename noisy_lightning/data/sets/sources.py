@@ -1,7 +1,7 @@
 """Published data sets as verified uint8 tensors."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -44,6 +44,9 @@ class Source(NamedTuple):
     """(N,) bool: the given label is known to be right; None: this is known of no sample."""
     identity: str | None = None
     """What `checksum` returns where images are files; None: it reads the images."""
+    groups: Tensor | None = None
+    """(N,) int64, >= 0: the group of images that belong together, such as a burst, a patient or a video; -1: the image
+    is in none. None: there are no groups."""
 
     def checksum(self) -> str:
         """Return the SHA-256 of the images' bytes followed by the labels' (little-endian int64), in hex."""
@@ -57,6 +60,20 @@ class Source(NamedTuple):
     def usable(self) -> Tensor:
         """Return the positions (n,), ascending, of the images that can be read."""
         return torch.arange(len(self.labels)) if self.broken is None else (~self.broken).nonzero().squeeze(1)
+
+
+def number_groups(names: Iterable[object]) -> Tensor | None:
+    """Return the groups (N,) of `Source` by their names, numbered in the order in which they appear.
+
+    Args:
+        names: Of N groups; an empty text, None or -1 stands for an image that is in none.
+
+    Returns:
+        None where no image is in a group.
+    """
+    numbers: dict[object, int] = {}
+    groups = [-1 if name in ("", None, -1) else numbers.setdefault(name, len(numbers)) for name in names]
+    return torch.tensor(groups) if numbers else None
 
 
 # The raw files as LeCun published them; torchvision checks the archives only.

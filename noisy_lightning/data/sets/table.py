@@ -13,6 +13,7 @@ from noisy_lightning.data.arguments import check_alike
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.folders import check_inside
 from noisy_lightning.data.sets.own_labels import number_or_name
+from noisy_lightning.data.sets.sources import number_groups
 from noisy_lightning.errors import InputError, reading
 
 _SPLITS = ("train", "val", "test")
@@ -32,6 +33,8 @@ class TableLine(NamedTuple):
     """Empty where nobody knows it."""
     split: str
     trusted: bool
+    group: str
+    """Empty where the image is in none."""
 
 
 @final
@@ -43,6 +46,8 @@ class ImageTable(FileDataModule):
     - `true_label`, if there is such a column: its true label; empty where nobody knows it.
     - `split`, if there is one: `train` (or empty), `val` or `test`. What is `val` is never trained on.
     - `trusted`, if there is one: 1 or true where the given label is known to be right; 0, false or empty elsewhere.
+    - `group`, if there is one: any text that names the images which belong together, such as those of a patient, a
+      burst or a video; empty where an image is in no group. Groups of the test set are not used.
 
     Other columns are ignored. Classes are the values of `label` that occur in training, whole numbers in their order
     before names in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts
@@ -115,6 +120,7 @@ class ImageTable(FileDataModule):
             given if self.clean else true,
             validation if validation.any() else None,
             trusted if trusted.any() else None,
+            number_groups(row.group for row in rows),
         )
 
     def _test_listing(self, rows: Sequence[TableLine], classes: Mapping[str, int]) -> Listing:
@@ -161,8 +167,8 @@ def read_rows(path: Path) -> list[TableLine]:
 def _row(where: str, cells: Mapping[str | None, Any]) -> TableLine:
     if None in cells or None in cells.values():
         raise InputError(f"{where}: there are not as many cells as columns in the first line")
-    path, label, true_label, split, trusted = (
-        str(cells.get(name, "")).strip() for name in ("path", "label", "true_label", "split", "trusted")
+    path, label, true_label, split, trusted, group = (
+        str(cells.get(name, "")).strip() for name in ("path", "label", "true_label", "split", "trusted", "group")
     )
     relative = PurePosixPath(path)
     if not path or "\0" in path:
@@ -175,7 +181,8 @@ def _row(where: str, cells: Mapping[str | None, Any]) -> TableLine:
         raise InputError(f"{where}: split must be train, val, test or empty, got {split!r}")
     if trusted.lower() not in _TRUSTED:
         raise InputError(f"{where}: trusted must be 1, 0, true, false or empty, got {trusted!r}")
-    return TableLine(where, relative.as_posix(), _name(label), _name(true_label), split, _TRUSTED[trusted.lower()])
+    is_trusted = _TRUSTED[trusted.lower()]
+    return TableLine(where, relative.as_posix(), _name(label), _name(true_label), split, is_trusted, group)
 
 
 def _name(cell: str) -> str:

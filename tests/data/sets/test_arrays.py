@@ -11,7 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from noisy_lightning.data import Digits, ImageArrays, LabelFile, NoisyDataModule, OpenSet, PairFlip, Symmetric
+from noisy_lightning.data import (
+    Digits,
+    FromDataset,
+    ImageArrays,
+    LabelFile,
+    NoisyDataModule,
+    OpenSet,
+    PairFlip,
+    Symmetric,
+)
 from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.manifest import read_manifest, write_manifest
 from noisy_lightning.data.sets import arrays
@@ -34,6 +43,20 @@ def opened(**arguments: Any) -> ImageArrays:
 def served(data: NoisyDataModule) -> torch.Tensor:
     """Return the training images in their order, as the network gets them."""
     return torch.cat([batch.image for batch in data.predict_dataloader()])
+
+
+def test_groups_are_numbered_and_counted() -> None:
+    names = ["b", "a", "", None, -1, "a", *["b"] * 54]
+    numbered = [0, 1, -1, -1, -1, 1, *[0] * 54]
+    items = FromDataset(list(zip(IMAGES, LABELS.tolist(), strict=True)), groups=names)
+    items.setup("fit")
+    for data in (items, opened(groups=names), opened(groups=np.array(names, dtype=object))):
+        assert data.source.groups is not None
+        assert data.source.groups.tolist() == numbered
+    assert opened(groups=[-1] * 60).source.groups is None
+    for wrong in (names[1:], "b" * 60, [[1]] * 60):
+        with pytest.raises(InputError, match=r"data\.groups must hold a name or a number per image, of which .* 60"):
+            opened(groups=wrong)
 
 
 # Images

@@ -87,6 +87,21 @@ def test_true_labels_splits_and_trust_are_understood(table: Callable[..., ImageT
     assert (trusted.train_indices.tolist(), trusted.val_indices.tolist()) == ([1, 2], [0])
 
 
+def test_groups_are_numbered_as_they_appear_and_an_empty_cell_is_none(table: Callable[..., ImageTable]) -> None:
+    text = rows(
+        "a,train,night 2", "b,train,", "a,test,elsewhere", "b,val,0", "a,train, night 2 ", "b,,0",
+        header="path,label,split,group",
+    )  # fmt: skip
+    data = table(text)
+    data.setup("fit")
+    assert data.source.groups is not None
+    assert data.source.groups.tolist() == [0, -1, 1, 0, 1]
+    for without in (rows("a", "b"), rows("a,", "b, ", header="path,label,group")):
+        data = table(without, validation="none")
+        data.setup("fit")
+        assert data.source.groups is None
+
+
 def test_classes_that_are_named_may_differ_by_case_and_have_no_image(table: Callable[..., ImageTable]) -> None:
     classes = ["Cat", "cat", "fox"]
     data = table(rows("Cat,", "cat,fox", header="path,label,true_label"), classes=classes, validation="none")
