@@ -14,6 +14,7 @@ from noisy_lightning.errors import InputError
 
 HUB = "hub"
 _PACKAGE = "package:"
+_INTERPOLATIONS = ("bilinear", "bicubic")
 _loading: ContextVar[bool] = ContextVar("loading", default=True)
 
 
@@ -43,6 +44,8 @@ class Inputs(NamedTuple):
     """C deviations."""
     image_size: int
     """Height and width in pixels."""
+    interpolation: str = "bilinear"
+    """How they were brought to it, as torch's interpolate calls it."""
 
 
 @contextmanager
@@ -80,13 +83,14 @@ def inputs_of(network: nn.Module, weights: str | None, in_channels: int) -> Inpu
         in_channels: C.
     """
     package = None if weights is None else _package(weights)
+    known: Any = network.pretrained_cfg
+    interpolation = known["interpolation"] if known["interpolation"] in _INTERPOLATIONS else "bilinear"
     if package is not None:
-        return Inputs([0.5] * in_channels, [0.5] * in_channels, package.image_size)
+        return Inputs([0.5] * in_channels, [0.5] * in_channels, package.image_size, interpolation)
     if weights != HUB:
         return None
-    known: Any = network.pretrained_cfg
     mean, std = (_of_channels(known[key], in_channels) for key in ("mean", "std"))
-    return Inputs(mean, std, int(known["input_size"][-1]))
+    return Inputs(mean, std, int(known["input_size"][-1]), interpolation)
 
 
 def fill(network: nn.Module, weights: str | None, in_channels: int) -> None:

@@ -19,8 +19,8 @@ _STAGES = ("blocks", "stages", "layers")
 class Timm(nn.Module):
     """Any image classifier of timm, by name.
 
-    Pretrained weights bring their mean, standard deviation and size: a data set whose own were not given is normalized
-    as they want it, and images are resized to the size that they were trained on.
+    Pretrained weights bring their mean, standard deviation, size and interpolation: a data set whose own were not given
+    is normalized as they want it, and images are resized to the size that they were trained on.
 
     Args:
         num_classes: number of classes K.
@@ -33,9 +33,10 @@ class Timm(nn.Module):
             file: safetensors, or a torch file that loads with weights_only=True, such as a checkpoint of a run with
             this backbone. A classifier for another number of classes starts afresh. None: nothing is pretrained.
         drop_rate: probability of dropout before the classifier, in [0, 1).
-        image_size: height and width in pixels to which images are resized on the device (bilinear), at least 1;
-            `unchanged` leaves images as they are, as Ouellette and Mahmoud (2023) fed 32×32 to EfficientNet-B3. None:
-            the size that the weights of `hub` or a package were trained on, or else unchanged.
+        image_size: height and width in pixels to which images are resized on the device, at least 1: bilinear, or
+            as the images of the weights were, often bicubic, which matters where small images grow. `unchanged`
+            leaves images as they are, as Ouellette and Mahmoud (2023) fed 32×32 to EfficientNet-B3. None: the size
+            that the weights of `hub` or a package were trained on, or else unchanged.
         arguments: further ones of timm's constructor, such as {img_size: 96} for a vision transformer.
 
     Attributes:
@@ -117,7 +118,8 @@ class Timm(nn.Module):
     def _resized(self, image: Tensor) -> Tensor:
         size = self.image_size
         if size is not None and image.shape[2:] != (size, size):
-            image = F.interpolate(image, size=(size, size), mode="bilinear")
+            mode = "bilinear" if self.inputs is None else self.inputs.interpolation
+            image = F.interpolate(image, size=(size, size), mode=mode, antialias=self.inputs is not None)
         return image
 
 

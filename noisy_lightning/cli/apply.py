@@ -44,7 +44,8 @@ def run_apply(args: Sequence[str]) -> None:
     parser.usage = "noisy-lightning clean --apply verdicts.csv --out PATH --config FILE [KEYS]"
     parser.add_argument("--apply", type=Path, required=True, help="Verdicts, as the page of suspects exports them.")
     parser.add_argument("--out", type=Path, required=True, help="Folder, or table, to write; must not be there yet.")
-    parser.add_argument("--drop", type=Any, help="Not used: what a run of clean has been given.")
+    for name in ("drop", "audit"):
+        parser.add_argument(f"--{name}", type=Any, help="Not used: what a run of clean has been given.")
     add_data(parser)
     config = parser.parse_args(args)
     data = built_data(parser, config)

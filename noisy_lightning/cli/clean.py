@@ -1,6 +1,6 @@
 """noisy-lightning clean: which labels of a training set to trust, by runs that a selector asks for."""
 
-import inspect
+import csv
 import sys
 import time
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from noisy_lightning import compat
@@ -18,20 +19,26 @@ from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.keys import add_training, as_yaml, experiment_of, plain
 from noisy_lightning.cli.parser import Parser, refused_in_one_line
 from noisy_lightning.cli.trainer_keys import check_seed, check_trainer, keeps_nothing
-from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.data import Embedded, NoisyDataModule
+from noisy_lightning.data.audit.audit import audit
+from noisy_lightning.data.audit.features import nearest_neighbors, unit_features
+from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError, storing
 from noisy_lightning.experiments.selection import Outcome, summary_table, write_selection
 from noisy_lightning.experiments.selection_pictures import draw
 from noisy_lightning.runs.claims import RunOptions, claim_run
 from noisy_lightning.runs.environment import git_commit, versions
-from noisy_lightning.runs.files import write_text
+from noisy_lightning.runs.files import replacing, write_text
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.measures import Ints
 from noisy_lightning.selectors import Judgment, Selector, Task
 from noisy_lightning.selectors.base import check_drop, mask
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
 
 SELECTION_FILE, PAGE_FILE, TRAINING_FILE = "selection.csv", "suspects.html", "fit.yaml"
+AUDIT_FILE = "audit.csv"
+_NEIGHBORS = 5  # that the page shows of a suspect
 
 
 def run_clean(args: Sequence[str]) -> None:
@@ -71,7 +78,8 @@ def run_clean(args: Sequence[str]) -> None:
         if not run.config.exists():
             write_text(run.config, as_yaml(settings))
         with storing(lambda: f"the same command continues {run.path}"):
-            _clean(run, built.selector, built.data, training, config.jobs, config.drop)
+            arguments = dict(settings["selector"].get("init_args") or {})
+            _clean(run, built.selector, arguments, built.data, training, config.jobs, config.drop, config.audit)
     except KeyboardInterrupt:
         print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
         raise SystemExit(130) from None
@@ -95,10 +103,12 @@ def resolve_clean(args: Sequence[str]) -> dict[str, Any]:
 def _clean(
     run: RunFolder,
     selector: Selector,
+    arguments: dict[str, Any],
     data: NoisyDataModule,
     training: dict[str, Any],
     jobs: int,
     drop: float | None,
+    audits: bool,
 ) -> None:
     """Judge the labels and write everything into the folder of the run."""
     started = time.monotonic()
@@ -111,7 +121,16 @@ def _clean(
     write_text(run.path / TRAINING_FILE, as_yaml(training))
     judged = mask(len(labels), data.source.usable().numpy())
     folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
-    task = Task(labels, judged, data.num_classes, data.seed, data.class_names)
+    features = data.features()
+    task = Task(
+        labels,
+        judged,
+        data.num_classes,
+        data.seed,
+        data.class_names,
+        None if features is None else features.numpy(),
+        None if data.source.groups is None else data.source.groups.numpy(),
+    )
     judgment = _trusting(selector.select(task, folds), data)
     if drop is not None:
         judgment = judgment.dropping(drop, data.is_trusted.numpy())
@@ -120,13 +139,15 @@ def _clean(
     title = f"{type(selector).__name__} on {noise.dataset}, {noise.kind}"
     oracle = selector.oracle or bool(training["oracle"])
     write_selection(run.path / SELECTION_FILE, outcome, data.train_names, oracle)
-    _write_page(run.path / PAGE_FILE, outcome, data, title)
+    findings = _audited(run, data, task) if audits else []
+    _write_page(run.path / PAGE_FILE, outcome, data, task, title, selector.score_meaning, findings)
     draw(run.path, outcome, data, noise, title)
     result = {
         "run": str(run.path),
-        "selector": {"kind": type(selector).__name__, "arguments": _arguments(selector)},
+        "selector": {"kind": type(selector).__name__, "arguments": arguments},
         "oracle": oracle,
         **outcome.measures(),
+        "audit": {one.kind: len(one.members) for one in findings},
         "dataset": noise.dataset,
         "noise": noise.headline(),
         "seconds": round(time.monotonic() - started, 2),
@@ -134,7 +155,7 @@ def _clean(
         "git_commit": git_commit(),
     }
     run.write_result(result)
-    print(summary_table(result, run.path, [SELECTION_FILE, PAGE_FILE]))
+    print(summary_table(result, run.path, [SELECTION_FILE, PAGE_FILE, *([AUDIT_FILE] if audits else [])]))
 
 
 @cache
@@ -164,14 +185,42 @@ def _trusting(judgment: Judgment, data: NoisyDataModule) -> Judgment:
     return judgment if not trusted.any() else judgment.trusting(trusted)
 
 
-def _arguments(selector: Selector) -> dict[str, Any]:
-    """Return the constructor arguments of a selector, which it keeps as attributes of the same names."""
-    names = inspect.signature(type(selector)).parameters
-    values = {name: getattr(selector, name) for name in names}
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+def _audited(run: RunFolder, data: NoisyDataModule, task: Task) -> list[Findings]:
+    """Return what else is found in the images, and write it into a file."""
+    findings = audit(data, task.features if isinstance(data, Embedded) else None)
+    lines = [("kind", "score", "images", "rule")]
+    for one in findings:
+        for members, score in zip(one.members, one.scores, strict=True):
+            lines.append((one.kind, f"{score:.6g}", " ".join(_place(member) for member in members), one.rule))
+    with replacing(run.path / AUDIT_FILE) as staged, staged.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+    return findings
 
 
-def _write_page(page: Path, outcome: Outcome, data: NoisyDataModule, title: str) -> None:
+def _place(member: int) -> str:
+    return str(member) if member >= 0 else f"test:{-1 - member}"
+
+
+def _neighbors(data: NoisyDataModule, task: Task, outcome: Outcome) -> Ints | None:
+    """Return the nearest neighbors (N, k) by features of the labels that are not selected, -1 for the others."""
+    if task.features is None or not isinstance(data, Embedded):
+        return None
+    asked = np.flatnonzero(task.judged & ~outcome.judgment.select)
+    nearest = np.full((len(task.labels), _NEIGHBORS), -1)
+    unit = unit_features(task.features, task.judged)
+    nearest[asked] = nearest_neighbors(unit, task.judged, _NEIGHBORS, task.groups, asked).positions
+    return nearest
+
+
+def _write_page(
+    page: Path,
+    outcome: Outcome,
+    data: NoisyDataModule,
+    task: Task,
+    title: str,
+    score_meaning: str,
+    findings: Sequence[Findings],
+) -> None:
     """Write the page of suspects."""
     judgment = outcome.judgment
     suspects = Suspects(
@@ -183,5 +232,10 @@ def _write_page(page: Path, outcome: Outcome, data: NoisyDataModule, title: str)
         true=outcome.true_labels,
         paths=data.train_names,
         root=None if data.train_names is None else data.root,
+        score_meaning=score_meaning,
+        neighbors=_neighbors(data, task, outcome),
+        findings=findings,
+        test_paths=data.test_names,
+        test_root=data.test_folder,
     )
     write_suspects(page, suspects, lambda index: data.train_images(torch.from_numpy(index)).numpy())

@@ -89,6 +89,12 @@ def _of_clean(parser: Parser) -> None:
         metavar="N",
         help="Leave out just the N most suspicious labels, or this share of all, whatever the selector selects.",
     )
+    parser.add_argument(
+        "--audit",
+        type=bool,
+        default=True,
+        help="Whether to look for duplicates, outliers and odd pictures, too (audit.csv, and tabs of the page).",
+    )
 
 
 def _of_noise(parser: Parser) -> None:

@@ -51,7 +51,7 @@ def run_doctor(args: Sequence[str]) -> int:
     parser = data_parser("doctor")
     config = parser.parse_args(args)
     problems = warnings = 0
-    for finding in examine(config, lambda: built_data(parser, config)):
+    for finding in examine(config, lambda: built_data(parser, config).with_images()):
         print(f"{'PROBLEM' if finding.is_problem else finding.mark:8}{finding.topic:9}{finding.text}", flush=True)
         for example in finding.examples:
             print(f"{'':17}{example}", flush=True)

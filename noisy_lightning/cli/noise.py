@@ -30,7 +30,7 @@ def run_noise(args: Sequence[str]) -> None:
     """
     parser = data_parser("noise")
     config = parser.parse_args(args)
-    data = built_data(parser, config)
+    data = built_data(parser, config).with_images()
     data.prepare_data()
     data.setup("fit")
     folder = config.out or Path("noise") / experiment_of(config)

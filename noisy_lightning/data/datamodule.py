@@ -87,6 +87,8 @@ class NoisyDataModule(ServingDataModule, ABC):
     """(H, W, C)."""
     pictures: Images
     """(N, H, W, C) uint8 training images as people see them, whatever networks get."""
+    test_pictures: Images
+    """(M, H, W, C) uint8 test images, likewise, once there are any."""
     has_test_set: bool = True
     """Whether there are test images."""
     in_memory: bool = True
@@ -220,7 +222,9 @@ class NoisyDataModule(ServingDataModule, ABC):
         if not hasattr(self, "train_indices") or (selection is not None and self.candidate_indices is None):
             self._split(selection)
         if not self._tests and (stage == "test" or (stage is None and self.has_test_set)):
-            self._tests["test"] = self.served(self.load(train=False))
+            source = self.load(train=False)
+            self.test_pictures = source.images
+            self._tests["test"] = self.served(source)
             for name, data in self.test_sets.items():
                 check_same_classes(name, data.class_names, self.class_names)
                 source = adapted(name, data.load(train=False), self.picture_shape, self.num_classes)
@@ -243,9 +247,30 @@ class NoisyDataModule(ServingDataModule, ABC):
         """Paths of the test images below their folder; None where they are not files."""
         return None
 
+    @property
+    def test_folder(self) -> Path | None:
+        """Folder that `test_names` start from."""
+        return None
+
     def train_images(self, index: Tensor) -> Tensor:
         """Return training images as they are: (n, C, H, W) uint8 for positions (n,)."""
         return self.pictures[index].permute(0, 3, 1, 2)
+
+    def test_images(self, index: Tensor) -> Tensor:
+        """Return test images as they are, after `setup("test")`: (n, C, H, W) uint8 for positions (n,)."""
+        return self.test_pictures[index].permute(0, 3, 1, 2)
+
+    def features(self) -> Tensor | None:
+        """Return what describes the training images (N, V, D): their pixels, uint8; None where they are not in memory.
+
+        A data set of features returns those.
+        """
+        images = self.source.images
+        return images.reshape(len(images), 1, -1) if isinstance(images, Tensor) else None
+
+    def with_images(self) -> "NoisyDataModule":
+        """Return a data set that has images for networks and the same labels: itself, if it has."""
+        return self
 
     def label_table(self) -> LabelTable:
         """Return every label and its part, as the noise files hold them."""

@@ -66,6 +66,8 @@ class Outcome:
         judged = known & scored
         measures["auroc"] = noise_auroc(judgment.score[judged], noisy[judged])
         measures["average_precision"] = self.average_precision()
+        measures["found"] = self.found()
+        measures["suggestions_right"] = self.suggestions_right()
         measures["wrong_among_top"] = {
             "suspects": min(TOP, int(judged.sum())),
             "wrong": int(noisy[self.top(TOP)].sum()),
@@ -98,6 +100,26 @@ class Outcome:
         if not noisy.any():
             return None
         return float(average_precision_score(noisy, np.nan_to_num(self.judgment.score[judged])))
+
+    def found(self) -> dict[str, float] | None:
+        """Return precision, recall and F1 of what is not selected as finder of wrong labels; None if none is wrong."""
+        judged = (self.true_labels != UNKNOWN) & ~np.isnan(self.judgment.score)
+        noisy, called = (self.labels != self.true_labels)[judged], ~self.judgment.select[judged]
+        if not noisy.any():
+            return None
+        both = float((noisy & called).sum())
+        precision, recall = both / max(1, called.sum()), both / noisy.sum()
+        return {
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(2 * both / (noisy.sum() + called.sum())),
+        }
+
+    def suggestions_right(self) -> float | None:
+        """Return the share of samples whose suggested label, or else their given one, is right; None if none is known."""
+        known = (self.true_labels >= 0) & ~np.isnan(self.judgment.score)
+        best = np.where(self.judgment.suggested >= 0, self.judgment.suggested, self.labels)
+        return float((best == self.true_labels)[known].mean()) if known.any() else None
 
     @property
     def is_cross_validation(self) -> bool:
@@ -199,6 +221,11 @@ def summary_table(result: Mapping[str, Any], folder: Path, files: Sequence[str])
         top = result["wrong_among_top"]
         text = f"AUROC {result['auroc']:.4f}, average precision {result['average_precision']:.4f}"
         rows.append(("score", f"{text}; {top['wrong']} of the {top['suspects']} most suspicious labels are wrong"))
+    if found := result.get("found"):
+        text = (
+            f"F1 {_percent(found['f1'])}, precision {_percent(found['precision'])}, recall {_percent(found['recall'])}"
+        )
+        rows.append(("found", f"{text}; suggested labels right for {_percent(result['suggestions_right'])}"))
     for name, numbers in (result.get("cross_validation") or {}).items():
         rows.append(
             (name, f"accuracy on given labels {_percent(numbers['accuracy'])}, {_quality(numbers)}"),

@@ -21,8 +21,8 @@ _COUNTS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "li
 """Numbers of batches, or shares of them; a number of at least 2 was once kept as 2.0, and is the same."""
 _OF_DATA = ("root", "download", "workers")
 """Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
-_NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only")
-"""What `noisy-lightning clean` does not use."""
+_NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only", "audit")
+"""What `noisy-lightning clean` does not use, or what does not change its judgment."""
 
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:

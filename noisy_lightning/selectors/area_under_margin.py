@@ -29,6 +29,8 @@ class AreaUnderMargin(Selector):
         ValueError: A value is out of range.
     """
 
+    score_meaning = "minus the margin of the given label over the largest other one, averaged over the epochs"
+
     def __init__(self, epochs: int | None = None, threshold: float = 0.5) -> None:
         check_range("epochs", 1 if epochs is None else epochs, "[1, inf)")
         check_range("threshold", threshold, "(0, 1)")

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,12 +137,15 @@ def check_drop(drop: float | None) -> None:
 
 
 class Selector(ABC):
-    """Decides by one or several training runs which labels to trust.
+    """Decides which labels to trust: by training runs, or in one pass by features of the images.
 
     Subclasses are final; their arguments are hyper-parameters. A selector is a function of the task and of what the
     training runs predict, so that an interrupted selection goes on by starting over: its finished training runs are
     there. True labels never come here.
     """
+
+    score_meaning: ClassVar[str] = ""
+    """What its score is, in a line for people who look at the labels; the higher, the more suspicious."""
 
     @property
     def oracle(self) -> bool:

@@ -55,6 +55,8 @@ class ConfidentLearning(Selector):
         ValueError: A value is out of range.
     """
 
+    score_meaning = "1 - cleanlab's label quality, by held-out probabilities"
+
     def __init__(
         self,
         folds: int = 5,

@@ -33,9 +33,9 @@ class LinearProbe(Selector):
     held-out labels are predicted (the self-check), the suggested class the likeliest one.
 
     Defaults were chosen without true labels: a loss that is known to be robust at any noise rate that leaves right
-    labels in the majority (Ghosh, Kumar and Sastry, AAAI 2017: losses whose sum over the classes is constant, as that of
-    q = 1 is), so that no noise rate need be known; as many steps, and at such a rate, that the share of held-out given
-    labels that are predicted no longer grows.
+    labels in the majority (Ghosh, Kumar and Sastry, AAAI 2017: losses whose sum over the classes is constant, as
+    that of q = 1 is), so that no noise rate need be known; as many steps, and at such a rate, that the share of
+    held-out given labels that are predicted no longer grows.
 
     Args:
         folds: k >= 2.
@@ -53,6 +53,8 @@ class LinearProbe(Selector):
         InputError: The rule needs cleanlab, which is not installed.
         ValueError: A value is out of range.
     """
+
+    score_meaning = "-ln of the held-out probability of the given label"
 
     def __init__(
         self,

@@ -29,6 +29,8 @@ class LossMixture(Selector):
         ValueError: A value is out of range.
     """
 
+    score_meaning = "the mean loss of the given label over the epochs"
+
     def __init__(self, epochs: int | None = None, last: int | None = None, threshold: float = 0.5) -> None:
         check_range("epochs", 1 if epochs is None else epochs, "[1, inf)")
         check_range("last", 1 if last is None else last, "[1, inf)")

@@ -63,6 +63,8 @@ class NearestNeighbours(Selector):
         ValueError: A value is out of range.
     """
 
+    score_meaning = "log-odds of the votes of similar images for another class against the given one"
+
     def __init__(self, k: int | None = None, rule: Literal["vote", "rank"] = "vote") -> None:
         check_range("k", 1 if k is None else k, "[1, inf)")
         self.k, self.rule = k, rule

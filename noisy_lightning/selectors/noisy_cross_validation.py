@@ -77,6 +77,8 @@ class NoisyCrossValidation(Selector):
         ValueError: A value is out of range.
     """
 
+    score_meaning = "1 - held-out probability of the given label"
+
     def __init__(
         self, folds: int = 2, best: bool = False, epochs: int | None = None, inversion: Inversion = "symmetric"
     ) -> None:

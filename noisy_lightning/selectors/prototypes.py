@@ -51,6 +51,8 @@ class Prototypes(Selector):
         ValueError: A value is out of range.
     """
 
+    score_meaning = "how much nearer the mean of another class is than that of the given one"
+
     def __init__(self, clean: float = 0.8, k: int = 20) -> None:
         check_range("clean", clean, "(0.5, 1)")
         check_range("k", k, "[1, inf)")

@@ -74,7 +74,7 @@ def test_weights_of_the_hub_bring_what_their_images_were_like(monkeypatch):
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **options: create(name, **options))
     backbone = Timm(5, 3, "tf_efficientnet_b0.ns_jft_in1k", weights="hub")
-    assert backbone.inputs == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 224)
+    assert backbone.inputs == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225], 224, "bicubic")
     assert backbone.image_size == 224
     assert Timm(5, 3, "tf_efficientnet_b0.ns_jft_in1k", weights="hub", image_size=96).image_size == 96
     assert Timm(5, 3, "tf_efficientnet_b0.ns_jft_in1k", weights="hub", image_size="unchanged").image_size is None
@@ -86,7 +86,7 @@ def test_weights_of_the_hub_bring_what_their_images_were_like(monkeypatch):
 
 def test_weights_of_a_package_are_those_that_know_scikit_learns_photographs():
     backbone = Timm(1000, 3, "tf_efficientnet_lite0", weights="package:efficientnet-lite0").eval()
-    assert backbone.inputs == ([0.5] * 3, [0.5] * 3, 224)
+    assert backbone.inputs == ([0.5] * 3, [0.5] * 3, 224, "bicubic")
     photographs = [torch.tensor(load_sample_image(name)).permute(2, 0, 1) for name in ("china.jpg", "flower.jpg")]
     images = torch.stack([image.float()[:, :420, 110:530] / 127.5 - 1 for image in photographs])
     with torch.no_grad():
@@ -96,7 +96,7 @@ def test_weights_of_a_package_are_those_that_know_scikit_learns_photographs():
             gray(images[:, :1]), backbone(images[:, :1].expand(-1, 3, -1, -1)), rtol=1e-3, atol=1e-3
         )
     assert classes == [698, 985]  # palace, daisy
-    assert gray.inputs == ([0.5], [0.5], 224)
+    assert gray.inputs == ([0.5], [0.5], 224, "bicubic")
 
 
 def test_weights_of_a_package_belong_to_one_network():

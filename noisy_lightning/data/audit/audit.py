@@ -1,7 +1,6 @@
 """The audit of a data set: what is to be found in its images beside wrong labels."""
 
 import numpy as np
-from torch import Tensor
 
 from noisy_lightning.data.audit.appearance import describe, joined
 from noisy_lightning.data.audit.duplicates import (
@@ -34,7 +33,7 @@ def audit(data: NoisyDataModule, features: Features | None = None) -> list[Findi
         InputError: An image cannot be read.
     """
     positions = data.source.usable().numpy()
-    height, width, _ = data.image_shape
+    height, width, _ = data.picture_shape
     look = describe(data.train_images, positions, height * width, quiet=data.in_memory)
     odd = odd_pixels(look, positions)
     if data.train_names is not None:
@@ -45,11 +44,8 @@ def audit(data: NoisyDataModule, features: Features | None = None) -> list[Findi
         data.setup("test")
         source = data.test_source
 
-        def test_images(index: Tensor) -> Tensor:
-            return source.images[index].permute(0, 3, 1, 2)
-
         tested = source.usable().numpy()
-        look = joined([look, describe(test_images, tested, height * width, quiet=data.in_memory)])
+        look = joined([look, describe(data.test_images, tested, height * width, quiet=data.in_memory)])
         labels = source.labels.numpy()[tested]
         shown = Shown(np.concatenate([positions, -1 - tested]), np.concatenate([shown.labels, labels]))
     groups = exact_groups(look)

@@ -1,5 +1,6 @@
 """Any data set as a frozen network sees it."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ _OUTER: dict[str, Any] = {
     "test_sets": {},
     "validation": "given",
 }
+_OUTER_ATTRIBUTES = (*_OUTER, "noise", "val_fraction", "batch_size", "eval_batch_size")
 _NOT_OF_FEATURES = ("root", "crop_padding", "horizontal_flip", "mean", "std", "download")
 
 
@@ -113,6 +115,23 @@ class Embedded(NoisyDataModule):
     def train_names(self) -> Sequence[str] | None:
         """N paths of the training images below their folder; None where they are not files."""
         return self.data.train_names
+
+    @property
+    def test_names(self) -> Sequence[str] | None:
+        """M paths of the test images below their folder; None where they are not files."""
+        return self.data.test_names
+
+    @property
+    def test_folder(self) -> Path | None:
+        """Folder of the test images, where they are files."""
+        return self.data.test_folder
+
+    def with_images(self) -> NoisyDataModule:
+        """Return the inner data set with the noise, split, seed and sampling of this one."""
+        data = copy.copy(self.data)
+        for name in _OUTER_ATTRIBUTES:
+            setattr(data, name, getattr(self, name))
+        return data
 
     def fetch(self) -> None:
         """Verify the files, or download them."""

@@ -57,8 +57,8 @@ class Embedding:
             digest.update(
                 name.encode() + value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
             )
-        size = getattr(self.network, "image_size", None)
-        settings = (list(image_shape), list(self.mean), list(self.std), self.stages, self.views, size, "bfloat16")
+        resized = [getattr(self.network, name, None) for name in ("image_size", "inputs")]
+        settings = (list(image_shape), list(self.mean), list(self.std), self.stages, self.views, resized, "bfloat16")
         return f"{digest.hexdigest()} {settings}"
 
     def width(self, image_shape: tuple[int, int, int]) -> int:

@@ -139,6 +139,11 @@ class FileDataModule(NoisyDataModule, ABC):
         return self._train.names
 
     @property
+    def test_folder(self) -> Path | None:
+        """Folder of the test images; None: there are none."""
+        return None if self._test is None else self._test.root
+
+    @property
     def test_names(self) -> Sequence[str] | None:
         """Paths of the test images below their folder."""
         return None if self._test is None else self._test.names
