@@ -116,7 +116,7 @@ class Outcome:
         }
 
     def suggestions_right(self) -> float | None:
-        """Return the share of samples whose suggested label, or else their given one, is right; None if none is known."""
+        """Return the share of samples whose suggested, or else given, label is right; None if nobody knows any."""
         known = (self.true_labels >= 0) & ~np.isnan(self.judgment.score)
         best = np.where(self.judgment.suggested >= 0, self.judgment.suggested, self.labels)
         return float((best == self.true_labels)[known].mean()) if known.any() else None
