@@ -1,7 +1,8 @@
 """Weights from a local file into a network whose classifier may differ."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,16 @@ from noisy_lightning import checkpoint_file
 from noisy_lightning.errors import InputError, reason
 
 _logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def classifier_not_needed() -> Iterator[None]:
+    """Say nothing of a classifier that starts afresh: only what comes before it is used."""
+    _logger.disabled = True
+    try:
+        yield
+    finally:
+        _logger.disabled = False
 
 
 def load_weights(network: nn.Module, weights: dict[str, Tensor], classifiers: Sequence[str], named: str) -> None:

@@ -119,7 +119,8 @@ class Timm(nn.Module):
         size = self.image_size
         if size is not None and image.shape[2:] != (size, size):
             mode = "bilinear" if self.inputs is None else self.inputs.interpolation
-            image = F.interpolate(image, size=(size, size), mode=mode, antialias=self.inputs is not None)
+            shrinks = self.inputs is not None and size < min(image.shape[2:])
+            image = F.interpolate(image, size=(size, size), mode=mode, antialias=shrinks)
         return image
 
 

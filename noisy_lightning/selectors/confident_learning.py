@@ -1,7 +1,8 @@
 """Find label errors by confident learning, as the package cleanlab does: Northcutt, Jiang and Chuang, JAIR 2021."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, final
 
 import numpy as np
@@ -68,18 +69,17 @@ class ConfidentLearning(Selector):
         check_range("folds", folds, "[2, inf)")
         check_range("epochs", 1 if epochs is None else epochs, "[1, inf)")
         self.folds, self.best, self.epochs, self.filter_by, self.score = folds, best, epochs, filter_by, score
-        _cleanlab()  # before hours of training
+        require_cleanlab()  # before hours of training
 
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Hand the held-out probabilities over."""
-        _, get_label_quality_scores = _cleanlab()
+        _, get_label_quality_scores = require_cleanlab()
         probability, notes = out_of_fold(task, runs, self.folds, self.best, self.epochs)
         judged = task.judged
         labels, rows = task.labels[judged].astype(np.int64), probability[judged].astype(np.float64)
         rows /= rows.sum(1, keepdims=True)
         issues, score = np.zeros(len(judged), bool), np.full(len(judged), np.nan, np.float32)
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with heard() as said:
             issues[judged] = label_issues(labels, rows, self.filter_by)
             score[judged] = 1 - get_label_quality_scores(labels, rows, method=self.score)
         prediction = likeliest_class(probability)
@@ -96,6 +96,14 @@ class ConfidentLearning(Selector):
         )
 
 
+@contextmanager
+def heard() -> Iterator[list[warnings.WarningMessage]]:
+    """Yield a list in which cleanlab's warnings are kept, for whoever reads the outcome."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        yield said
+
+
 def label_issues(labels: Ints, probability: NDArray[np.float64], filter_by: Filter) -> Bools:
     """Return which labels (n,) cleanlab calls issues, by held-out class probabilities (n, K).
 
@@ -107,12 +115,12 @@ def label_issues(labels: Ints, probability: NDArray[np.float64], filter_by: Filt
     Raises:
         InputError: cleanlab is not installed.
     """
-    find_label_issues, _ = _cleanlab()
+    find_label_issues, _ = require_cleanlab()
     issues: Bools = find_label_issues(labels, probability, filter_by=filter_by, n_jobs=1)
     return issues
 
 
-def _cleanlab() -> tuple[Callable[..., Any], Callable[..., Any]]:
+def require_cleanlab() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return cleanlab's finder of issues and its score, which few installations have."""
     try:
         from cleanlab.filter import find_label_issues  # noqa: PLC0415

@@ -10,7 +10,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import GeneralizedCrossEntropy, RobustLoss
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, likeliest_class, suggestions
-from noisy_lightning.selectors.confident_learning import Filter, label_issues
+from noisy_lightning.selectors.confident_learning import Filter, heard, label_issues, require_cleanlab
 from noisy_lightning.selectors.folds import stratified_folds
 from noisy_lightning.selectors.linear_classifiers import Recipe, held_out_probabilities
 from noisy_lightning.selectors.neighbor_votes import check_described
@@ -77,7 +77,7 @@ class LinearProbe(Selector):
         self.lr, self.weight_decay, self.batch_size, self.rounds = lr, weight_decay, batch_size, rounds
         self.filter_by = filter_by
         if filter_by != "predicted_neq_given":
-            label_issues(np.zeros(2, np.int64), np.eye(2), filter_by)  # is cleanlab there?
+            require_cleanlab()
 
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Train and predict in each round."""
@@ -90,9 +90,12 @@ class LinearProbe(Selector):
         probability = total / self.rounds
         prediction = likeliest_class(probability.astype(np.float32))
         wrong = task.judged & (prediction != task.labels)
+        notes: list[str] = []
         if self.filter_by != "predicted_neq_given":
             rows = np.flatnonzero(task.judged)
-            wrong[rows] = label_issues(task.labels[rows].astype(np.int64), probability[rows], self.filter_by)
+            with heard() as said:
+                wrong[rows] = label_issues(task.labels[rows].astype(np.int64), probability[rows], self.filter_by)
+            notes = [f"cleanlab: {one.message}" for one in said]
         own = probability[np.arange(len(probability)), task.labels]
         check = check_of_folds(probability.astype(np.float32), task)
         return Judgment(
@@ -104,6 +107,7 @@ class LinearProbe(Selector):
             assumption="the rate that fits how well held-out labels are predicted",
             prediction=prediction,
             check=check,
+            warnings=notes,
         )
 
     def _round(
