@@ -1,9 +1,10 @@
 """noisy-lightning clean: which labels of a training set to trust, by runs that a selector asks for."""
 
 import csv
+import inspect
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError, storing
 from noisy_lightning.experiments.selection import Outcome, summary_table, write_selection
 from noisy_lightning.experiments.selection_pictures import draw
+from noisy_lightning.experiments.settings import as_call
 from noisy_lightning.runs.claims import RunOptions, claim_run
 from noisy_lightning.runs.environment import git_commit, versions
 from noisy_lightning.runs.files import replacing, write_text
@@ -144,7 +146,11 @@ def _clean(
     draw(run.path, outcome, data, noise, title)
     result = {
         "run": str(run.path),
-        "selector": {"kind": type(selector).__name__, "arguments": arguments},
+        "selector": {
+            "kind": type(selector).__name__,
+            "arguments": arguments,
+            "changed": _changed(type(selector), arguments),
+        },
         "oracle": oracle,
         **outcome.measures(),
         "audit": {one.kind: len(one.members) for one in findings},
@@ -183,6 +189,13 @@ def _trusting(judgment: Judgment, data: NoisyDataModule) -> Judgment:
     """Return the judgment with all labels selected that the data set itself vouches for."""
     trusted = data.is_trusted.numpy()
     return judgment if not trusted.any() else judgment.trusting(trusted)
+
+
+def _changed(selector: type[Selector], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that differ from their defaults, classes as calls."""
+    defaults = {name: one.default for name, one in inspect.signature(selector).parameters.items()}
+    changed = {name: value for name, value in arguments.items() if value != defaults.get(name)}
+    return {name: as_call(value) if isinstance(value, dict) else value for name, value in changed.items()}
 
 
 def _audited(run: RunFolder, data: NoisyDataModule, task: Task) -> list[Findings]:

@@ -35,7 +35,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     try:
         with storing(), compat.one_report_of_boards():
-            return dispatch(sys.argv[1:]) if args is None else run_here(list(args))
+            return dispatch(sys.argv[1:], alone=True) if args is None else run_here(list(args))
     except (InputError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -44,11 +44,12 @@ def main(args: Sequence[str] | None = None) -> int:
         return 130
 
 
-def dispatch(args: Sequence[str]) -> int:
+def dispatch(args: Sequence[str], alone: bool = False) -> int:
     """Run a command and return its exit code.
 
     Args:
         args: Command line without the program's name.
+        alone: Whether the process has nothing else to do.
 
     Raises:
         InputError: The input cannot work.
@@ -71,7 +72,7 @@ def dispatch(args: Sequence[str]) -> int:
     command = BY_NAME[name]
     if answered(command, options):
         return 0
-    with _no_garbage_sought():
+    with _no_garbage_sought(among_imported=not alone):
         module = import_module(f"noisy_lightning.cli.{command.module}")
     problems: int | None = getattr(module, f"run_{name}")(options)
     return 1 if problems else 0
@@ -86,16 +87,17 @@ def run_here(args: Sequence[str]) -> int:
 
 
 @contextmanager
-def _no_garbage_sought() -> Iterator[None]:
+def _no_garbage_sought(among_imported: bool) -> Iterator[None]:
     """Import without looking for garbage: torch and Lightning leave none, and the looks are a fifth of their time.
 
-    Where this brings torch, later looks leave out what is there now.
+    Args:
+        among_imported: Whether later looks may go through what is there then.
     """
-    was_enabled, brings_torch = gc.isenabled(), "torch" not in sys.modules
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
-        if brings_torch and "torch" in sys.modules:
+        if not among_imported:
             gc.freeze()
             atexit.register(gc.unfreeze)  # else what is still there at the end passes as leaked
     finally:

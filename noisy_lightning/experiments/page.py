@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from noisy_lightning.experiments.ledger import write_ledger
 from noisy_lightning.experiments.report import Report
+from noisy_lightning.experiments.selection_ledger import SELECTIONS_FILE, selection_row, write_selections
 from noisy_lightning.experiments.written_tables import (
     COMPARED,
     as_csv,
@@ -97,10 +98,13 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
     texts = {"report.html": _page(title, report, overall, by_setting), **texts}
     for name, text in texts.items():
         write_text(folder / name, text)
+    selections = [folder / SELECTIONS_FILE] if report.selections else []
+    if selections:
+        write_selections(selections[0], [selection_row(run) for run in report.selections])
     ledgers = [folder / f"ledger.{kind}" for kind in ("csv", *(["parquet"] if parquet else []))] if report.rows else []
     for path in ledgers:
         write_ledger(path, [*report.rows, *report.failed])
-    return [*(folder / name for name in texts), *ledgers, *paths]
+    return [*(folder / name for name in texts), *ledgers, *selections, *paths]
 
 
 def _page(title: str, report: Report, overall: Sequence[_Picture], by_setting: Mapping[str, Sequence[_Picture]]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from noisy_lightning.experiments.ledger import AXIS, Row, read_ledger
 from noisy_lightning.experiments.report import collect
+from noisy_lightning.experiments.selection_ledger import compared_selectors, read_selections
 from noisy_lightning.experiments.tables import EPOCH, NAMES, tables_of
 from noisy_lightning.experiments.written_tables import as_markdown
 
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 READMES = (ROOT / "README.md", ROOT / "notebooks/results/README.md")
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 _BLOCK = re.compile(r"(<!-- table of (\S+)(?: across (\S+))? -->\n).*?(<!-- end of table -->)", re.DOTALL)
+_SELECTIONS = re.compile(r"(<!-- selections of (\S+) -->\n).*?(<!-- end of selections -->)", re.DOTALL)
 # From the name of the ledger to the command that says which of its rows are meant.
 MEASURED = re.compile(
     r"# Measured, (\S+\.csv)\b.*?\n(#   noisy-lightning sweep --config \w+ --only ([^\n]+)\n)", re.DOTALL
@@ -25,7 +27,8 @@ _WIDTH = 120
 
 def filled(text: str) -> str:
     """Return a text with each table between its marks as its ledger has it."""
-    return _BLOCK.sub(lambda block: f"{block[1]}{_table(ROOT / block[2], block[3])}\n{block[4]}", text)
+    text = _BLOCK.sub(lambda block: f"{block[1]}{_table(ROOT / block[2], block[3])}\n{block[4]}", text)
+    return _SELECTIONS.sub(lambda block: f"{block[1]}{_compared(ROOT / block[2])}\n{block[3]}", text)
 
 
 def with_measured(text: str) -> str:
@@ -37,6 +40,11 @@ def _table(ledger: Path, across: str | None) -> str:
     """Return a ledger's first table: where it has several, that of the last epoch, which every run has."""
     report = collect([ledger], across)
     return as_markdown(report.tables[0], report.comparisons)
+
+
+def _compared(ledger: Path) -> str:
+    """Return the table of a ledger of selections."""
+    return compared_selectors(read_selections(ledger))
 
 
 def _paragraph(ledger: str, only: Iterable[str]) -> str:
