@@ -49,9 +49,13 @@ class Inputs(NamedTuple):
 
 
 @contextmanager
-def checkpoint_follows() -> Iterator[None]:
-    """Make networks without reading their pretrained weights, which those of a checkpoint are about to replace."""
-    token = _loading.set(False)
+def checkpoint_follows(follows: bool = True) -> Iterator[None]:
+    """Make networks without reading their pretrained weights, which those of a checkpoint are about to replace.
+
+    Args:
+        follows: Whether they are; False within such a block makes a network with its weights after all.
+    """
+    token = _loading.set(not follows)
     try:
         yield
     finally:

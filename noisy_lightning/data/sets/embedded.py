@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.backbones.checkpoint import classifier_not_needed
+from noisy_lightning.backbones.pretrained import checkpoint_follows
 from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.statistics import feature_statistics
@@ -84,7 +85,8 @@ class Embedded(NoisyDataModule):
         self.cache = Path(data.root if cache is None else cache)
         self.class_names, self.num_samples = data.class_names, data.num_samples
         self.has_test_set, self.usual_flips = data.has_test_set, data.usual_flips
-        with torch.random.fork_rng(devices=[]), classifier_not_needed():
+        # What a run is evaluated by comes from a checkpoint; this network is in none.
+        with torch.random.fork_rng(devices=[]), classifier_not_needed(), checkpoint_follows(False):
             torch.manual_seed(0)  # of weights that are not pretrained: each process has the same
             made = network(data.num_classes, data.in_channels).eval()
         if stages and not hasattr(made, "embed"):

@@ -1,9 +1,10 @@
 """What a frozen network sees in images."""
 
+import copy
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,9 @@ class Embedding:
             named: What the images are.
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = self.network.to(device, torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = copy.deepcopy(self.network)
+        network.to(device, torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        frozen = replace(self, network=network)
         total = sum(map(len, blocks))
         with (
             ThreadPoolExecutor(processors()) as pool,
@@ -95,10 +98,9 @@ class Embedding:
                     parts.append(some)
                 pixels, rows = torch.cat(parts), []
                 for start in range(0, len(block), _AT_ONCE):
-                    rows.append(self._seen(pixels[start : start + _AT_ONCE].to(device), block.start + start))
+                    rows.append(frozen._seen(pixels[start : start + _AT_ONCE].to(device), block.start + start))
                     bar.update(len(rows[-1]))
                 yield Block(torch.cat(rows).numpy(), broken)
-        network.float()
 
     def _seen(self, pixels: Tensor, start: int) -> Tensor:
         """Return the features (n, V, D) float16 of images (n, H, W, C) uint8 that begin at a position."""

@@ -1,5 +1,6 @@
 """Data sets as a frozen network sees them, and the file that keeps the features."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -301,6 +302,27 @@ def test_a_real_network_of_timm_embeds(tmp_path: Path) -> None:
     data = _set_up(_embedded(tmp_path, network, stages=2))
     assert data.in_channels == 96 + 128 + 160
     assert torch.isfinite(data.features()).all()
+
+
+def test_a_run_is_tested_on_features_of_the_same_pretrained_weights(run: Callable[..., int], tmp_path: Path) -> None:
+    """What belongs to the data has its weights, although a test spares those of the run's own network."""
+    trained = Timm(10, 1, "test_resnet", image_size=16)
+    for value in trained.state_dict().values():
+        if value.is_floating_point():
+            value.mul_(1.25)
+    torch.save(trained.network.state_dict(), tmp_path / "weights.pt")
+    network = ["--data.network", "Timm", "--data.network.name", "test_resnet", "--data.network.image_size", "16"]
+    options = ["--data", "Embedded", "--data.data", "Digits", *network, "--data.network.weights", "weights.pt"]
+    options += ["--data.stages", "2", "--data.cache", "c", "--model.backbone", "Linear", "--model.optimizer", "Adam"]
+    options += ["--trainer.max_epochs", "3", "--trainer.accelerator", "cpu", "--test_every_epoch", "true"]
+    assert run("fit", *options) == 0
+    with (tmp_path / "runs/default/0/metrics.csv").open() as file:
+        during = [float(row["test/acc"]) for row in csv.DictReader(file)]
+    assert run("test", "runs/default/0", "last") == 0
+    assert len(list((tmp_path / "c").glob("*.npy"))) == 2
+    after = json.loads((tmp_path / "runs/default/0/result.json").read_text())
+    assert after["test"]["last"]["test/acc"] > 0.5
+    assert during[-1] == pytest.approx(after["test"]["last"]["test/acc"], abs=1e-6)
 
 
 def test_classifiers_of_features() -> None:
