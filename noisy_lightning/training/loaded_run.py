@@ -11,11 +11,13 @@ from torch import Tensor
 
 from noisy_lightning import checkpoint_file
 from noisy_lightning.data.loading.network_input import to_input
+from noisy_lightning.data.sets.embedding import Embedding, FeaturesOf, frozen_network
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs import records
 from noisy_lightning.runs.folder import RunFolder, existing_run
 from noisy_lightning.runs.records import Records
 from noisy_lightning.training.module import NoisyClassifier
+from noisy_lightning.training.specification import made_of
 
 
 @final
@@ -73,16 +75,28 @@ def load_run(
     run = existing_run(Path(path))
     file = run.checkpoint(checkpoint or ("best" if (run.checkpoints / "best.ckpt").is_file() else "last"))
     inputs = _inputs(run, checkpoint_file.read(file))
-    class_names = inputs.pop("class_names")
+    class_names, config = inputs.pop("class_names"), run.read_config()
     return LoadedRun(
         path=run.path,
         checkpoint=file,
         model=NoisyClassifier.load_from_checkpoint(file, **given).to(device).eval(),
         class_names=class_names,
-        transform=partial(to_input, **inputs),
-        config=run.read_config(),
+        transform=_transform(inputs, config, len(class_names)),
+        config=config,
         result=run.read_result(),
     )
+
+
+def _transform(inputs: dict[str, Any], config: dict[str, Any], num_classes: int) -> Callable[[Any], Tensor]:
+    """Return what turns an image into an input, by the frozen network of the data set where its inputs are features."""
+    features = inputs.pop("features", None)
+    picture = partial(to_input, **inputs)
+    if features is None:
+        return picture
+    make = made_of(config["data"]["init_args"]["network"])
+    network = frozen_network(make, num_classes, inputs["image_shape"][2])
+    embedding = Embedding(network, inputs["mean"], inputs["std"], features["stages"], views=1).rounded()
+    return FeaturesOf(picture, embedding, features["mean"], features["std"])
 
 
 def _inputs(run: RunFolder, checkpoint: dict[str, Any]) -> dict[str, Any]:

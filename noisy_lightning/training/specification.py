@@ -13,6 +13,7 @@ from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.older_keys import with_present_keys
+from noisy_lightning.training.construction import MakeBackbone
 from noisy_lightning.training.kinds import check_class_paths
 
 _OBJECT = "given_as_object"
@@ -59,6 +60,27 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
             f"the model cannot be made again of what was kept: {reason}; give the argument again"
         ) from error
     return {**vars(built.model), **given}
+
+
+def made_of(specification: Mapping[str, Any]) -> MakeBackbone:
+    """Return the class of a network, with its arguments, that a configuration names.
+
+    Args:
+        specification: `class_path` and `init_args`.
+
+    Raises:
+        InputError: It cannot be made, or is no network.
+    """
+    check_class_paths({"network": specification})
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--network", type=MakeBackbone)
+    try:
+        make: MakeBackbone = parser.instantiate(
+            parser.parse_object({"network": with_present_keys(specification)})
+        ).network
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise InputError(f"data.network cannot be made again: {' '.join(str(error).split())}") from error
+    return make
 
 
 def import_path(found: type) -> str:

@@ -6,16 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
-import torch
 from torch import Tensor, nn
 
-from noisy_lightning.backbones.checkpoint import classifier_not_needed
-from noisy_lightning.backbones.pretrained import checkpoint_follows
 from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.data.loading.network_input import describe_inputs
 from noisy_lightning.data.loading.statistics import feature_statistics
 from noisy_lightning.data.noise.class_conditional import NoNoise
-from noisy_lightning.data.sets.embedding import Embedding
+from noisy_lightning.data.sets.embedding import Embedding, frozen_network
 from noisy_lightning.data.sets.feature_cache import FeatureCache
 from noisy_lightning.data.sets.file_data import FileDataModule
 from noisy_lightning.data.sets.image_files import ImageFiles
@@ -85,10 +83,7 @@ class Embedded(NoisyDataModule):
         self.cache = Path(data.root if cache is None else cache)
         self.class_names, self.num_samples = data.class_names, data.num_samples
         self.has_test_set, self.usual_flips = data.has_test_set, data.usual_flips
-        # What a run is evaluated by comes from a checkpoint; this network is in none.
-        with torch.random.fork_rng(devices=[]), classifier_not_needed(), checkpoint_follows(False):
-            torch.manual_seed(0)  # of weights that are not pretrained: each process has the same
-            made = network(data.num_classes, data.in_channels).eval()
+        made = frozen_network(network, data.num_classes, data.in_channels)
         if stages and not hasattr(made, "embed"):
             raise InputError(f"data.stages must be 0 for {type(made).__name__}, which has no stages")
         inputs = getattr(made, "inputs", None)
@@ -103,6 +98,7 @@ class Embedded(NoisyDataModule):
         if isinstance(data, FileDataModule) and data.validates_by_itself:
             self.val_fraction = data.val_fraction
         self.augmentation = replace(self.augmentation, stored_views=views)
+        self.given_statistics = {"mean", "std"}  # those of features, which no pretrained network knows better
 
     @property
     def dataset(self) -> str:
@@ -168,6 +164,15 @@ class Embedded(NoisyDataModule):
         """Return the features (N, V, D) float16 of the training images, as they are kept."""
         assert isinstance(self.source.images, Tensor)
         return self.source.images.squeeze(1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what identifies the labels, and what turns an image into features, but for the network itself."""
+        kept = super().state_dict()
+        own = kept["inputs"]
+        inner = replace(self.data.augmentation, mean=self._embedding.mean, std=self._embedding.std)
+        inputs = describe_inputs(self.class_names, inner, self.pictures.shape)
+        inputs["features"] = {"mean": own["mean"], "std": own["std"], "stages": self.stages}
+        return kept | {"inputs": inputs}
 
     def _measure(self) -> None:
         """Nothing: it is the features that are measured, once there are some."""

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from noisy_lightning.backbones.checkpoint import classifier_not_needed
 from noisy_lightning.backbones.classifier import classifiers
+from noisy_lightning.backbones.pretrained import checkpoint_follows
 from noisy_lightning.data.loading.augment import seeded_generator
 from noisy_lightning.data.sets.feature_cache import Block
 from noisy_lightning.data.sets.image_files import ImageFiles, processors
@@ -23,6 +25,44 @@ from noisy_lightning.errors import InputError
 _AT_ONCE = 64  # images that the network looks at
 _READ = 16  # images that a thread reads before it asks for more
 _CROP = 0.875  # of the height and width of an image that a cropped view shows
+
+
+def frozen_network(make: Callable[[int, int], nn.Module], num_classes: int, in_channels: int) -> nn.Module:
+    """Return a network that looks at images, the same in every process.
+
+    Args:
+        make: Called with the two others.
+        num_classes: K.
+        in_channels: C.
+    """
+    # A checkpoint brings the weights of what was trained, not of this one.
+    with torch.random.fork_rng(devices=[]), classifier_not_needed(), checkpoint_follows(False):
+        torch.manual_seed(0)  # of weights that are not pretrained
+        return make(num_classes, in_channels).eval()
+
+
+@dataclass(frozen=True)
+class FeaturesOf:
+    """Turns one image into what a classifier of features takes, exactly as `Embedded` does.
+
+    Args:
+        picture: Turns an image of any kind into a normalized one (C, H, W).
+        embedding: What looks at it, of one view, `rounded`.
+        mean: D means.
+        std: D deviations.
+    """
+
+    picture: Callable[[Any], Tensor]
+    embedding: "Embedding"
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    @torch.inference_mode()
+    def __call__(self, image: Any) -> Tensor:
+        """Return the standardized features (D, 1, 1) of an image, as `to_input` takes it."""
+        seen = self.embedding.look(self.picture(image).unsqueeze(0)).float()
+        standardized: Tensor = (seen[0] - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return standardized.view(-1, 1, 1).clone()
 
 
 @dataclass(frozen=True)
@@ -67,6 +107,16 @@ class Embedding:
         with torch.inference_mode():
             return self._features(torch.zeros(1, image_shape[2], *image_shape[:2])).shape[1]
 
+    def rounded(self, device: torch.device | str = "cpu") -> "Embedding":
+        """Return the same with a copy of the network in bfloat16 on a device."""
+        network = copy.deepcopy(self.network)
+        network.to(device, torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return replace(self, network=network)
+
+    def look(self, image: Tensor) -> Tensor:
+        """Return the features (B, D) float16 of normalized images (B, C, H, W)."""
+        return self._features(image).float().half()
+
     def __call__(self, images: Images, blocks: Sequence[range], named: str) -> Iterator[Block]:
         """Yield the features of blocks of images, with a bar that says how long it will take.
 
@@ -76,9 +126,7 @@ class Embedding:
             named: What the images are.
         """
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = copy.deepcopy(self.network)
-        network.to(device, torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        frozen = replace(self, network=network)
+        frozen = self.rounded(device)
         total = sum(map(len, blocks))
         with (
             ThreadPoolExecutor(processors()) as pool,
@@ -106,7 +154,7 @@ class Embedding:
         """Return the features (n, V, D) float16 of images (n, H, W, C) uint8 that begin at a position."""
         mean, std = (torch.tensor(list(values), device=pixels.device) for values in (self.mean, self.std))
         image = ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
-        views = [self._features(view).float().half().cpu() for view in self._views(image, start)]
+        views = [self.look(view).cpu() for view in self._views(image, start)]
         return torch.stack(views, 1)
 
     def _views(self, image: Tensor, start: int) -> Iterator[Tensor]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from noisy_lightning import load_run
 from noisy_lightning.backbones import MLP, Linear, SmallCNN, Timm
 from noisy_lightning.backbones.pretrained import Inputs
 from noisy_lightning.data import (
@@ -320,6 +322,15 @@ def test_a_run_is_tested_on_features_of_the_same_pretrained_weights(run: Callabl
         during = [float(row["test/acc"]) for row in csv.DictReader(file)]
     assert run("test", "runs/default/0", "last") == 0
     assert len(list((tmp_path / "c").glob("*.npy"))) == 2
+    opened, data = load_run("runs/default/0", "last"), Digits()
+    data.setup("test")
+    images = data.test_images(torch.arange(40))
+    features = torch.stack([opened.transform(image) for image in images])
+    loaded = _embedded(tmp_path / "c", partial(Timm, name="test_resnet", weights="weights.pt", image_size=16), stages=2)
+    batch = next(iter(_set_up(loaded, "test").test_dataloader()[0]))
+    torch.testing.assert_close(features, batch.image[:40], rtol=0, atol=0.05)
+    with torch.no_grad():
+        assert (opened.model(features).argmax(1) == batch.true_label[:40]).float().mean() > 0.5
     after = json.loads((tmp_path / "runs/default/0/result.json").read_text())
     assert after["test"]["last"]["test/acc"] > 0.5
     assert during[-1] == pytest.approx(after["test"]["last"]["test/acc"], abs=1e-6)
