@@ -17,7 +17,7 @@ from noisy_lightning.experiments.published import published
 from noisy_lightning.experiments.resolution import Resolver
 from noisy_lightning.methods import EpochContext
 from noisy_lightning.methods.base import warn_of_short_run
-from tests.fabricated import COUNT, QUICK, SMALL_PHOTOGRAPHS, fabricate, quickly
+from tests.fabricated import COUNT, QUICK, SMALL_FEATURES, SMALL_LOOKS, SMALL_PHOTOGRAPHS, fabricate, quickly
 from tests.methods.toys import problem
 from tests.tools.readme_tables import MEASURED, with_measured
 
@@ -48,7 +48,9 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
     if "weights: runs/" in config.read_text():
         options += ("--model.backbone.weights", "null")
     # Photographs are made small.
-    if "image_size: 224" in config.read_text():
+    if "Embedded" in config.read_text():
+        options += SMALL_FEATURES if "ImageFolder" in config.read_text() else SMALL_LOOKS
+    elif "image_size: 224" in config.read_text():
         options += SMALL_PHOTOGRAPHS
     if selection := re.search(r"--data.selection (runs/(\w+)/0/selection.csv)", config.read_text()):
         selector = config.with_stem(selection[2])

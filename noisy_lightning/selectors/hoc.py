@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noisy_lightning.data.audit.features import Neighbors
+from noisy_lightning.data.audit.features import Neighbors, nearest_neighbors
 from noisy_lightning.errors import InputError
-from noisy_lightning.runs.measures import Ints
+from noisy_lightning.runs.measures import Floats, Ints
 from noisy_lightning.selectors.base import Task
 
 ASSUMPTION = "HOC: a sample and its two nearest neighbors are of one class, and their labels err independently"
@@ -127,6 +127,17 @@ def _warnings(count: int) -> list[str]:
     if count >= DRAWN:
         return []
     return [f"the noise rate rests on {count:,} samples and their neighbors; HOC's authors want {DRAWN:,} at least"]
+
+
+def consensus_of_some(task: Task, unit: Floats) -> tuple[Consensus | None, list[str]]:
+    """Return the estimate by 15,000 of the judged samples at most, None where there can be none, and warnings.
+
+    Args:
+        task: The labels.
+        unit: (N, D) features of length one.
+    """
+    drawn = task.generator(1).permutation(np.flatnonzero(task.judged))[:DRAWN]
+    return consensus_of(task, drawn, nearest_neighbors(unit, task.judged, 2, task.groups, drawn))
 
 
 def consensus_of(task: Task, samples: Ints, neighbors: Neighbors) -> tuple[Consensus | None, list[str]]:

@@ -6,15 +6,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from noisy_lightning.data.audit.features import unit_features
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import GeneralizedCrossEntropy, RobustLoss
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, likeliest_class, suggestions
 from noisy_lightning.selectors.confident_learning import Filter, heard, label_issues, require_cleanlab
 from noisy_lightning.selectors.folds import stratified_folds
+from noisy_lightning.selectors.hoc import ASSUMPTION, consensus_of_some
 from noisy_lightning.selectors.linear_classifiers import Recipe, held_out_probabilities
 from noisy_lightning.selectors.neighbor_votes import check_described
-from noisy_lightning.selectors.self_check import check_of_folds
+from noisy_lightning.selectors.self_check import check_of_folds, with_rate
 
 
 @final
@@ -29,8 +31,8 @@ class LinearProbe(Selector):
     In a second round, classifiers learn the first round's predictions in place of the given labels, of which fewer are
     wrong, again out of fold; the probabilities of all rounds are averaged.
 
-    The score is −ln p(given label), held out: the cross entropy of the label. The noise rate is what fits how well
-    held-out labels are predicted (the self-check), the suggested class the likeliest one.
+    The score is −ln p(given label), held out: the cross entropy of the label. The suggested class is the likeliest one,
+    the noise rate HOC's (`consensus`), by 15,000 samples at most.
 
     Defaults were chosen without true labels: a loss that is known to be robust at any noise rate that leaves right
     labels in the majority (Ghosh, Kumar and Sastry, AAAI 2017: losses whose sum over the classes is constant, as
@@ -38,7 +40,7 @@ class LinearProbe(Selector):
     held-out given labels that are predicted no longer grows.
 
     Args:
-        folds: k >= 2.
+        folds: k >= 2; ten rather than five, so that each classifier learns from nine tenths of the samples.
         loss: What one label costs; None: `GeneralizedCrossEntropy(q=1)`, which is 1 − p(label).
         epochs: Of each classifier, >= 1; in small data sets as many as make `steps` steps.
         steps: The fewest steps of each classifier, >= 1.
@@ -58,7 +60,7 @@ class LinearProbe(Selector):
 
     def __init__(
         self,
-        folds: int = 5,
+        folds: int = 10,
         loss: RobustLoss | None = None,
         epochs: int = 10,
         steps: int = 1000,
@@ -97,17 +99,20 @@ class LinearProbe(Selector):
                 wrong[rows] = label_issues(task.labels[rows].astype(np.int64), probability[rows], self.filter_by)
             notes = [f"cleanlab: {one.message}" for one in said]
         own = probability[np.arange(len(probability)), task.labels]
+        estimate, doubts = consensus_of_some(task, unit_features(features, task.judged))
         check = check_of_folds(probability.astype(np.float32), task)
+        if check is not None and estimate is not None:
+            check = with_rate(check, estimate.rate, task.num_classes)
         return Judgment(
             select=task.judged & ~wrong,
             score=-np.log(own.clip(np.finfo(np.float64).tiny)).astype(np.float32),
             suggested=suggestions(prediction, task.labels),
             candidate=np.zeros_like(wrong),
-            noise_rate=None if check is None else check.noise_rate,
-            assumption="the rate that fits how well held-out labels are predicted",
+            noise_rate=None if estimate is None else estimate.rate,
+            assumption="" if estimate is None else ASSUMPTION,
             prediction=prediction,
             check=check,
-            warnings=notes,
+            warnings=[*notes, *doubts],
         )
 
     def _round(

@@ -10,7 +10,7 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.parts.two_gaussians import fit_gaussians, scaled_to_unit
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, suggestions
-from noisy_lightning.selectors.hoc import ASSUMPTION, DRAWN, consensus_of
+from noisy_lightning.selectors.hoc import ASSUMPTION, consensus_of_some
 from noisy_lightning.selectors.neighbor_votes import described
 
 _FEWEST = 50  # doubtful samples that two groups are sought among
@@ -83,9 +83,7 @@ class Prototypes(Selector):
             select[doubtful] = self._confirmed(unit, task, doubtful)
         if alone := int((task.judged & ~known).sum()):
             notes.append(f"{alone:,} samples have no other of their label and are not judged, so not selected")
-        drawn = task.generator(1).permutation(np.flatnonzero(known))[:DRAWN]
-        nearest = nearest_neighbors(unit, task.judged, 2, task.groups, drawn)
-        estimate, warnings = consensus_of(task, drawn, nearest)
+        estimate, warnings = consensus_of_some(task, unit)
         return Judgment(
             select=select,
             score=-margin,
