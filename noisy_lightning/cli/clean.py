@@ -41,6 +41,7 @@ from noisy_lightning.selectors.suspects import Suspects, write_suspects
 SELECTION_FILE, PAGE_FILE, TRAINING_FILE = "selection.csv", "suspects.html", "fit.yaml"
 AUDIT_FILE = "audit.csv"
 _NEIGHBORS = 5  # that the page shows of a suspect
+_WITH_NEIGHBORS = 5000  # suspects whose neighbors are sought; of all of them it would take longer than all the rest
 
 
 def run_clean(args: Sequence[str]) -> None:
@@ -215,10 +216,10 @@ def _place(member: int) -> str:
 
 
 def _neighbors(data: NoisyDataModule, task: Task, outcome: Outcome) -> Ints | None:
-    """Return the nearest neighbors (N, k) by features of the labels that are not selected, -1 for the others."""
+    """Return the nearest neighbors (N, k) by features of the most suspicious labels, -1 for the others."""
     if task.features is None or not isinstance(data, Embedded):
         return None
-    asked = np.flatnonzero(task.judged & ~outcome.judgment.select)
+    asked = outcome.top(_WITH_NEIGHBORS)
     nearest = np.full((len(task.labels), _NEIGHBORS), -1)
     unit = unit_features(task.features, task.judged)
     nearest[asked] = nearest_neighbors(unit, task.judged, _NEIGHBORS, task.groups, asked).positions
