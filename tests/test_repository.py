@@ -99,7 +99,7 @@ def _writes(call: ast.Call) -> bool:
 _TOPICS = {
     "": "configs cuda damaged_files imports installation notebooks platforms public_names readme real_data repository",
     "backbones": "contract",
-    "cli": "script",
+    "cli": "clean_on_features script",
     "data": "import",
     "data/noise": "contract names",
     "data/sets": "training_on_files",

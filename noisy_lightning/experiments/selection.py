@@ -41,7 +41,6 @@ class Outcome:
     def measures(self) -> dict[str, Any]:
         """Return what the judgment came to, as JSON keeps it; what needs true labels is absent without them."""
         judgment, known = self.judgment, self.true_labels != UNKNOWN
-        scored = ~np.isnan(judgment.score)
         measures: dict[str, Any] = {
             "samples": len(self.labels),
             "selected": int(judgment.select.sum()),
@@ -63,7 +62,7 @@ class Outcome:
             for select in judgment.iterations
             for values in [self.quality(select)]
         ]
-        judged = known & scored
+        judged = self.judged
         measures["auroc"] = noise_auroc(judgment.score[judged], noisy[judged])
         measures["average_precision"] = self.average_precision()
         measures["found"] = self.found()
@@ -95,7 +94,7 @@ class Outcome:
         """Return the area under precision over recall of the score as detector of wrong labels, in [0, 1]."""
         from sklearn.metrics import average_precision_score  # noqa: PLC0415  # slow to import
 
-        judged = (self.true_labels != UNKNOWN) & ~np.isnan(self.judgment.score)
+        judged = self.judged
         noisy = (self.labels != self.true_labels)[judged]
         if not noisy.any():
             return None
@@ -103,7 +102,7 @@ class Outcome:
 
     def found(self) -> dict[str, float] | None:
         """Return precision, recall and F1 of what is not selected as finder of wrong labels; None if none is wrong."""
-        judged = (self.true_labels != UNKNOWN) & ~np.isnan(self.judgment.score)
+        judged = self.judged
         noisy, called = (self.labels != self.true_labels)[judged], ~self.judgment.select[judged]
         if not noisy.any():
             return None
@@ -120,6 +119,11 @@ class Outcome:
         known = (self.true_labels >= 0) & ~np.isnan(self.judgment.score)
         best = np.where(self.judgment.suggested >= 0, self.judgment.suggested, self.labels)
         return float((best == self.true_labels)[known].mean()) if known.any() else None
+
+    @property
+    def judged(self) -> Bools:
+        """(N,) labels with a score of which it is known whether they are wrong."""
+        return (self.true_labels != UNKNOWN) & ~np.isnan(self.judgment.score)
 
     @property
     def is_cross_validation(self) -> bool:

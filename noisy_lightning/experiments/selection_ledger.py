@@ -47,7 +47,7 @@ def selection_row(run: RunFolder) -> Row:
         "selector": result["selector"]["kind"],
         "arguments": _call(result["selector"].get("changed") or {}),
         "dataset": result["dataset"],
-        "labels": f"{noise['kind']} {_labels(noise.get('arguments') or {})}".strip(),
+        "labels": _labels(noise["kind"], noise.get("arguments") or {}),
         "network": _network(config),
         "seed": (config["data"].get("init_args") or {}).get("seed", 0),
         "noise_rate": noise["realised_rate"],
@@ -101,14 +101,17 @@ def compared_selectors(rows: Sequence[Row]) -> str:
         name = row["selector"] + (f" ({row['arguments']})" if row["arguments"] else "")
         lines.setdefault((name, row["network"]), {}).setdefault(row["labels"], []).append(row)
         kinds.setdefault(row["labels"], []).append(row["noise_rate"] or 0.0)
-    heads = [f"{kind}, {100 * sum(rates) / len(rates):.1f} %" for kind, rates in kinds.items()]
-    table = ["| selector | on | " + " | ".join(heads) + " | seconds | n |"]
+    means = {kind: sum(rates) / len(rates) for kind, rates in kinds.items()}
+    kinds = {kind: kinds[kind] for kind in sorted(kinds, key=lambda kind: means[kind])}
+    heads = [f"{kind}, {100 * means[kind]:.1f} %" for kind in kinds]
+    table = ["| selector | network | " + " | ".join(heads) + " | seconds | n |"]
     table.append("| --- | --- |" + " ---: |" * (len(heads) + 2))
     for (name, network), by_kind in lines.items():
         cells = [_measured(by_kind.get(kind, [])) for kind in kinds]
         everything = [row for own in by_kind.values() for row in own]
         seconds = sum(row["seconds"] or 0 for row in everything) / len(everything)
-        count = min(map(len, by_kind.values()))
+        least, most = (limit(map(len, by_kind.values())) for limit in (min, max))
+        count = f"{least}" if least == most else f"{least} to {most}"
         table.append(f"| {name} | {network} | {' | '.join(cells)} | {seconds:.0f} | {count} |")
     return "\n".join(table)
 
@@ -137,10 +140,11 @@ def _network(config: Mapping[str, Any]) -> str:
     return str(backbone["class_path"]).rpartition(".")[2]
 
 
-def _labels(arguments: Mapping[str, Any]) -> str:
-    """Return what tells noises of one kind apart: the column of a file of labels, or all arguments."""
-    column = arguments.get("column")
-    return str(column) if column else _call(arguments)
+def _labels(kind: str, arguments: Mapping[str, Any]) -> str:
+    """Return what the given labels are: a file with its column, or a kind of noise with its arguments."""
+    if "path" in arguments:
+        return f"{Path(str(arguments['path'])).stem} {arguments.get('column') or ''}".strip()
+    return f"{kind} {_call(arguments)}".strip()
 
 
 def _call(arguments: Mapping[str, Any]) -> str:

@@ -38,9 +38,18 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         counts = {key: float(value) for key in _COUNTS if isinstance(value := own.get(key), int) and value > 1}
         kept["trainer"] = own | counts
     if isinstance(data := kept.get("data"), Mapping) and isinstance(arguments := data.get("init_args"), Mapping):
-        own = {key: value for key, value in arguments.items() if key not in _OF_DATA}
-        kept["data"] = {**data, "init_args": own}
+        kept["data"] = {**data, "init_args": _of_data(arguments)}
     return kept
+
+
+def _of_data(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides of the arguments of a data set, and of one that it is made of."""
+    own = {key: value for key, value in arguments.items() if key not in _OF_DATA}
+    inner = own.get("data")
+    if isinstance(inner, Mapping) and isinstance(inner.get("init_args"), Mapping):
+        own["data"] = {**inner, "init_args": _of_data(inner["init_args"])}
+        own.pop("cache", None)  # where the features lie
+    return own
 
 
 def length_of(config: Mapping[str, Any]) -> int:

@@ -36,6 +36,10 @@ def test_a_score_is_measured_where_truth_and_score_are_known() -> None:
     assert measures["auroc"] == pytest.approx(0.5)
     assert measures["average_precision"] == pytest.approx((1 / 1 + 2 / 4) / 2)
     assert measures["wrong_among_top"] == {"suspects": 4, "wrong": 2}
+    assert measures["found"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3)}
+    assert measures["suggestions_right"] == 1.0
+    assert outcome(true=LABELS).measures()["found"] is None
+    assert outcome(true=1 - LABELS).measures()["suggestions_right"] == pytest.approx(2 / 5)
 
 
 def test_the_most_suspicious_come_first_and_what_was_not_judged_never() -> None:

@@ -34,13 +34,21 @@ def test_a_selection_has_a_row_that_comes_back_from_its_file(run: Run, tmp_path:
             assert read[name] == pytest.approx(row[name], rel=1e-5)
         else:
             assert str(read[name]) == str(row[name]) or read[name] == row[name]
-    assert f"| {100 * row['noise_rate']:.1f}" not in compared_selectors([read])
     table = compared_selectors([read, {**read, "average_precision": 0.5, "labels": "other", "noise_rate": 0.25}])
     assert (
         table.splitlines()[0]
-        == f"| selector | on | {row['labels']}, {100 * row['noise_rate']:.1f} % | other, 25.0 % | seconds | n |"
+        == f"| selector | network | other, 25.0 % | {row['labels']}, {100 * row['noise_rate']:.1f} % | seconds | n |"
     )
-    assert f"| {row['average_precision']:.3f} / {row['auroc']:.3f} / {row['found_f1']:.3f} | 0.500 / " in table
+    assert f" | {row['average_precision']:.3f} / {row['auroc']:.3f} / {row['found_f1']:.3f} | " in table
+    assert "| 0.500 / " in table
+
+
+def test_labels_of_a_file_go_by_its_name_and_column(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "of_people.csv").write_text("worst\n" + "\n".join(str(i % 10) for i in range(1437)) + "\n")
+    noise = ("--data.noise", "LabelFile", "--data.noise.path", "of_people.csv", "--data.noise.column", "worst")
+    clean = ("--selector", "Prototypes", "--audit", "false", "--run.experiment", "s")
+    assert run("clean", *SMALL, *noise, *clean) == 0
+    assert selection_row(RunFolder(Path("runs/s/0")))["labels"] == "of_people worst"
 
 
 def test_means_are_over_seeds_and_what_is_missing_is_a_dash() -> None:

@@ -84,3 +84,16 @@ def test_a_configuration_is_left_as_it_is() -> None:
     before = repr(CONFIG)
     assert deciding(CONFIG)["trainer"] == {"max_epochs": 2}
     assert repr(CONFIG) == before
+
+
+def test_where_features_and_their_images_lie_makes_no_other_run() -> None:
+    inner = {
+        "class_path": "CIFAR10",
+        "init_args": {"root": "data", "download": True, "workers": 0, "horizontal_flip": None},
+    }
+    embedded = {"data": inner, "views": 1, "cache": None, "batch_size": 8}
+    config = _with("data", {"class_path": "Embedded", "init_args": embedded})
+    for key, value in {"cache": "c", "data.init_args.root": "elsewhere", "data.init_args.workers": 3}.items():
+        assert identity(_with(f"data.init_args.{key}", value, config)) == identity(config)
+    for key, value in {"views": 2, "data.init_args.horizontal_flip": True, "data.class_path": "MNIST"}.items():
+        assert identity(_with(f"data.init_args.{key}", value, config)) != identity(config)

@@ -214,5 +214,7 @@ def _check(data: NoisyDataModule, arguments: dict[str, Any]) -> None:
             raise InputError(f"data.{name} must be left out: features have none; data.data may have one")
     inner = [name for name, usual in _OUTER.items() if getattr(data, name) != usual]
     inner += [] if isinstance(data.noise, NoNoise) else ["noise"]
+    if isinstance(data, FileDataModule) and data.decoded_shape != data.image_shape:
+        raise InputError("data.data.crop_margin must be 0: a frozen network sees whole images")
     if inner:
         raise InputError(f"data.data.{inner[0]} must be left out: give it as data.{inner[0]}")

@@ -265,6 +265,14 @@ def test_what_cannot_work_is_refused(arguments: dict[str, Any], message: str, tm
         _embedded(tmp_path, data=_embedded(tmp_path))
 
 
+def test_a_margin_to_crop_from_is_refused(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (10, 10)).save(tmp_path / name / "0.png")
+    with pytest.raises(InputError, match=r"data\.data\.crop_margin must be 0"):
+        _embedded(tmp_path, data=ImageFolder(tmp_path, image_size=8, crop_margin=1), network=Color)
+
+
 def test_files_are_opened_once_and_broken_ones_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pets = tmp_path / "pets"
     for number, name in enumerate(["cat", "dog"]):
