@@ -123,7 +123,8 @@ class Outcome:
     @property
     def judged(self) -> Bools:
         """(N,) labels with a score of which it is known whether they are wrong."""
-        return (self.true_labels != UNKNOWN) & ~np.isnan(self.judgment.score)
+        judged: Bools = (self.true_labels != UNKNOWN) & ~np.isnan(self.judgment.score)
+        return judged
 
     @property
     def is_cross_validation(self) -> bool:
