@@ -138,8 +138,8 @@ def _class_at(key: str, value: str) -> str:
 
 
 def _load(text: str) -> Any:
-    """Read YAML as jsonargparse does, and put the class for each alias."""
-    return _resolved("", _checked(text))
+    """Read YAML as jsonargparse does, and put the class for each alias, and today's keys for older ones."""
+    return _resolved("", with_present_keys(_checked(text)))
 
 
 def _checked(text: str) -> Any:
@@ -153,7 +153,6 @@ def _checked(text: str) -> Any:
 
 def _resolved(key: str, value: Any) -> Any:
     if isinstance(value, dict):
-        value = with_present_keys(value)
         path = value.get("class_path")
         own = {name: _resolved(str(name), one) for name, one in value.items()}
         if isinstance(path, str):  # at the top of a value no key is known

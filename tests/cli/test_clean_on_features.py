@@ -27,6 +27,11 @@ def _color(channel: int, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
+def _content(path: str) -> int:
+    """Return which color a photograph really has."""
+    return 50 % 3 if path.endswith("copy.png") else int(Path(path).stem) % 3
+
+
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
     """Return a folder of three colors: six photographs in the wrong place, copies, a broken file."""
@@ -80,7 +85,11 @@ def test_wrong_folders_are_found_shown_beside_what_else_was_found_and_corrected(
     data = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[0])
     assert "held-out probability" in json.dumps(data)
     assert any(one["kind"] == "exact duplicates" for one in data["findings"])
-    assert "nearest" in page
+    near = data["neighbors"]
+    first = near["rows"][: near["width"]]  # of the most suspicious label, one of those in the wrong place
+    most = min(rows.values(), key=lambda row: -float(row["score"] or -1))
+    assert most["path"] in [*misplaced, "train/g/copy.png"]
+    assert {_content(places[place]) for place in first} == {_content(most["path"])}
 
     verdicts = tmp_path / "verdicts.csv"
     lines = ["index,path,label,verdict,new_label"]

@@ -23,17 +23,17 @@ print("codes", codes)
 """
 
 
+def _run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a Python of its own in a folder."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_a_script_without_a_guard_runs_once_whatever_commands_it_calls(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     (tmp_path / "grid.yaml").write_text("config: runs/base/0/config.yaml\nseeds: [1]\n")
-    done = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _run(tmp_path, "script.py")
     assert "codes [0, 0, 0]" in done.stdout, done.stderr
     written = [done.stdout, done.stderr, *(path.read_text() for path in tmp_path.rglob("*.log"))]
     assert sum(text.count("the script runs") for text in written) == 1
@@ -49,13 +49,6 @@ def test_a_command_looks_for_no_garbage_while_it_imports(tmp_path: Path) -> None
         "sys.argv[1:] = ['doctor', '--config', 'demo']\nassert main() == 0\n"
         "print(gc.isenabled(), gc.get_freeze_count() > 100_000, max(sought, default=0) < 200_000)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _run(tmp_path, "-c", code)
     assert done.stdout.splitlines()[-1] == "True True True", done.stdout + done.stderr
     assert "leak" not in done.stderr

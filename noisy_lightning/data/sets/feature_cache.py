@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ class FeatureCache:
     def get(self, compute: Callable[[list[range]], Iterator[Block]]) -> tuple[Tensor, dict[int, str]]:
         """Return the features and which images are broken; what is missing or damaged is computed now.
 
-        Of several processes one computes, while the others wait. The features stay in the file until they are read.
+        Of several processes one computes, while the others wait. The features stay in the file until they are read. A
+        file that is whole may lie in a folder that cannot be written to.
 
         Args:
             compute: Yields the features of blocks of samples, in their order.
@@ -63,6 +65,8 @@ class FeatureCache:
         Raises:
             InputError: The folder cannot be written to, or the file holds something else.
         """
+        if (whole := self._whole()) is not None:
+            return whole
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = Lock(self.path.with_suffix(".lock"))
@@ -74,14 +78,31 @@ class FeatureCache:
         finally:
             lock.release()
 
+    def _whole(self) -> tuple[Tensor, dict[int, str]] | None:
+        """Return what the file holds, None where something is missing or damaged."""
+        state = self._state()
+        if state is None or None in state["crc32"]:
+            return None
+        try:
+            # Copy on write: torch wants memory that can be written to, and the file stays as it is.
+            array = np.lib.format.open_memmap(self.path, "c")
+        except (OSError, ValueError):
+            return None
+        if array.shape != self.shape or array.dtype != np.float16:
+            return None
+        if [_crc(array, block) for block in self._blocks()] != state["crc32"]:
+            return None
+        return torch.from_numpy(array), _by_position(state["broken"])
+
     def _complete(self, compute: Callable[[list[range]], Iterator[Block]]) -> tuple[Tensor, dict[int, str]]:
         state = self._state()
         array = self._array(new=state is None)
         sums: list[int | None] = [None] * len(self._blocks()) if state is None else state["crc32"]
-        broken = {} if state is None else {int(place): str(why) for place, why in state["broken"].items()}
+        broken = {} if state is None else _by_position(state["broken"])
         missing = [n for n, block in enumerate(self._blocks()) if sums[n] is None or _crc(array, block) != sums[n]]
         if missing and state is not None:
-            print(f"{self.path}: {len(missing)} of {len(sums)} blocks are missing or damaged and computed now")
+            text = f"{self.path}: {len(missing)} of {len(sums)} blocks are missing or damaged and computed now"
+            print(text, file=sys.stderr, flush=True)
         try:
             for number, found in zip(missing, compute([self._blocks()[n] for n in missing]), strict=True):
                 block = self._blocks()[number]
@@ -93,7 +114,6 @@ class FeatureCache:
                 write_text(self.path.with_suffix(".json"), json.dumps(content))
         except OSError as error:
             raise cannot_write(_KEY, self.folder, error) from error
-        # Copy on write: torch wants memory that can be written to, and the file stays as it is.
         return torch.from_numpy(np.lib.format.open_memmap(self.path, "c")), dict(sorted(broken.items()))
 
     def _blocks(self) -> list[range]:
@@ -135,6 +155,11 @@ class FeatureCache:
         if array.shape != self.shape or array.dtype != np.float16:
             raise InputError(f"{_KEY}: {self.path} holds other features: delete it")
         return array
+
+
+def _by_position(broken: dict[str, Any]) -> dict[int, str]:
+    """Return why images cannot be read, by position, as JSON has it."""
+    return {int(position): str(why) for position, why in broken.items()}
 
 
 def _crc(array: NDArray[np.float16], block: range) -> int:

@@ -26,7 +26,7 @@ from noisy_lightning.data import (
     PartDependent,
     Symmetric,
 )
-from noisy_lightning.data.sets import embedding
+from noisy_lightning.data.sets import embedding, feature_cache
 from noisy_lightning.errors import InputError
 
 INPUTS = Inputs([0.5], [0.25], 8)
@@ -183,7 +183,24 @@ def test_a_damaged_file_is_noticed_and_made_whole(tmp_path: Path, capsys: pytest
     Eye.looks.clear()
     assert torch.equal(_set_up(_embedded(tmp_path)).features(), whole)
     assert sum(Eye.looks) == 1 + 1024
-    assert "1 of 2 blocks are missing or damaged" in capsys.readouterr().out
+    assert "1 of 2 blocks are missing or damaged" in capsys.readouterr().err
+
+
+def test_a_whole_file_is_read_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _set_up(_embedded(tmp_path)).features().clone()
+    (lock,) = tmp_path.glob("*.lock")
+    lock.unlink()
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(feature_cache, "Lock", fail)
+    data = _set_up(_embedded(tmp_path))
+    assert torch.equal(data.features(), whole)
+    data.features()[:] = 0  # and the file stays as it is
+    assert torch.equal(_set_up(_embedded(tmp_path)).features(), whole)
+    with pytest.raises(InputError, match=r"data\.cache: .*Permission denied"):
+        _set_up(_embedded(tmp_path, views=2))
 
 
 @pytest.mark.parametrize("change", [{"key": "another"}, {"shape": [1, 1, 1]}])
