@@ -37,6 +37,13 @@ def test_a_group_stays_whole_and_classes_even() -> None:
     assert len(set(fold[groups < 0].tolist())) == 5
 
 
+def test_groups_of_rare_classes_are_spread_over_the_folds() -> None:
+    """Each class has one group, for which all folds are alike but for what other classes have put there."""
+    labels, groups = np.repeat(np.arange(10), 3), np.repeat(np.arange(10), 3)
+    fold = stratified_folds(labels, np.arange(30), 5, np.random.default_rng(0), groups)
+    assert np.bincount(fold).tolist() == [6] * 5
+
+
 def test_more_folds_than_samples_or_groups_are_refused() -> None:
     with pytest.raises(InputError, match=r"selector\.folds must be at most 3, the samples or groups to judge, got 4"):
         stratified_folds(np.array([0, 1, 0, 1]), np.arange(3), 4, np.random.default_rng(0))

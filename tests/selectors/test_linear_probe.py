@@ -120,6 +120,15 @@ def test_a_further_round_learns_the_predictions_of_the_first(monkeypatch: pytest
     assert (learned[1] != true).mean() < 0.1 < (learned[0] != true).mean()
 
 
+def test_the_probabilities_of_all_rounds_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels, _ = _clouds(30, 0.0)
+    answers = [np.full((30, 3), 1 / 3), np.tile([0.7, 0.2, 0.1], (30, 1))]
+    monkeypatch.setattr(linear_probe, "held_out_probabilities", lambda *arguments: answers.pop(0))
+    judgment = _judged(features, labels, rounds=2)
+    mean = (1 / 3 + np.array([0.7, 0.2, 0.1])) / 2
+    np.testing.assert_allclose(judgment.score, -np.log(mean[labels]), rtol=1e-6)
+
+
 def test_a_group_is_no_evidence_for_itself() -> None:
     """Near copies with one wrong label would otherwise confirm each other."""
     features, labels, _ = _clouds(600, 0.0)

@@ -8,7 +8,12 @@ def test_neighbors_are_those_of_all_cosines_without_the_sample_itself() -> None:
     features = generator.normal(size=(30, 2, 5)).astype(np.float16)
     usable = np.ones(30, bool)
     usable[[3, 7]] = False
+    features += np.float16(20)  # as far from zero as features after a ReLU are
     unit = unit_features(features, usable)
+    mean = features.astype(np.float64).mean(1)
+    centered = mean[usable] - mean[usable].mean(0)
+    expected = centered / np.linalg.norm(centered, axis=1, keepdims=True)
+    np.testing.assert_allclose(unit[usable], expected, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(unit[usable], axis=1), 1, atol=1e-6)
     assert not unit[~usable].any()
     found = nearest_neighbors(unit, usable, 4, queries=np.flatnonzero(usable))

@@ -22,6 +22,7 @@ from noisy_lightning.data import (
     Digits,
     Embedded,
     ImageFolder,
+    NoNoise,
     OpenSet,
     PartDependent,
     Symmetric,
@@ -111,6 +112,28 @@ def test_labels_noise_and_split_are_those_of_the_images(tmp_path: Path) -> None:
         assert data.noise_hash == plain.noise_hash
         assert torch.equal(data.train_indices, plain.train_indices)
         assert data.noise_summary() == plain.noise_summary()
+
+
+def test_the_data_set_with_images_has_the_same_labels_and_split(tmp_path: Path) -> None:
+    arguments: dict[str, Any] = {"noise": Symmetric(0.4), "seed": 3, "val_fraction": 0.3, "batch_size": 7}
+    data = _set_up(_embedded(tmp_path, **arguments))
+    images = data.with_images()
+    images.prepare_data()
+    images.setup("fit")
+    assert isinstance(images, Digits)
+    assert images.noise_hash == data.noise_hash
+    assert torch.equal(images.val_indices, data.val_indices)
+    assert images.batch_size == 7
+    assert images.with_images() is images
+    assert isinstance(data.data.noise, NoNoise)
+
+
+def test_a_cropped_view_depends_on_the_image_alone(tmp_path: Path) -> None:
+    data = _embedded(tmp_path, views=3)
+    images = Digits().load(train=True).images
+    (whole,) = data._embedding(images, [range(40)], "digits")
+    parts = list(data._embedding(images, [range(15), range(15, 40)], "digits"))
+    np.testing.assert_array_equal(np.concatenate([part.features for part in parts]), whole.features)
 
 
 def test_asymmetric_noise_follows_the_flips_of_the_inner_data_set(tmp_path: Path) -> None:
