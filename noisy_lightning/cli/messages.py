@@ -46,8 +46,8 @@ _HANDED_ON = {"self", "params", "optimizer", "problem", "num_classes", "in_chann
 _ABSTRACT_NAMES = {"Callback", "LRScheduler", "Logger", "Optimizer"}
 # Keys that there were, and what took their place.
 _RENAMED = {
-    ("Timm", "pretrained"): "weights: hub has taken its place",
-    ("Timm", "checkpoint_path"): "weights: FILE has taken its place",
+    "pretrained": "weights: hub has taken its place in Timm",
+    "checkpoint_path": "weights: FILE has taken its place in Timm",
 }
 _UNNAMED = "NoneType"  # that a key can be left out goes without saying
 # Where the classes are that a key of Lightning or torch can name.
@@ -132,7 +132,7 @@ def _of_names(where: str, owner: type | None, text: str, options: Iterable[str])
     if option := re.search(r"Option '([\w.]+)' is not accepted", text):
         if owner is None:
             return f"{where}there is no key '{option[1]}'{close_option(f'--{option[1]}', options)}"
-        renamed = _RENAMED.get((owner.__name__, option[1]))
+        renamed = _RENAMED.get(option[1])
         meant = close(option[1], _arguments(owner)) if renamed is None else f"; {renamed}"
         return f"{where}{owner.__name__} takes no '{option[1]}'{meant}"
     if part := re.search(r"^Unable to load config '(.*)'", text, re.MULTILINE):

@@ -35,11 +35,6 @@ def checked_on_half(judgment: Judgment, task: Task, runs: TrainingRuns, epochs: 
     return replace(judgment, check=check, warnings=[*judgment.warnings, *notes])
 
 
-def with_rate(check: SelfCheck, rate: float, num_classes: int) -> SelfCheck:
-    """Return a check that rests on a noise rate estimated otherwise."""
-    return SelfCheck(check.accuracy_given, rate, held_out.accuracy_at(check.accuracy_given, rate, num_classes))
-
-
 def advice(check: SelfCheck) -> list[str]:
     """Return what to do where the networks are too weak."""
     if not check.too_weak:

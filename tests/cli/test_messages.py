@@ -77,6 +77,27 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
             ["--model.backbone", "Timm", "--model.backbone.weights", "nowhere.safetensors"],
             "weights nowhere.safetensors: no such file",
         ),
+        (
+            ["--model.backbone", "Timm", "--model.backbone.pretrained", "true"],
+            "takes no 'pretrained'; weights: hub has taken its place in Timm",
+        ),
+        (
+            ["--model.backbone", "Timm", "--model.backbone.checkpoint_path", "a.pt"],
+            "takes no 'checkpoint_path'; weights: FILE has taken its place in Timm",
+        ),
+        (
+            [
+                "--data",
+                "Embedded",
+                "--data.data",
+                "Digits",
+                "--data.network",
+                "Timm",
+                "--data.network.pretrained",
+                "yes",
+            ],
+            "takes no 'pretrained'; weights: hub has taken its place in Timm",
+        ),
         (["--model.backbone", "SmalCNN"], "model.backbone: no class is called 'SmalCNN'; did you mean SmallCNN?"),
         (
             ["--model.backbone", "tests.networks.Plan"],

@@ -98,22 +98,10 @@ def self_check(probability: Tensor, labels: Tensor) -> SelfCheck:
     """Return the check of class probabilities (n, K) by networks that have not seen the given labels (n,); n >= 1."""
     matrix, shares = surest_transition(probability, labels)
     rate = float(1 - shares @ matrix.diagonal())
-    agreement = float((probability.argmax(1) == labels).double().mean())
-    return SelfCheck(agreement, rate, accuracy_at(agreement, rate, len(shares)))
-
-
-def accuracy_at(agreement: float, rate: float, num_classes: int) -> float:
-    """Return the accuracy on true labels of predictions that agree with given labels so often, in [0, 1].
-
-    Args:
-        agreement: Share of the given labels that are predicted.
-        rate: Share of wrong labels.
-        num_classes: K.
-    """
+    agreement, chance = float((probability.argmax(1) == labels).double().mean()), rate / max(1, len(shares) - 1)
     # Agreeing are right predictions of right labels, and wrong ones that happen to be the wrong label.
-    chance = rate / max(1, num_classes - 1)
     accuracy = (agreement - chance) / (1 - rate - chance) if rate + chance < 1 else 0.0
-    return min(1.0, max(0.0, accuracy))
+    return SelfCheck(agreement, rate, min(1.0, max(0.0, accuracy)))
 
 
 def surest_transition(probability: Tensor, labels: Tensor, share: float = SUREST) -> tuple[Tensor, Tensor]:
