@@ -2,15 +2,10 @@
 
 from typing import final
 
-import torch
 from torch import Tensor
 
 from noisy_lightning.methods.base import EpochContext
-from noisy_lightning.methods.parts.transition_correction import (
-    LEAST_PROBABILITY,
-    TransitionCorrection,
-    clipped_probabilities,
-)
+from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, forward_corrected
 from noisy_lightning.types import Step
 
 
@@ -73,11 +68,3 @@ class ForwardCorrection(TransitionCorrection):
         losses = self.loss(logits, label)
         corrected = self.loss(forward_corrected(logits, self.noise.matrix), label)
         return Step(self.mean(corrected, losses, index), losses, logits)
-
-
-def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:
-    """Return logits (B, K) of the given label, from those (B, K) of the true one and the transition matrix (K, K)."""
-    p = clipped_probabilities(logits)
-    with torch.autocast(logits.device.type, enabled=False):  # else the product would be in half precision
-        q = p @ matrix.to(p.dtype)
-    return q.clamp_min(LEAST_PROBABILITY).log()

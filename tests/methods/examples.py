@@ -25,6 +25,7 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("ForwardCorrection", {"matrix": "anchor_points"}),
     ("BackwardCorrection", {"warm_up": 2, "restart": False}),
     ("BackwardCorrection", {"matrix": "anchor_points", "warm_up": 2, "percentile": 100.0, "restart": False}),
+    ("VolMinNet", {"volume_weight": 0.1, "lr": 0.5}),
     ("SampleSelectionCORES", {"warm_up": 0, "ramp": 2, "sieve_from": 1}),
     ("SOP", {"initial_std": 0.01}),
     ("SOPPlus", {"initial_std": 0.01}),

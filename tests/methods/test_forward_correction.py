@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import BackwardCorrection, EpochContext, ForwardCorrection, Problem
-from noisy_lightning.methods.forward_correction import forward_corrected
+from noisy_lightning.methods.parts.transition_correction import forward_corrected
 from tests.conftest import SMALL
 from tests.methods.toys import (
     K,

@@ -10,12 +10,20 @@ from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.methods.parts.small_loss import mean_of_kept
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate
 
-LEAST_PROBABILITY = 1e-7
+_LEAST_PROBABILITY = 1e-7
 
 
 def clipped_probabilities(logits: Tensor) -> Tensor:
     """Return the probabilities (B, K) of logits (B, K), clipped to [1e-7, 1 − 1e-7] as the authors' code does."""
-    return log_probabilities(logits).exp().clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return log_probabilities(logits).exp().clamp(_LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+
+
+def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:
+    """Return logits (B, K) of the given label, from those (B, K) of the true one and the transition matrix (K, K)."""
+    p = clipped_probabilities(logits)
+    with torch.autocast(logits.device.type, enabled=False):  # else the product would be in half precision
+        q = p @ matrix.to(p.dtype)
+    return q.clamp_min(_LEAST_PROBABILITY).log()
 
 
 class TransitionCorrection(OneNetwork):
