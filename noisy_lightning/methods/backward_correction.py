@@ -1,8 +1,7 @@
 """Backward correction: Patrini, Rozza, Menon, Nock and Qu, CVPR 2017."""
 
 import logging
-from pathlib import Path
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
 from noisy_lightning.methods.parts.transition_correction import TransitionCorrection, clipped_probabilities
+from noisy_lightning.methods.parts.transition_estimate import Matrix
 from noisy_lightning.types import Step
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class BackwardCorrection(TransitionCorrection):
         problem: The task; any loss, cross-entropy in the paper. T can be estimated only with a loss that is lowest at
             the true probabilities, as cross-entropy is.
         matrix: T as K rows of K probabilities, or a `.csv`, `.json` or `.npy` file of them, which counts as an oracle;
-            or `estimate` or `anchor_points`, see `ForwardCorrection`.
+            or `estimate`, `anchor_points` or `dual_t`, see `ForwardCorrection`.
         warm_up: Epochs >= 1 before T is estimated; null: half of all, as in the paper. Not used with a given T.
         percentile: Of `anchor_points`, in (0, 100], of the sample that a row is estimated from, see
             `ForwardCorrection`: 97 in the paper, 100 for CIFAR-100.
@@ -58,7 +58,7 @@ class BackwardCorrection(TransitionCorrection):
     def __init__(
         self,
         problem: Problem,
-        matrix: Literal["estimate", "anchor_points"] | list[list[float]] | Path = "estimate",
+        matrix: Matrix = "estimate",
         warm_up: int | None = None,
         percentile: float = 97.0,
         restart: bool = True,

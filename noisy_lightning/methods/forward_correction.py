@@ -17,7 +17,7 @@ class ForwardCorrection(TransitionCorrection):
     −log Σ_i p_i T[i, ỹ]. A network whose q fits the noisy labels has a p that fits the true ones. Probabilities p are
     clipped to [1e-7, 1 − 1e-7], as in the authors' code, and q from below to 1e-7; q is then divided by its sum.
 
-    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of two ways:
+    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of three ways:
 
     - `estimate` holds a quarter of the samples out until then, and counts: row i is how often each label was given to
       the samples that the network is surest to be of class i, by its mean prediction after the last three epochs, a
@@ -25,6 +25,8 @@ class ForwardCorrection(TransitionCorrection):
     - `anchor_points`, as in the paper: row i is what the network predicts for the one sample that it is surest to be of
       class i, see `percentile`. A network that is seldom sure, as on CIFAR-10 after ten epochs, has rows that are far
       too flat: clean labels then seem to be wrong in 17 %.
+    - `dual_t`: the product of two matrices: that of `anchor_points`, from true class to prediction, and how often each
+      label was given to what is predicted as a class (`dual_transition`; Yao et al., NeurIPS 2020).
 
     The row of a class that no training sample has as its given label stays that of the identity, and if the network's
     outputs are NaN, all of T does: both with a warning. T is written to `result.json`, and is shown as a picture in
@@ -42,15 +44,15 @@ class ForwardCorrection(TransitionCorrection):
         problem: The task; any loss, cross-entropy in the paper. T can be estimated only with a loss that is lowest at
             the true probabilities, as cross-entropy is.
         matrix: T as K rows of K probabilities, or a file of them: `.csv` (comma-separated, no header), `.json` or
-            `.npy`. Trains on the corrected loss from the start, and counts as an oracle. Or `estimate` or
-            `anchor_points`, see above.
+            `.npy`. Trains on the corrected loss from the start, and counts as an oracle. Or `estimate`,
+            `anchor_points` or `dual_t`, see above.
         warm_up: Epochs >= 1 before T is estimated; null: half of all, as in the paper. Not used with a given T.
-        percentile: Of `anchor_points`, in (0, 100]: row i comes from the sample with the highest p_i below this
-            percentile of all p_i. The paper uses 97, but 100, the highest of all, for CIFAR-100: with many classes, 3 %
-            of the samples are more than a whole class.
+        percentile: Of `anchor_points` and `dual_t`, in (0, 100]: row i comes from the sample with the highest p_i below
+            this percentile of all p_i. The paper uses 97, but 100, the highest of all, for CIFAR-100: with many
+            classes, 3 % of the samples are more than a whole class.
         restart: Whether the network starts again from its initial weights once T is known, as in the paper. This keeps
             a copy of them, also in checkpoints. Otherwise it goes on with what it has learned.
-        erase: Of `anchor_points`: whether p_i of samples above its percentile counts as 0 in later rows. The authors'
+        erase: Of the same two: whether p_i of samples above its percentile counts as 0 in later rows. The authors'
             code does this, probably by mistake. It matters where one sample has a high p for two classes.
 
     Raises:

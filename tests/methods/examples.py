@@ -23,6 +23,7 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("DimensionalityDriven", {"init_epoch": 0, "window": 1, "neighbours": 5, "samples": 40}),
     ("ForwardCorrection", {}),
     ("ForwardCorrection", {"matrix": "anchor_points"}),
+    ("ForwardCorrection", {"matrix": "dual_t", "warm_up": 2}),
     ("BackwardCorrection", {"warm_up": 2, "restart": False}),
     ("BackwardCorrection", {"matrix": "anchor_points", "warm_up": 2, "percentile": 100.0, "restart": False}),
     ("VolMinNet", {"volume_weight": 0.1, "lr": 0.5}),

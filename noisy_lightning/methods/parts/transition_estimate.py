@@ -17,7 +17,7 @@ from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 _log = logging.getLogger(__name__)
 
-Matrix = Literal["estimate", "anchor_points"] | list[list[float]] | Path
+Matrix = Literal["estimate", "anchor_points", "dual_t"] | list[list[float]] | Path
 
 
 @final
@@ -29,7 +29,7 @@ class TransitionEstimate(nn.Module):
         num_classes: K.
         num_samples: N.
         matrix: K rows of K probabilities, a file of them, `estimate`, by `surest_transition` from the predictions of
-            a quarter of the samples, or `anchor_points`, by `estimate_transition`.
+            a quarter of the samples, `anchor_points`, by `estimate_transition`, or `dual_t`, by `dual_transition`.
         warm_up: Epochs >= 1 before it is estimated; None: half of all, rounded down, but at least 1.
         percentile: See `estimate_transition`.
         restart: Whether the network then goes back to the weights that it has now.
@@ -62,6 +62,7 @@ class TransitionEstimate(nn.Module):
         check_range("percentile", percentile, "(0, 100]")
         rows = _given_rows(matrix, num_classes)
         self.counted, self.given = matrix == "estimate", rows is not None
+        self.dual = matrix == "dual_t"
         self.warm_up, self.percentile, self.erase = warm_up, percentile, erase
         self.register_buffer("matrix", torch.eye(num_classes) if rows is None else rows.float())
         self.register_buffer("known", torch.tensor(self.given))
@@ -81,7 +82,8 @@ class TransitionEstimate(nn.Module):
             self.matrix.copy_(_counted(*self.unseen.average(context)))
         else:
             probability = context.predict(network).softmax(1)
-            self.matrix.copy_(estimate_transition(probability, context.labels, self.percentile, self.erase))
+            estimated = dual_transition if self.dual else estimate_transition
+            self.matrix.copy_(estimated(probability, context.labels, self.percentile, self.erase))
         self.known.fill_(True)
         if self.initial is not None:
             self.initial.restore(network)
@@ -98,7 +100,7 @@ class TransitionEstimate(nn.Module):
 
 def _given_rows(matrix: Matrix, num_classes: int) -> Tensor | None:
     """Return a given matrix (K, K), None where it is to be estimated."""
-    if matrix in ("estimate", "anchor_points"):
+    if matrix in ("estimate", "anchor_points", "dual_t"):
         return None
     try:
         rows = checked_matrix(matrix if isinstance(matrix, list) else read_matrix(Path(matrix)))
@@ -162,6 +164,35 @@ def estimate_transition(probability: Tensor, labels: Tensor, percentile: float, 
             matrix[k] = probability[anchor] / probability[anchor].sum()
     _warn_of_guesses(missing)
     return matrix
+
+
+def dual_transition(probability: Tensor, labels: Tensor, percentile: float, erase: bool = False) -> Tensor:
+    """Return the transition matrix (K, K) as the product of two that are easier to estimate: Dual-T.
+
+    Yao, Liu, Han, Gong, Deng, Niu and Sugiyama (NeurIPS 2020) put the network's prediction l between the true class i
+    and the given label j: T[i, j] = Σ_l A[i, l]·B[l, j]. A is `estimate_transition`'s, which is near the identity where
+    the network has become sure of what it predicts; B[l, j] = #(predicted l, given j) / #(predicted l) is counted.
+
+    Each row of A and of T is divided by its sum, in the authors' code neither. The row of B of a class that is never
+    predicted is 0, and all rows are those of the identity if a probability is NaN, with the warning of
+    `estimate_transition`.
+
+    Args:
+        probability: (N, K) as in `estimate_transition`.
+        labels: (N,) given labels, -1 for samples not trained on.
+        percentile: As there.
+        erase: As there.
+    """
+    anchored = estimate_transition(probability, labels, percentile, erase)
+    if probability[labels >= 0].isnan().any():
+        return anchored
+    num_classes = probability.shape[1]
+    predicted, given = probability.argmax(1)[labels >= 0], labels[labels >= 0]
+    counts = torch.bincount(num_classes * predicted + given, minlength=num_classes**2).to(anchored.dtype)
+    counts = counts.view(num_classes, num_classes)
+    product = anchored @ (counts / counts.sum(1, keepdim=True).clamp(min=1))
+    total = product.sum(1, keepdim=True)
+    return torch.where(total > 0, product / total, torch.eye(num_classes, dtype=product.dtype))
 
 
 def _threshold(scores: Tensor, percentile: float) -> float:

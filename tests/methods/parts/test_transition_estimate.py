@@ -11,7 +11,12 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.methods import EpochContext
 from noisy_lightning.methods.parts.held_out import surest_transition
 from noisy_lightning.methods.parts.snapshot import Snapshot
-from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate, estimate_transition
+from noisy_lightning.methods.parts.transition_estimate import (
+    Matrix,
+    TransitionEstimate,
+    dual_transition,
+    estimate_transition,
+)
 from tests.reference.loss_correction import estimate, percentile_higher
 
 K = 4
@@ -49,6 +54,41 @@ def test_the_rows_are_those_of_the_authors_code(number: int, percentile: float, 
 def test_the_references_percentile_is_numpys(number: int, percent: float) -> None:
     values = np.random.default_rng(number).random(number)
     assert percentile_higher(values.tolist(), percent) == np.percentile(values, percent, method="higher")
+
+
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("percentile", [90.0, 100.0])
+def test_dual_t_goes_over_the_predictions(percentile: float, erase: bool) -> None:
+    probability, labels = _probabilities(101, seed=1), _labels(101)
+    matrix = dual_transition(probability, labels, percentile, erase)
+    anchored = estimate(probability.tolist(), percentile, in_place=erase)
+    counts = [[0] * K for _ in range(K)]
+    for row, given in zip(probability.tolist(), labels.tolist(), strict=True):
+        counts[row.index(max(row))][given] += 1
+    for i in range(K):
+        for j in range(K):
+            expected = sum(anchored[i][k] * counts[k][j] / sum(counts[k]) for k in range(K))
+            assert matrix[i, j].item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_dual_t_counts_what_a_sure_network_contradicts() -> None:
+    """Such a network says nothing of the noise by its probabilities, all by what it predicts."""
+    predicted = torch.arange(12) % 3
+    labels = predicted.clone()
+    labels[0], labels[3], labels[1] = 1, 2, 0  # of four each: class 0 becomes 1 once and 2 once, class 1 becomes 0 once
+    probability = torch.full((12, 3), 1e-6).double().scatter(1, predicted[:, None], 1.0)
+    matrix = dual_transition(probability, labels, 100.0)
+    expected = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.75, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    torch.testing.assert_close(matrix, expected, atol=1e-5, rtol=0)
+    assert (estimate_transition(probability, labels, 100.0).diagonal() > 0.9999).all()
+
+
+def test_dual_t_of_a_class_that_is_never_predicted_sums_to_one() -> None:
+    probability = torch.tensor([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.5, 0.3, 0.2], [0.45, 0.25, 0.3]])
+    labels = torch.tensor([0, 1, 2, -1])
+    matrix = dual_transition(probability, labels, 100.0)
+    torch.testing.assert_close(matrix.sum(1), torch.ones(3))
+    assert dual_transition(probability.fill_(math.nan), labels, 100.0).equal(torch.eye(3))
 
 
 def test_the_published_side_effect_reaches_later_rows_only() -> None:
