@@ -103,7 +103,7 @@ _TOPICS = {
     "data": "import",
     "data/noise": "contract names",
     "data/sets": "training_on_files",
-    "losses": "algebra contract formulas",
+    "losses": "algebra contract formulas published_values",
     "methods": "checkpoint_keys contract",
     "tools": "kills mutations",
     "training": "distributed resume",

@@ -21,6 +21,7 @@ KINDS = {
 ALIASES = {
     "losses": {
         "AGCE": "AsymmetricGCE",
+        "AMSE": "AsymmetricMSE",
         "ANLCE": "ActiveNegativeCrossEntropy",
         "ANLFL": "ActiveNegativeFocalLoss",
         "APL": "ActivePassive",
@@ -28,10 +29,14 @@ ALIASES = {
         "FL": "FocalLoss",
         "GCE": "GeneralizedCrossEntropy",
         "GJS": "JensenShannon",
+        "GLS": "GeneralizedLabelSmoothing",
+        "JAL": "JointAsymmetricLoss",
+        "LS": "LabelSmoothing",
         "MAE": "MeanAbsoluteError",
         "NCE": "NormalizedCrossEntropy",
         "NFL": "NormalizedFocalLoss",
         "NGCE": "NormalizedGeneralizedCrossEntropy",
+        "NLS": "GeneralizedLabelSmoothing",
         "RCE": "ReverseCrossEntropy",
         "SCE": "SymmetricCrossEntropy",
     },

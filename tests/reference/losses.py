@@ -146,3 +146,63 @@ def jensen_shannon(p, e, pi):
     e = [torch.as_tensor(e_k, dtype=torch.float64) for e_k in e]
     m = [pi * e_k + (1 - pi) * p_k for p_k, e_k in zip(p, e, strict=True)]
     return (pi * kl(e, m) + (1 - pi) * kl(p, m)) / (-(1 - pi) * math.log(1 - pi))
+
+
+def label_smoothing(p, e, r):
+    """Cross-entropy against (1 − r) e + r/K."""
+    return cross_entropy(p, [(1 - r) * e_k + r / len(e) for e_k in e])
+
+
+def epsilon_softmax(p, e, alpha, beta, m, gamma=0.0, low=1e-8, detach=False):
+    largest = max(range(len(p)), key=lambda k: p[k])
+    q = clipped([(p_k + m * (k == largest)) / (m + 1) for k, p_k in enumerate(p)], low)
+    return alpha * focal_loss(q, e, gamma, detach=detach) + beta * mean_absolute_error(p, e)
+
+
+def asymmetric_mse(p, e, a):
+    return sum((p_k - a * e_k) ** 2 for p_k, e_k in zip(p, e, strict=True)) / len(p)
+
+
+def joint_asymmetric(p, e, active, alpha, beta, a):
+    return alpha * active(p, e) + beta * asymmetric_mse(p, e, a)
+
+
+def tempered_log(u, t):
+    if t == 1:
+        return torch.log(u)
+    return (u ** (1 - t) - 1) / (1 - t)
+
+
+def tempered_exp(u, t):
+    if t == 1:
+        return torch.exp(u)
+    base = 1 + (1 - t) * u
+    return base ** (1 / (1 - t)) if base > 0 else 0 * u
+
+
+def tempered_softmax(z, t):
+    """exp_t(z_k − λ), λ by bisection, with the derivative that the implicit function theorem gives it."""
+    low = max(z_k.detach() for z_k in z)
+    high = low + 1e6
+    for _ in range(100):
+        middle = (low + high) / 2
+        if sum(tempered_exp(z_k.detach() - middle, t) for z_k in z) > 1:
+            low = middle
+        else:
+            high = middle
+    powers = [tempered_exp(z_k.detach() - low, t) ** t for z_k in z]
+    shift = low + sum(power * (z_k - z_k.detach()) for power, z_k in zip(powers, z, strict=True)) / sum(powers)
+    return [tempered_exp(z_k - shift, t) for z_k in z]
+
+
+def bi_tempered(p, e, t1, t2, s=0.0):
+    """Amid et al., eq. 5, from the logits that softmax made p of, up to their mean."""
+    K = len(p)  # noqa: N806
+    probabilities = tempered_softmax([torch.log(p_k) for p_k in p], t2)
+    total = 0
+    for p_k, e_k in zip(probabilities, e, strict=True):
+        y_k = torch.tensor((1 - s * K / (K - 1)) * e_k + s / (K - 1), dtype=torch.float64)
+        if y_k > 0:
+            total += y_k * (tempered_log(y_k, t1) - tempered_log(p_k, t1))
+        total -= (y_k ** (2 - t1) - p_k ** (2 - t1)) / (2 - t1)
+    return total
