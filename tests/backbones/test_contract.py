@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
 from noisy_lightning import backbones
 from noisy_lightning.backbones.convolution import conv_block
@@ -36,6 +37,11 @@ def count_parameters(backbone):
     return sum(parameter.numel() for parameter in backbone.parameters())
 
 
+# Those whose linear layers are made for one size of images.
+SIZED = [
+    *(backbones.EightLayerCNN, backbones.FourLayerCNN, backbones.LeNet, backbones.MNISTCNN, backbones.PlainCNN),
+    *(backbones.SevenLayerCNN, backbones.TwoLayerMLP),
+]
 FEATURES = (backbones.Linear, backbones.MLP)  # which take features, images of one pixel
 
 
@@ -104,10 +110,15 @@ def test_starts_afresh_from_the_seed(make_backbone):
     [
         (backbones.EightLayerCNN, 8),
         (backbones.FourLayerCNN, 4),
+        (backbones.LeNet, 12),
+        (backbones.MNISTCNN, 16),
         (backbones.PlainCNN, 4),
         (backbones.NineLayerCNN, 28),
         (backbones.PreActResNet18, 8),
+        (backbones.SevenLayerCNN, 8),
         (backbones.SmallCNN, 8),
+        (backbones.TwoLayerMLP, 1),
+        (backbones.VGG19BN, 32),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
@@ -128,6 +139,13 @@ def test_takes_images_from_the_size_it_states(backbone, smallest):
         (backbones.PlainCNN, {"image_size": 3}, r"image_size must be in \[4, inf\), got 3"),
         (backbones.ResNet18, {"stem": "mnist"}, "stem must be 'cifar' or 'imagenet', got 'mnist'"),
         (backbones.ResNet34, {"stem": ""}, "stem must be 'cifar' or 'imagenet', got ''"),
+        (backbones.ResNet50, {"stem": "mnist"}, "stem must be 'cifar' or 'imagenet', got 'mnist'"),
+        (backbones.LeNet, {"image_size": 11}, r"image_size must be in \[12, inf\), got 11"),
+        (backbones.MNISTCNN, {"image_size": 15}, r"image_size must be in \[16, inf\), got 15"),
+        (backbones.SevenLayerCNN, {"image_size": 7}, r"image_size must be in \[8, inf\), got 7"),
+        (backbones.TwoLayerMLP, {"image_size": 0}, r"image_size must be in \[1, inf\), got 0"),
+        (backbones.VGG19BN, {"head": "mnist"}, "head must be 'cifar' or 'imagenet', got 'mnist'"),
+        (backbones.VGG19BN, {"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0"),
         (backbones.SmallCNN, {"width": 5}, "width must be even and at least 2, got 5"),
         (backbones.SmallCNN, {"width": 0}, "width must be even and at least 2, got 0"),
         (backbones.WideResNet, {"depth": 4}, r"depth must be 6n \+ 4 and at least 10, got 4"),
@@ -140,7 +158,7 @@ def test_an_argument_out_of_range_is_named(backbone, arguments, message):
         backbone(10, 3, **arguments)
 
 
-@pytest.mark.parametrize("backbone", [backbones.EightLayerCNN, backbones.FourLayerCNN, backbones.PlainCNN])
+@pytest.mark.parametrize("backbone", SIZED)
 def test_images_of_another_size_are_refused(backbone):
     with pytest.raises(InputError, match=r"model\.backbone\.image_size is 16, but the images have 16×28 pixels"):
         backbone(10, 1, image_size=16)(torch.zeros(2, 1, 16, 28))
@@ -161,6 +179,8 @@ def test_pooling_before_the_activation_equals_pooling_after_it(negative_slope):
     [
         (backbones.EightLayerCNN, 3, {}, 1_639_794),
         (backbones.FourLayerCNN, 1, {}, 422_090),
+        (backbones.LeNet, 1, {}, 61_706),
+        (backbones.MNISTCNN, 1, {}, 431_080),
         (backbones.NineLayerCNN, 3, {}, 4_434_570),
         (backbones.PlainCNN, 3, {}, 4_298_330),
         (backbones.PreActResNet18, 3, {}, 11_171_274),
@@ -168,8 +188,14 @@ def test_pooling_before_the_activation_equals_pooling_after_it(negative_slope):
         (backbones.ResNet18, 3, {"stem": "cifar"}, 11_173_962),
         (backbones.ResNet32, 3, {}, 468_138),
         (backbones.ResNet34, 3, {"stem": "cifar"}, 21_282_122),
+        (backbones.ResNet50, 3, {"stem": "cifar"}, 23_520_842),
+        (backbones.SevenLayerCNN, 3, {}, 518_150),
         (backbones.SmallCNN, 3, {}, 98_970),
         (backbones.Timm, 3, {"name": "tf_efficientnet_b3"}, 10_711_602),
+        (backbones.Timm, 3, {"name": "inception_resnet_v2"}, 54_321_834),
+        (backbones.TwoLayerMLP, 1, {}, 203_530),
+        (backbones.VGG19BN, 3, {}, 20_040_522),
+        (backbones.VGG19BN, 3, {"head": "imagenet"}, 139_622_218),
         (backbones.WideResNet, 3, {}, 1_469_642),
         (backbones.WideResNet, 3, {"widen_factor": 10}, 36_489_290),
     ],
@@ -187,3 +213,32 @@ def test_the_stem_for_small_images_keeps_their_size(stem, size):
     network.layer1.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[2:]))
     network(torch.zeros(2, 3, 32, 32))
     assert sizes == [(size, size)]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "in_channels", "sizes"),
+    [
+        (backbones.LeNet, 1, [(6, 14, 14), (16, 5, 5), (120,), (84,), (10,)]),
+        (backbones.MNISTCNN, 1, [(20, 12, 12), (50, 4, 4), (500,), (10,)]),
+        (backbones.SevenLayerCNN, 3, [(64, 16, 16), (128, 8, 8), (16, 4, 4), (10,)]),
+        (backbones.TwoLayerMLP, 1, [(256,), (10,)]),
+        (backbones.VGG19BN, 3, [(64, 16, 16), (128, 8, 8), (256, 4, 4), (512, 2, 2), (512, 1, 1), (10,)]),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else None,
+)
+def test_layers_have_the_sizes_of_the_published_network(backbone, in_channels, sizes):
+    network = backbone(10, in_channels).eval()
+    seen = []
+    for layer in network.modules():
+        if isinstance(layer, nn.MaxPool2d | nn.Linear):
+            layer.register_forward_hook(lambda _, inputs, output: seen.append(tuple(output.shape[1:])))
+    network(torch.zeros(1, in_channels, *image_size(backbone)))
+    assert seen == sizes
+
+
+def test_vgg_computes_as_that_of_torchvision():
+    ours = backbones.VGG19BN(10, 3).features.eval()
+    theirs = models.vgg.make_layers(models.vgg.cfgs["E"], batch_norm=True).eval()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
+    image = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(ours(image), theirs(image), rtol=1e-4, atol=1e-5)
