@@ -1,4 +1,4 @@
-"""Amid, Warmuth, Anil and Koren, "Robust Bi-Tempered Logistic Loss Based on Bregman Divergences", NeurIPS 2019."""
+"""Bi-tempered logistic loss: Amid, Warmuth, Anil and Koren, "Robust Bi-Tempered Logistic Loss", NeurIPS 2019."""
 
 import math
 from typing import final

@@ -1,4 +1,4 @@
-"""Wei et al., "To Smooth or Not? When Label Smoothing Meets Noisy Labels", ICML 2022."""
+"""Generalized label smoothing: Wei et al., "To Smooth or Not? When Label Smoothing Meets Noisy Labels", ICML 2022."""
 
 from typing import final
 
