@@ -117,7 +117,7 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
         (["--config", "sce_resnet81"], "did you mean sce_resnet18? (noisy-lightning configs lists them)"),
         (["configs/demo.yaml"], "configs/demo.yaml comes after no option; did you mean --config configs/demo.yaml?"),
         (["--model.optimizer", "Adamw"], "model.optimizer: no class is called 'Adamw'; did you mean AdamW?"),
-        (["--model.loss", "Symmetric"], "model.loss: no class is called 'Symmetric'; did you mean AsymmetricGCE?"),
+        (["--model.loss", "Symmetric"], "model.loss: no class is called 'Symmetric'; did you mean AsymmetricMSE?"),
         (["--model.loss", "sce"], "model.loss: no class is called 'sce'; did you mean SCE?"),
         (
             ["--model.method", "ELR", "--model.method.strngth", "2"],
