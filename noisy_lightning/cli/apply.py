@@ -1,5 +1,6 @@
 """noisy-lightning clean --apply: a corrected copy of a data set, by the verdicts that a person gave on the page."""
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,6 +120,8 @@ def _summary(
         is_beside = out.absolute().parent.resolve() == files.root.resolve()
         keys = f"ImageTable --data.csv {shlex.quote(str(out))}"
         keys += "" if is_beside else f" --data.root {shlex.quote(str(files.root))}"
+        if files.columns and not files.is_crowd:
+            keys += f" --data.columns {shlex.quote(json.dumps(files.columns))}"
         lines.append(f"written   {out}: {count}")
     else:
         keys = f"ImageFolder --data.root {shlex.quote(str(out))}"

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from noisy_lightning.cli.keys import built_data, data_parser
 from noisy_lightning.cli.trainer_keys import check_trainer
 from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.data.annotators import Consensus, annotator_agreement
 from noisy_lightning.data.audit.audit import audit
 from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.errors import InputError
@@ -89,6 +91,8 @@ def examine(config: Any, build: Callable[[], NoisyDataModule]) -> Iterator[Findi
         if finding.is_problem:
             return
     yield _classes(data)
+    if data.source.consensus is not None:
+        yield _crowd(data.source.consensus)
     yield Finding("split", f"{len(data.train_indices):,} images to train on, {len(data.val_indices):,} to validate on")
     tests = _checked("tests", lambda: _tests(data))
     yield tests
@@ -153,6 +157,25 @@ def _classes(data: NoisyDataModule) -> Finding:
             is_problem=True,
         )
     return Finding("classes", f"{counts.min().item():,} to {counts.max().item():,} given labels each to train on")
+
+
+def _crowd(found: Consensus) -> Finding:
+    """Say how far several annotators agree, and which of them agree least with what they amount to."""
+    counts, agreed = annotator_agreement(found)
+    agreement = found.agreement.numpy()
+    rule = {"majority": "majority", "dawid_skene": "Dawid and Skene's model"}[found.rule]
+    text = (
+        f"{len(counts):,} annotators gave {int(counts.sum()):,} labels to {len(agreement):,} images: consensus by "
+        f"{rule}, with which {100 * float(agreement.mean()):.1f} % of an image's labels agree; all do on "
+        f"{int((agreement == 1).sum()):,} images, {found.ties:,} are without a majority"
+    )
+    least = np.argsort(agreed, kind="stable")[:_SHOWN].tolist()
+    examples = [
+        f"{found.annotations.annotators[one]}: {100 * agreed[one]:.1f} % of {counts[one]:,} labels agree, "
+        f"{100 * found.annotator_accuracy[one].item():.1f} % estimated accuracy"
+        for one in least
+    ]
+    return Finding("crowd", text, examples=[*examples, *["…"] * (len(counts) > _SHOWN)])
 
 
 def _tests(data: NoisyDataModule) -> Finding:

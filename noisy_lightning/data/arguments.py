@@ -54,9 +54,9 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def check_alike(key: str, names: Iterable[str], instead: str) -> None:
-    """Check that no two classes differ by upper and lower case only: one of them is probably misspelled.
+    """Check that no two classes differ by case or blanks only: one of them is probably misspelled.
 
-    Names of one letter may: there are data sets of letters.
+    Names of one letter may differ by case: there are data sets of letters.
 
     Args:
         key: Where the names come from, the beginning of an error.
@@ -68,9 +68,10 @@ def check_alike(key: str, names: Iterable[str], instead: str) -> None:
     """
     known: dict[str, str] = {}
     for name in names:
-        other = known.setdefault(name.casefold(), name)
+        other = known.setdefault("".join(name.split()).casefold(), name)
         if other != name and len(name) > 1:
-            raise InputError(f"{key}: the classes {other!r} and {name!r} differ by case only: {instead}")
+            how = "case" if other.casefold() == name.casefold() else "case or blanks"
+            raise InputError(f"{key}: the classes {other!r} and {name!r} differ by {how} only: {instead}")
 
 
 def check_image_options(channels: int, cache_gib: float) -> None:

@@ -274,7 +274,10 @@ class NoisyDataModule(ServingDataModule, ABC):
 
     def label_table(self) -> LabelTable:
         """Return every label and its part, as the noise files hold them."""
-        return LabelTable(self.true_labels, self.labels, self.train_indices, self.val_indices, self._foreign_index)
+        table = LabelTable(self.true_labels, self.labels, self.train_indices, self.val_indices, self._foreign_index)
+        if self.source.consensus is None:
+            return table
+        return replace(table, consensus=self.source.consensus, class_names=self.class_names, paths=self.train_names)
 
     def noise_summary(self) -> NoiseSummary:
         """Return what noise was asked for and what it came to.

@@ -12,6 +12,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from noisy_lightning import compat
+from noisy_lightning.data.annotators import Consensus
 from noisy_lightning.data.noise.class_conditional import LabelNoise
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
@@ -35,6 +36,12 @@ class LabelTable:
     foreign_index: Tensor | None = None
     """(N,) int64: which training image of another data set is shown, -1 where the image is the data set's own; None:
     all images are."""
+    consensus: Consensus | None = None
+    """How far several annotators agree on the labels that came with the images; None: there are none."""
+    class_names: Sequence[str] = ()
+    """K names, by label, where there are annotators."""
+    paths: Sequence[str] | None = None
+    """N paths of the images, where they are files and there are annotators."""
 
 
 @dataclass(frozen=True)

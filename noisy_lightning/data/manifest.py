@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from noisy_lightning.data.annotators import annotator_table, image_table
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash
 from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import read_text, write_text
@@ -16,6 +17,8 @@ from noisy_lightning.runs.measures import UNKNOWN
 
 TABLE_FILE = "noise.csv"
 SUMMARY_FILE = "noise.json"
+CONSENSUS_FILE = "consensus.csv"
+ANNOTATORS_FILE = "annotators.csv"
 _HEADER = "index,true_label,given_label,split"
 _FOREIGN = ",foreign_index"
 _SPLITS = ("unused", "train", "val")
@@ -27,6 +30,9 @@ def write_manifest(folder: Path, summary: NoiseSummary, labels: LabelTable) -> N
     `noise.csv` has a row per sample in the order of the indices; its true label is empty where nobody knows it and -2
     where the image is of none of the classes. Where images are those of another data set, a further column says which
     training image it is there; it is empty for the others.
+
+    Where the labels that came with the images are those of several annotators, `consensus.csv` says what they amount to
+    and how far they agree, a row per image, and `annotators.csv` how good they are, a row per annotator.
 
     Args:
         folder: An existing folder.
@@ -45,7 +51,11 @@ def write_manifest(folder: Path, summary: NoiseSummary, labels: LabelTable) -> N
         lines = [f"{line},{cell}" for line, cell in zip(lines, cells, strict=True)]
         header += _FOREIGN
     table = "\n".join([header, *lines, ""])
-    for name, text in {TABLE_FILE: table, SUMMARY_FILE: _as_json(asdict(summary))}.items():
+    texts = {TABLE_FILE: table, SUMMARY_FILE: _as_json(asdict(summary))}
+    if labels.consensus is not None:
+        texts[CONSENSUS_FILE] = image_table(labels.consensus, labels.class_names, labels.paths)
+        texts[ANNOTATORS_FILE] = annotator_table(labels.consensus)
+    for name, text in texts.items():
         write_text(folder / name, text)
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from noisy_lightning.data import ImageFolder, ImageTable
 from noisy_lightning.data.sets.file_data import Listing
-from noisy_lightning.data.sets.table import read_rows
+from noisy_lightning.data.sets.table_file import read_table
+from noisy_lightning.data.sets.table_lines import TableLine
 from noisy_lightning.errors import InputError, cannot_write
 from noisy_lightning.runs.files import as_cell, write_text
 from noisy_lightning.runs.measures import Bools, Ints
@@ -36,6 +37,9 @@ class Place:
 def write_table(out: Path, data: ImageTable, labels: Ints, keep: Bools) -> None:
     """Write a table without what is left out, in which the labels are corrected and all other cells are as they were.
 
+    It is UTF-8 with commas, whatever the original is. Where that has several annotators, it has a line per image with
+    one label: who has looked at an image again knows more than they.
+
     Args:
         out: The file, which must not be there yet.
         data: The data set.
@@ -50,11 +54,11 @@ def write_table(out: Path, data: ImageTable, labels: Ints, keep: Bools) -> None:
     classes, train, _ = data.list_files()
     if data.classes is None:
         _check_classes(classes, labels[keep & ~_validation(train)])
-    with data.csv.open(encoding="utf-8-sig", newline="") as file:
-        header, *rows = (cells for cells in csv.reader(file, strict=True) if cells)
-    place = [name.strip() for name in header].index("label")
+    lines = data.lines()
+    header, rows = _of_images(data, lines, classes) if data.is_crowd else _cells(data)
+    place = [name.strip() for name in header].index("label" if data.is_crowd else data.found_columns["label"][0])
     kept, index = [header], 0
-    for line, cells in zip(read_rows(data.csv), rows, strict=True):
+    for line, cells in zip(lines, rows, strict=True):
         if line.split == "test":
             kept.append(cells)
             continue
@@ -64,7 +68,8 @@ def write_table(out: Path, data: ImageTable, labels: Ints, keep: Bools) -> None:
         index += 1
     with _new(out) as staged:
         write_text(staged, _as_csv(kept))
-        again = ImageTable(staged, data.root, data.classes, clean=data.clean, broken=data.broken)
+        columns = None if data.is_crowd else data.columns
+        again = ImageTable(staged, data.root, data.classes, columns, clean=data.clean, broken=data.broken)
         _check_same(again, classes, {train.names[one]: int(labels[one]) for one in np.flatnonzero(keep).tolist()})
 
 
@@ -111,6 +116,26 @@ def _as_csv(rows: Iterable[Sequence[str]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
+
+
+def _cells(data: ImageTable) -> tuple[list[str], list[list[str]]]:
+    """Return the names and the cells of a table as they are."""
+    table = read_table(data.csv, data.encoding, data.columns)
+    return table.header, [row.cells for row in table.rows]
+
+
+def _of_images(
+    data: ImageTable, lines: Sequence[TableLine], classes: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return a table with a line for each image of several annotators; the label of a training image is to come."""
+    _, _, test = data.list_files()
+    tested = iter([] if test is None else test.true_labels.tolist())
+    header = ["path", "label", "true_label", "split", "trusted", "group"]
+    rows = []
+    for line in lines:
+        label = classes[next(tested)] if line.split == "test" else ""
+        rows.append([line.path, label, line.true_label, line.split, str(int(line.trusted)), line.group])
+    return header, rows
 
 
 def _validation(listing: Listing) -> Bools:

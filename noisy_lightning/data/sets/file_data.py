@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
+from noisy_lightning.data.annotators import Consensus
 from noisy_lightning.data.arguments import check_image_options, height_and_width
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.decoding import MEGAPIXELS
@@ -42,6 +43,8 @@ class Listing(NamedTuple):
     """(N,) bool as in `Source`."""
     groups: Tensor | None = None
     """(N,) int64 as in `Source`."""
+    consensus: Consensus | None = None
+    """As in `Source`."""
 
 
 class Listings(NamedTuple):
@@ -196,6 +199,7 @@ class FileDataModule(NoisyDataModule, ABC):
             listing.trusted,
             files.checksum(),
             listing.groups,
+            listing.consensus,
         )
 
     def _listings(self) -> list[Listing]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.compat import digits
+from noisy_lightning.data.annotators import Consensus
 from noisy_lightning.data.sets.cifar100_classes import FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 
@@ -47,6 +48,8 @@ class Source(NamedTuple):
     groups: Tensor | None = None
     """(N,) int64, >= 0: the group of images that belong together, such as a burst, a patient or a video; -1: the image
     is in none. None: there are no groups."""
+    consensus: Consensus | None = None
+    """Where the labels that came with the images are those of several annotators: how far they agree."""
 
     def checksum(self) -> str:
         """Return the SHA-256 of the images' bytes followed by the labels' (little-endian int64), in hex."""

@@ -1,62 +1,61 @@
 """Your own images in a table of paths and labels."""
 
-import csv
 import difflib
-import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, final
+from pathlib import Path
+from typing import Any, Literal, final, get_args
 
+import numpy as np
 import torch
 
-from noisy_lightning.data.arguments import check_alike
+from noisy_lightning.data.annotators import Annotations, Consensus, Rule, consensus
+from noisy_lightning.data.arguments import check_alike, check_choice
+from noisy_lightning.data.sets.columns import SYNONYMS, Columns, find_columns
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
 from noisy_lightning.data.sets.folders import check_inside
 from noisy_lightning.data.sets.own_labels import number_or_name
-from noisy_lightning.data.sets.sources import number_groups
+from noisy_lightning.data.sets.sources import Source, number_groups
+from noisy_lightning.data.sets.table_file import read_table
+from noisy_lightning.data.sets.table_lines import TableLine, by_image, read_lines
 from noisy_lightning.errors import InputError, reading
 
-_SPLITS = ("train", "val", "test")
-_TRUSTED = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
-_MISSING = ("", "nan", "-1")  # ways of tables to say that there is no label
 _LISTED = 20  # classes that a message lists
-
-
-class TableLine(NamedTuple):
-    """A line of the table."""
-
-    where: str
-    """File and line, as the beginning of an error."""
-    path: str
-    label: str
-    true_label: str
-    """Empty where nobody knows it."""
-    split: str
-    trusted: bool
-    group: str
-    """Empty where the image is in none."""
 
 
 @final
 class ImageTable(FileDataModule):
-    """Your own images, listed in a CSV file whose first line names the columns.
+    """Your own images, listed in a table whose first line names the columns.
 
-    - `path`: of an image, relative to `root`.
+    - `path`: of an image, from `root` on, with slashes or backslashes; or absolute, but below `root`.
     - `label`: its given label, a name or a number.
     - `true_label`, if there is such a column: its true label; empty where nobody knows it.
     - `split`, if there is one: `train` (or empty), `val` or `test`. What is `val` is never trained on.
     - `trusted`, if there is one: 1 or true where the given label is known to be right; 0, false or empty elsewhere.
     - `group`, if there is one: any text that names the images which belong together, such as those of a patient, a
       burst or a video; empty where an image is in no group. Groups of the test set are not used.
+    - `annotator`, if there is one: who gave the label. Then an image may have a line for each of its annotators.
 
-    Other columns are ignored. Classes are the values of `label` that occur in training, whole numbers in their order
-    before names in theirs. An index counts the lines of train and val in their order. In the test set, `label` counts
-    as true where `true_label` is empty.
+    Usual other names are understood, such as `filename`, `image`, `class`, `category`, `subset`, and `validation` for
+    `val`; `columns` names all others. Other columns are ignored. Classes are the values of `label` that occur in
+    training, whole numbers in their order before names in theirs. An index counts the images of train and val in the
+    order of their lines. In the test set, `label` counts as true where `true_label` is empty.
+
+    Where there are several annotators, in lines or in columns such as `label_1`, `label_2`, a label is their
+    `consensus`, that of training and of test each for itself. `consensus.csv` among the files of a run has, for each
+    image, the share of its annotations that agree with it, `annotators.csv` how good each annotator is.
 
     Args:
-        csv: The file: comma-separated, UTF-8.
+        csv: The file. Text with commas, semicolons, tabs or bars, UTF-8 or as spreadsheets write it; or Parquet, whose
+            name ends in .parquet (`pip install 'noisy_lightning[parquet]'`).
         root: Folder that paths start from and that no image may lie outside of; None: that of the file.
         classes: Names of the classes, by label; None: those that occur.
+        columns: Names of columns by what they hold, such as `{path: photo, label: species}`, for those that are called
+            neither as above nor usually; null where there shall be none. Names of several columns of labels are those
+            of annotators: `{label: [anna, ben]}`; who has not seen an image leaves its cell empty.
+        encoding: Of the text; None: by its byte order mark, else UTF-8, else Windows-1252.
+        consensus: Of several annotators: `majority`, of which a tie goes to the label that is more probable by the
+            model of Dawid and Skene (1979); or `dawid_skene`, the most probable label, by which annotators count by how
+            good they are.
         **arguments: Those of every data set of files.
 
     Example:
@@ -72,15 +71,28 @@ class ImageTable(FileDataModule):
         (['even', 'odd'], 20)
     """
 
-    def __init__(self, csv: Path, root: Path | None = None, classes: list[str] | None = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        csv: Path,
+        root: Path | None = None,
+        classes: list[str] | None = None,
+        columns: dict[str, str | list[str] | None] | None = None,
+        encoding: str | None = None,
+        consensus: Literal["majority", "dawid_skene"] = "majority",
+        **arguments: Any,
+    ) -> None:
         self.csv, self.classes = Path(csv), classes
+        self.columns: Columns = columns or {}
+        self.encoding = encoding
         if classes and len(set(classes)) < len(classes):
             raise InputError(f"data.classes must all differ, got {', '.join(classes)}")
+        check_choice("consensus", consensus, get_args(Rule))
+        self.consensus = consensus
         super().__init__(self.csv.parent if root is None else root, **arguments)
 
     def list_files(self) -> Listings:
         """Return the images that the table lists."""
-        rows = read_rows(self.csv)
+        rows = self.lines()
         self._check_paths(rows)
         train, test = ([row for row in rows if (row.split == "test") == is_test] for is_test in (False, True))
         if not train:
@@ -89,9 +101,45 @@ class ImageTable(FileDataModule):
         by_name = {name: label for label, name in enumerate(classes)}
         return Listings(classes, self._training(train, by_name), self._test_listing(test, by_name) if test else None)
 
+    def lines(self) -> list[TableLine]:
+        """Return what the table says of each image, that of several annotators together.
+
+        Raises:
+            InputError: The table cannot be read, or a line is not as it should be.
+        """
+        table = read_table(self.csv, self.encoding, self.columns)
+        where = f"data.csv: {self.csv}"
+        found = find_columns(where, table.columns, self.columns, SYNONYMS)
+        if not {"path", "label"} <= found.keys():
+            named = ", ".join(table.columns) or "nothing"
+            raise InputError(
+                f"{where} must name the columns path and label in its first line, not {named}; data.columns says which "
+                "of them they are"
+            )
+        renamed = [
+            f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} the {meaning}{'s' * (len(names) > 1)}"
+            for meaning, names in found.items()
+            if names != [meaning] and meaning not in self.columns
+        ]
+        self._remark = "; ".join(filter(None, [table.remark, *renamed]))
+        rows = by_image(read_lines(table, found, self.root))
+        self.found_columns = found
+        self.is_crowd = len(found["label"]) > 1 or any(len(row.annotations) > 1 for row in rows)
+        return [row._replace(label="") for row in rows] if self.is_crowd else rows
+
+    def load(self, train: bool) -> Source:
+        """Return the training or the test set, and say how the table was understood where that had to be guessed.
+
+        Raises:
+            InputError: There is no test set, or images are broken.
+        """
+        if train and self._remark:
+            self._say(f"{self.csv}: {self._remark}")
+        return super().load(train)
+
     def _occurring(self, rows: Sequence[TableLine]) -> list[str]:
         """Return the labels that occur, whole numbers before names."""
-        classes = sorted({row.label for row in rows}, key=number_or_name)
+        classes = sorted({label for row in rows for label in self._labels(row)}, key=number_or_name)
         check_alike(f"data.csv: {self.csv}", classes, "correct one, or name all classes by data.classes")
         for row in rows:
             if row.true_label and row.true_label not in classes:
@@ -103,15 +151,34 @@ class ImageTable(FileDataModule):
                 )
         return classes
 
+    def _labels(self, row: TableLine) -> list[str]:
+        return list(row.annotations.values()) if self.is_crowd else [row.label]
+
+    def _consensus(self, rows: Sequence[TableLine], classes: Mapping[str, int]) -> Consensus:
+        annotators = sorted({name for row in rows for name in row.annotations})
+        numbers = {name: number for number, name in enumerate(annotators)}
+        cells = [
+            (image, numbers[name], _label(row.where, label, classes))
+            for image, row in enumerate(rows)
+            for name, label in row.annotations.items()
+        ]
+        image, annotator, label = np.array(cells, dtype=np.int64).T
+        return consensus(Annotations(image, annotator, label, len(rows), annotators, len(classes)), self.consensus)
+
     def _training(self, rows: Sequence[TableLine], classes: Mapping[str, int]) -> Listing:
-        given = torch.tensor([_label(row.where, row.label, classes) for row in rows])
+        found = self._consensus(rows, classes) if self.is_crowd else None
+        if found is None:
+            given = torch.tensor([_label(row.where, row.label, classes) for row in rows])
+        else:
+            given = found.labels
+            self._check_chosen(rows, given, classes)
         true = torch.tensor([_label(row.where, row.true_label, classes) if row.true_label else -1 for row in rows])
         trusted = torch.tensor([row.trusted for row in rows])
         wrong = ((trusted | self.clean) & (true >= 0) & (true != given)).nonzero()
         if len(wrong):
-            row = rows[int(wrong[0])]
+            row, label = rows[int(wrong[0])], list(classes)[int(given[wrong[0]])]
             reason = "trusted" if row.trusted else "right by data.clean"
-            raise InputError(f"{row.where}: the label {row.label!r} is {reason}, but true_label is {row.true_label!r}")
+            raise InputError(f"{row.where}: the label {label!r} is {reason}, but true_label is {row.true_label!r}")
         validation = torch.tensor([row.split == "val" for row in rows])
         return Listing(
             self.root,
@@ -121,22 +188,35 @@ class ImageTable(FileDataModule):
             validation if validation.any() else None,
             trusted if trusted.any() else None,
             number_groups(row.group for row in rows),
+            found,
         )
 
+    def _check_chosen(self, rows: Sequence[TableLine], given: torch.Tensor, classes: Mapping[str, int]) -> None:
+        """Refuse a label that some annotator gave and that is no consensus: it is probably misspelled."""
+        counts = given.bincount(minlength=len(classes))
+        for name, label in {} if self.classes else classes.items():
+            if not counts[label]:
+                row = next(row for row in rows if name in row.annotations.values())
+                raise InputError(
+                    f"{row.where}: {name!r} is the consensus of no image: correct it, or name all classes by "
+                    "data.classes"
+                )
+
     def _test_listing(self, rows: Sequence[TableLine], classes: Mapping[str, int]) -> Listing:
-        labels = torch.tensor([_label(row.where, row.true_label or row.label, classes) for row in rows])
+        names = [row.label for row in rows]
+        if self.is_crowd:
+            listed = list(classes)
+            names = [listed[label] for label in self._consensus(rows, classes).labels.tolist()]
+        true = [_label(row.where, row.true_label or name, classes) for row, name in zip(rows, names, strict=True)]
+        labels = torch.tensor(true)
         return Listing(self.root, [row.path for row in rows], labels, labels)
 
     def _check_paths(self, rows: Sequence[TableLine]) -> None:
-        """Refuse a path that leads out of the root, is listed twice or is missing."""
+        """Refuse a path that leads out of the root or is missing."""
         real_root = self.root.resolve()
         checked: set[Path] = set()
-        lines: dict[str, str] = {}
         for row in rows:
             path = self.root / row.path
-            if row.path in lines:
-                raise InputError(f"{row.where}: {row.path} is there twice, first in {lines[row.path]}")
-            lines[row.path] = row.where.rpartition(", ")[2]
             with reading(path, row.where):  # a name can be too long
                 if path.parent not in checked and not path.parent.resolve().is_relative_to(real_root):
                     raise InputError(
@@ -147,48 +227,6 @@ class ImageTable(FileDataModule):
                 # One that is skipped where it is broken may be missing, too.
                 if self.broken == "error" and not path.is_file():
                     raise InputError(f"{row.where}: there is no file {path}")
-
-
-def read_rows(path: Path) -> list[TableLine]:
-    """Read a table.
-
-    Raises:
-        InputError: It cannot be read, lacks a column, or a line is not as `ImageTable` wants it.
-    """
-    with reading(path, "data.csv"), path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
-        if not {"path", "label"} <= set(columns) or len(set(columns)) < len(columns):
-            named = ", ".join(columns) or "nothing"
-            raise InputError(f"data.csv: {path} must name the columns path and label in its first line, not {named}")
-        return [_row(f"data.csv: {path}, line {reader.line_num}", cells) for cells in reader]
-
-
-def _row(where: str, cells: Mapping[str | None, Any]) -> TableLine:
-    if None in cells or None in cells.values():
-        raise InputError(f"{where}: there are not as many cells as columns in the first line")
-    path, label, true_label, split, trusted, group = (
-        str(cells.get(name, "")).strip() for name in ("path", "label", "true_label", "split", "trusted", "group")
-    )
-    relative = PurePosixPath(path)
-    if not path or "\0" in path:
-        raise InputError(f"{where}: the path is empty")
-    if relative.is_absolute() or ".." in relative.parts:
-        raise InputError(f"{where}: the path must be relative to data.root, without '..', got {path}")
-    if not _name(label):
-        raise InputError(f"{where}: there is no label for {path}, got {label!r}: fill it in or remove the line")
-    if split not in ("", *_SPLITS):
-        raise InputError(f"{where}: split must be train, val, test or empty, got {split!r}")
-    if trusted.lower() not in _TRUSTED:
-        raise InputError(f"{where}: trusted must be 1, 0, true, false or empty, got {trusted!r}")
-    is_trusted = _TRUSTED[trusted.lower()]
-    return TableLine(where, relative.as_posix(), _name(label), _name(true_label), split, is_trusted, group)
-
-
-def _name(cell: str) -> str:
-    """Return a label as text, empty where there is none."""
-    # Beside empty cells, pandas writes the label 3 as 3.0.
-    return "" if cell.lower() in _MISSING else re.sub(r"^(\d+)\.0+$", r"\1", cell)
 
 
 def _label(where: str, name: str, classes: Mapping[str, int]) -> int:

@@ -116,7 +116,7 @@ def test_the_byte_order_mark_of_spreadsheets_is_ignored(table: Callable[..., Ima
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,label\na.png,1\n", "must name the columns path and label"),
+        ("where,label\na.png,1\n", "must name the columns path and label"),
         ("", "must name the columns path and label"),
         ("path,label\n", "lists no image to train on"),
         (rows("a", "b").replace("pictures/1", "../pictures/1"), r"line 3: the path must be relative .* without '\.\.'"),
