@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         Clothing1M,
         Digits,
         FromDataset,
+        HuggingFaceFolder,
         ImageArrays,
         ImageFolder,
         ImageTable,
@@ -36,6 +37,7 @@ __all__ = [
     "Digits",
     "Divergence",
     "FromDataset",
+    "HuggingFaceFolder",
     "ImageArrays",
     "ImageFolder",
     "ImageTable",
@@ -51,7 +53,7 @@ __all__ = [
 
 _DATA_SETS = (
     *("CIFAR10", "CIFAR100", "MNIST", "Clothing1M", "Digits"),
-    *("FromDataset", "ImageArrays", "ImageFolder", "ImageTable"),
+    *("FromDataset", "HuggingFaceFolder", "ImageArrays", "ImageFolder", "ImageTable"),
 )
 # Module and name in it of what does not bear the name of a module.
 _HOMES = {

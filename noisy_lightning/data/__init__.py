@@ -20,6 +20,7 @@ from noisy_lightning.data.sets.digits import Digits
 from noisy_lightning.data.sets.embedded import Embedded
 from noisy_lightning.data.sets.folders import ImageFolder
 from noisy_lightning.data.sets.from_dataset import FromDataset
+from noisy_lightning.data.sets.hugging_face import HuggingFaceFolder
 from noisy_lightning.data.sets.mnist import MNIST
 from noisy_lightning.data.sets.table import ImageTable
 
@@ -32,6 +33,7 @@ __all__ = [
     "Digits",
     "Embedded",
     "FromDataset",
+    "HuggingFaceFolder",
     "ImageArrays",
     "ImageFolder",
     "ImageTable",
