@@ -106,6 +106,21 @@ def _of_noise(parser: Parser) -> None:
     )
 
 
+def _of_export(parser: Parser) -> None:
+    parser.add_argument("run", type=Path, help="Folder of a run.")
+    parser.add_argument(
+        "checkpoint", nargs="?", type=str | None, help="best, last or a file; the best by default, if there is one."
+    )
+    parser.add_argument(
+        "--format",
+        choices=["onnx", "torch", "safetensors"],
+        default="onnx",
+        help="onnx for any program (pip install 'noisy_lightning[export]'); torch for torch alone (.pt2); safetensors "
+        "for weights alone.",
+    )
+    parser.add_argument("--out", type=Path | None, help="File to write; model_<checkpoint> in the folder of the run.")
+
+
 def _of_list(parser: Parser) -> None:
     parser.add_argument(
         "kind", nargs="?", type=str | None, help="losses, methods, backbones, noise, data or selectors."
@@ -144,6 +159,19 @@ COMMANDS: Sequence[Command] = (
         "class probabilities of all training images",
         "evaluation",
         "Save the class probabilities of all training images in the run's folder, as predictions_<checkpoint>.npz.",
+    ),
+    Command(
+        "export",
+        "RUN [best|last|FILE] [OPTIONS]",
+        "one file that classifies images without this package",
+        "export",
+        "Write the classifier of a run into one file, and check it against the run on 100 images.",
+        _of_export,
+        takes_keys=False,
+        also="\nA file of onnx or torch maps images, uint8 (batch, channels, height, width), to class probabilities:\n"
+        "normalization and, of features, the frozen network are inside. A file of safetensors holds the weights of\n"
+        "the network: for --model.backbone.weights FILE of Timm, or load_state_dict. Class names, size and how an\n"
+        "image is made ready stand in the file, and beside it in FILE.json.\n",
     ),
     Command(
         "noise",
