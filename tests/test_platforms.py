@@ -35,7 +35,7 @@ def code(line):
 
 Path("codes.json").write_text(json.dumps([code(line) for line in json.loads(sys.argv[1])]))
 """
-COMMANDS = ("fit", "validate", "test", "predict", "noise", "clean", "sweep", "report", "doctor")
+COMMANDS = ("fit", "validate", "test", "predict", "export", "noise", "clean", "sweep", "report", "doctor")
 TRAINING = (
     *("fit", "--data", "Digits", "--model.backbone", "tests.networks.Plain", "--trainer.accelerator", "cpu"),
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"),

@@ -13,8 +13,10 @@ from noisy_lightning.runs.files import replacing
 from noisy_lightning.training.deployed import deployed
 from noisy_lightning.training.export_check import compared, images_for
 from noisy_lightning.training.export_description import description
-from noisy_lightning.training.export_formats import FORMATS, written
+from noisy_lightning.training.export_formats import EVALUATOR, FORMATS, written
 from noisy_lightning.training.loaded_run import LoadedRun, load_run
+
+_MANY, _FEW = 100, 10  # images that predictions are compared on
 
 
 def run_export(args: Sequence[str]) -> None:
@@ -26,6 +28,8 @@ def run_export(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work, or the file would predict something else.
     """
+    if not args or args[0].startswith("-"):
+        raise InputError("export needs a run: noisy-lightning export runs/<experiment>/<number>")
     compat.silence()
     options = own_parser(BY_NAME["export"]).parse_args(list(args))
     FORMATS[options.format].check(options.format)
@@ -61,7 +65,8 @@ def _export(run: LoadedRun, format_name: str, path: Path) -> None:
     with ExitStack() as finished:
         staged, text = (finished.enter_context(replacing(file)) for file in (path, beside))
         predict, reader = written(format_name, exported, about, staged)
-        found = compared(run, model, exported, predict, images_for(run, model.image_shape))
+        images = images_for(run, model.image_shape, _FEW if reader == EVALUATOR else _MANY)
+        found = compared(run, model, exported, predict, images)
         about["checked"] = f"{found.images}: largest difference of a probability {found.difference:.1e}, by {reader}"
         text.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path}: {run.checkpoint.name}, {path.stat().st_size / 1e6:.2f} MB; {beside.name} describes it")

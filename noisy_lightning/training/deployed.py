@@ -138,29 +138,40 @@ def predicting(method: Method, image: Tensor) -> Predicting:
         method: In evaluation mode.
         image: (B, C, H, W), to try it on.
     """
-    called, logits = _called(method, image)
-    names = {network: name.replace(".", "_") for name, network in method.named_modules()}
-    networks = {names[network]: network.network if isinstance(network, MeanTeacher) else network for network in called}
-    for kind in [ONLY] if len(networks) == 1 else [SUM, MEAN] if networks else []:
-        found = Predicting(networks, kind).eval()
-        if torch.allclose(found(image), logits, rtol=1e-5, atol=1e-6):
-            return found
+    calls, logits = _calls(method, image)
+    outputs = [call.output for call in calls]
+    whole = all(call.image is image and call.output.shape == logits.shape for call in calls)
+    if whole and len({call.network for call in calls}) == len(calls) > 0:
+        names = {network: name.replace(".", "_") for name, network in method.named_modules()}
+        networks = {names[call.network]: _unwrapped(call.network) for call in calls}
+        total = torch.stack(outputs).sum(0)
+        for kind, made in ((ONLY if len(calls) == 1 else SUM, total), (MEAN, total / len(calls))):
+            if torch.allclose(made, logits, rtol=1e-5, atol=1e-6):
+                return Predicting(networks, kind)
     return Predicting({"method": method}, OTHER)
 
 
-def _called(method: nn.Module, image: Tensor) -> tuple[list[nn.Module], Tensor]:
-    """Return the modules that a module calls itself to make logits, and these logits (B, K)."""
-    depth, called = 0, []
+class _Call(NamedTuple):
+    """What a method has had a module do."""
 
-    def enter(module: nn.Module, _: Any) -> None:
+    network: nn.Module
+    image: Any
+    output: Any
+
+
+def _calls(method: nn.Module, image: Tensor) -> tuple[list[_Call], Tensor]:
+    """Return what a method has its modules do to make logits, and these logits (B, K)."""
+    depth, calls = 0, []
+
+    def enter(*_: Any) -> None:
         nonlocal depth
-        if depth == 1 and module not in called:
-            called.append(module)
         depth += 1
 
-    def leave(*_: Any) -> None:
+    def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal depth
         depth -= 1
+        if depth == 1:
+            calls.append(_Call(module, inputs[0] if len(inputs) == 1 else None, output))
 
     hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave)]
     try:
@@ -168,4 +179,8 @@ def _called(method: nn.Module, image: Tensor) -> tuple[list[nn.Module], Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return called, logits
+    return calls, logits
+
+
+def _unwrapped(network: nn.Module) -> nn.Module:
+    return network.network if isinstance(network, MeanTeacher) else network

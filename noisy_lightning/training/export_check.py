@@ -17,7 +17,6 @@ from noisy_lightning.training.loaded_run import LoadedRun
 
 TOLERANCE = 1e-3
 """How far a probability may be from what is expected."""
-_COUNT = 100
 _AT_ONCE = 10
 # What images do not depend on, and what may need files of its own.
 _NOT_OF_IMAGES = ("noise", "selection", "test_sets", "cache")
@@ -45,7 +44,7 @@ class Comparison(NamedTuple):
     """All images."""
 
 
-def images_for(run: LoadedRun, image_shape: tuple[int, int, int], count: int = _COUNT) -> Images:
+def images_for(run: LoadedRun, image_shape: tuple[int, int, int], count: int) -> Images:
     """Return test images of a run, or training images where there are no others, or random ones where no file is left.
 
     Args:

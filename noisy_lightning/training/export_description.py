@@ -11,6 +11,8 @@ from noisy_lightning.training.loaded_run import LoadedRun
 
 _MODES = {1: "L", 3: "RGB"}  # as Pillow calls them
 _STEPS = (
+    "of a JPEG that is larger, decode a half, a quarter or an eighth of both sides, if they stay twice as large as the "
+    "longer side below (Pillow's draft)",
     "turn it upright by its EXIF orientation; of several frames take the first; divide pixels of 16 bits by 257",
     "put it in front of white where it is transparent",
     "make it {mode} (Pillow's convert)",

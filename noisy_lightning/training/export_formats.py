@@ -1,8 +1,11 @@
 """The files that a classifier leaves a run in: ONNX, an exported program of torch, weights alone."""
 
 import copy
+import io
 import json
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +19,7 @@ from noisy_lightning.training.deployed import OTHER, Deployed
 
 OPSET = 18  # of ONNX: the first whose Resize is antialiased, as that of large images is
 INPUT, OUTPUT = "image", "probability"
+EVALUATOR = "onnx's own evaluator, which is slow (onnxruntime is not installed)"
 _ONE_FILE = 2**31 - 2**24  # bytes of weights that a file of ONNX can hold, with room for the graph
 _PROGRAM_ABOUT = "model.json"  # in the archive of an exported program
 
@@ -63,7 +67,7 @@ def _read_onnx(path: Path, _: Deployed) -> tuple[Predict, str]:
         from onnx.reference import ReferenceEvaluator  # noqa: PLC0415  # an extra
 
         session: Any = ReferenceEvaluator(str(path))
-        reader = "onnx's reference evaluator (onnxruntime is not installed)"
+        reader = EVALUATOR
     else:
         import onnxruntime  # noqa: PLC0415  # an extra
 
@@ -147,7 +151,8 @@ def written(name: str, model: Deployed, about: Mapping[str, Any], path: Path) ->
     found: Any = None
     for step, act in steps:
         try:
-            found = act()
+            with _quietly():
+                found = act()
         except (InputError, OSError):
             raise
         except Exception as error:  # exporters and readers raise whatever they meet in a network
@@ -158,6 +163,18 @@ def written(name: str, model: Deployed, about: Mapping[str, Any], path: Path) ->
             ) from error
     result: tuple[Predict, str] = found
     return result
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Log and print nothing: what exporters show of a network that they cannot follow is said in one line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _dynamic() -> tuple[dict[int, Any]]:
