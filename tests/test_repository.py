@@ -31,6 +31,7 @@ def test_git_ignores_no_file_of_the_package() -> None:
 # What writes a file in its place, and why a reader never sees half of it.
 _IN_PLACE = {
     "checkpoint_file.py": {"path.open('wb')"},  # of the path that `replacing` yields to its caller
+    "training/export_formats.py": {"path.open('wb')", "path.write_bytes(content)"},  # likewise
     "jobs/processes.py": {"log.open('a', buffering=1)"},  # a log grows
     "runs/locks.py": {"self.path.open('x')"},  # that it is there is the lock; who reads half of it says so
 }

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from noisy_lightning import compat
@@ -62,8 +61,7 @@ def _export(run: LoadedRun, format_name: str, path: Path) -> None:
     exported = model.in_float32() if format_name == "onnx" and model.embedding is not None else model
     about = description(run, model, format_name)
     beside = path.with_name(f"{path.name}.json")
-    with ExitStack() as finished:
-        staged, text = (finished.enter_context(replacing(file)) for file in (path, beside))
+    with replacing(path) as staged, replacing(beside) as text:
         predict, reader = written(format_name, exported, about, staged)
         images = images_for(run, model.image_shape, _FEW if reader == EVALUATOR else _MANY)
         found = compared(run, model, exported, predict, images)

@@ -96,7 +96,8 @@ def _write_weights(model: Deployed, about: Mapping[str, Any], path: Path) -> Non
             "export --format safetensors holds the weights of networks, and this method predicts by more than the sum "
             "or the mean of theirs: --format onnx or torch"
         )
-    path.write_bytes(save(_weights(model), metadata=as_texts(about)))
+    content = save(_weights(model), metadata=as_texts(about))
+    path.write_bytes(content)
 
 
 def _read_weights(path: Path, model: Deployed) -> tuple[Predict, str]:
