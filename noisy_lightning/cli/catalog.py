@@ -58,9 +58,6 @@ ALIASES = {
     },
 }
 
-# Of several classes of one name, ours.
-_OURS = {"backbones": {"Linear": f"{PACKAGE.name}.backbones.Linear"}}
-
 # Of two classes of one name, the one that can be configured: torch's lacks what is monitored, or wants an optimizer.
 SCHEDULERS = {
     "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",
@@ -146,9 +143,13 @@ def named(key: str, name: str) -> str:
     if key.rpartition(".")[2] in ("lr_scheduler", "schedulers"):
         return SCHEDULERS.get(name, name)
     kind = kind_of(key)
-    return name if kind is None else _OURS.get(kind, {}).get(name) or long_name(kind, name)
+    if kind == "backbones" and name in _public(kind):
+        # Any module is a network: torch has a Linear, torchvision an MLP, and more may be imported.
+        return f"{PACKAGE.name}.{kind}.{name}"
+    return name if kind is None else long_name(kind, name)
 
 
+@cache
 def _public(package: str) -> set[str]:
     for node in ast.parse((PACKAGE / package / "__init__.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":

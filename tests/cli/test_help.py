@@ -11,7 +11,7 @@ from torch import nn
 from noisy_lightning.cli.catalog import ALIASES, KINDS, _source, entries, kind_of, long_name, names
 from noisy_lightning.cli.commands import COMMANDS, Command
 from noisy_lightning.cli.help import FIT
-from noisy_lightning.cli.keys import training_parser
+from noisy_lightning.cli.keys import resolved, training_parser
 
 Run = Callable[..., int]
 
@@ -131,6 +131,16 @@ def test_names_are_those_of_the_kind_that_a_key_takes() -> None:
     assert kind_of("trainer.max_epochs") is None
     assert "ELR" in names("methods")
     assert "ELR" not in names("losses")
+
+
+def test_a_network_of_ours_counts_where_others_have_its_name() -> None:
+    """torch has a Linear and torchvision an MLP; a class made here stands for what else may be imported."""
+    names_of_ours = names("backbones")
+    others = [type(name, (nn.Module,), {"__module__": "another.library"}) for name in names_of_ours]
+    assert {"Linear", "MLP"} <= set(names_of_ours)
+    for other in others:
+        found = resolved(["--data", "Digits", "--model.backbone", other.__name__])["model"]["backbone"]
+        assert found["class_path"] == f"noisy_lightning.backbones.{other.__name__}"
 
 
 @pytest.mark.parametrize("kind", KINDS)
