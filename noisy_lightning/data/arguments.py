@@ -1,6 +1,7 @@
 """Checks of what a data set is given; an error names the key of the configuration."""
 
 import math
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from noisy_lightning.errors import InputError
@@ -54,9 +55,11 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def check_alike(key: str, names: Iterable[str], instead: str) -> None:
-    """Check that no two classes differ by case or blanks only: one of them is probably misspelled.
+    """Check that no two classes differ by case, blanks or Unicode form only: one of them is probably misspelled.
 
-    Names of one letter may differ by case: there are data sets of letters.
+    Blanks count wherever they stand. A letter with an accent is one character in one Unicode form and two in another,
+    which look the same; file systems and spreadsheets differ in it. Names of one letter may differ by case: there are
+    data sets of letters.
 
     Args:
         key: Where the names come from, the beginning of an error.
@@ -68,10 +71,24 @@ def check_alike(key: str, names: Iterable[str], instead: str) -> None:
     """
     known: dict[str, str] = {}
     for name in names:
-        other = known.setdefault("".join(name.split()).casefold(), name)
-        if other != name and len(name) > 1:
-            how = "case" if other.casefold() == name.casefold() else "case or blanks"
-            raise InputError(f"{key}: the classes {other!r} and {name!r} differ by {how} only: {instead}")
+        other = known.setdefault(spelled_alike(name), name)
+        if other != name and max(len(name), len(other)) > 1:
+            raise InputError(
+                f"{key}: the classes {other!r} and {name!r} differ by {_difference(other, name)}: {instead}"
+            )
+
+
+def spelled_alike(name: str) -> str:
+    """Return what is the same for names that differ by case, blanks or Unicode form only."""
+    return unicodedata.normalize("NFC", "".join(name.split()).casefold())
+
+
+def _difference(one: str, other: str) -> str:
+    if one.casefold() == other.casefold():
+        return "case only"
+    if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", other):
+        return "Unicode form only, in which they look the same"
+    return "blanks only" if "".join(one.split()) == "".join(other.split()) else "case, blanks or Unicode form only"
 
 
 def check_image_options(channels: int, cache_gib: float) -> None:

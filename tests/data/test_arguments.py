@@ -21,6 +21,27 @@ def test_statistics_of_images_are_taken() -> None:
 
 
 def test_classes_that_differ_by_case_only_are_refused_unless_they_are_letters() -> None:
-    check_alike("data.root", ["a", "A", "b", "cat", "dog"], "rename one")
+    check_alike("data.root", ["a", "A", "b", "cat", "dog", "é", "e"], "rename one")
     with pytest.raises(InputError, match=r"data\.root: the classes 'Cat' and 'cat' differ by case only: rename one"):
         check_alike("data.root", ["Cat", "bird", "cat"], "rename one")
+
+
+@pytest.mark.parametrize(
+    ("names", "how"),
+    [
+        (["cat ", "cat"], "blanks only"),
+        (["c", " c"], "blanks only"),
+        (["sea lion", "sea  lion"], "blanks only"),
+        (["sea lion", "sea\xa0lion"], "blanks only"),
+        (["sea lion", "sealion"], "blanks only"),
+        (["caf\xe9", "cafe\u0301"], "Unicode form only, in which they look the same"),
+        (["\xe9", "e\u0301"], "Unicode form only, in which they look the same"),
+        (["Sea Lion", "sealion"], "case, blanks or Unicode form only"),
+        (["Caf\xe9", "cafe\u0301"], "case, blanks or Unicode form only"),
+        (["Straße", "STRASSE"], "case only"),
+    ],
+)
+def test_classes_that_differ_by_blanks_or_unicode_form_are_refused(names: list[str], how: str) -> None:
+    for order in (names, names[::-1]):
+        with pytest.raises(InputError, match=f"^data.root: the classes '.*' and '.*' differ by {how}: rename one$"):
+            check_alike("data.root", ["dog", *order], "rename one")
