@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from noisy_lightning.data.audit.appearance import Appearance
 from noisy_lightning.data.audit.findings import Findings
+from noisy_lightning.data.loading.opening import open_image
 from noisy_lightning.data.sets.image_files import processors
 from noisy_lightning.errors import reading
 from noisy_lightning.runs.measures import Bools, Floats, Ints
@@ -88,7 +88,7 @@ def read_sizes(root: Path, names: Sequence[str]) -> NDArray[np.int64]:
     """
 
     def size(name: str) -> tuple[int, int]:
-        with reading(root / name), Image.open(root / name) as image:
+        with reading(root / name), open_image(root / name) as image:
             return image.height, image.width
 
     with ThreadPoolExecutor(processors()) as pool:
