@@ -25,6 +25,7 @@ from noisy_lightning.data.audit.audit import audit
 from noisy_lightning.data.audit.features import nearest_neighbors, unit_features
 from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.data.manifest import write_manifest
+from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.errors import InputError, storing
 from noisy_lightning.experiments.selection import Outcome, summary_table, write_selection
 from noisy_lightning.experiments.selection_pictures import draw
@@ -115,6 +116,7 @@ def _clean(
 ) -> None:
     """Judge the labels and write everything into the folder of the run."""
     started = time.monotonic()
+    data.list_broken(BrokenList(run.path))
     data.prepare_data()
     data.setup("fit")
     labels = data.labels.numpy()

@@ -17,6 +17,9 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.annotators import Consensus, annotator_agreement
 from noisy_lightning.data.audit.audit import audit
 from noisy_lightning.data.audit.findings import Findings
+from noisy_lightning.data.labels import rare_classes
+from noisy_lightning.data.sets.file_data import FileDataModule
+from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.errors import InputError
 
 _TRAINER_KEYS = ("accelerator", "devices", "precision", "strategy")
@@ -84,6 +87,8 @@ def examine(config: Any, build: Callable[[], NoisyDataModule]) -> Iterator[Findi
         return
     for module in (data, *data.test_sets.values()):
         module.download = False
+    data.list_broken(BrokenList(Path()))
+    yield from _unread(data)
     # Memory first: with too little of it, the system would end this process amid the others.
     for topic, check in {"memory": _memory, "files": _files, "labels": _labels}.items():
         finding = _checked(topic, partial(check, data))
@@ -93,6 +98,8 @@ def examine(config: Any, build: Callable[[], NoisyDataModule]) -> Iterator[Findi
     yield _classes(data)
     if data.source.consensus is not None:
         yield _crowd(data.source.consensus)
+    if rare := rare_classes(data.labels[data.source.usable()], data.class_names):
+        yield Finding("classes", rare, mark=_WARNING)
     yield Finding("split", f"{len(data.train_indices):,} images to train on, {len(data.val_indices):,} to validate on")
     tests = _checked("tests", lambda: _tests(data))
     yield tests
@@ -131,6 +138,13 @@ def _disk(root: Path) -> Finding:
 def _files(data: NoisyDataModule) -> Finding:
     data.prepare_data()
     return Finding("files", "complete and, where checksums are published, equal to them")
+
+
+def _unread(data: NoisyDataModule) -> Iterator[Finding]:
+    """Say which files in the folders are no images of the data set, or are such of another kind."""
+    for module in (data, *data.test_sets.values()):
+        if isinstance(module, FileDataModule) and str(module.unread):
+            yield Finding("files", str(module.unread), mark=_WARNING if module.unread.heic else "note")
 
 
 def _labels(data: NoisyDataModule) -> Finding:

@@ -28,6 +28,7 @@ from noisy_lightning.cli.trainer_keys import (
     what_lightning_refuses,
 )
 from noisy_lightning.data import NoisyDataModule
+from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.errors import InputError, storing
 from noisy_lightning.runs.claims import RunOptions, claim_run, claim_shorter
 from noisy_lightning.runs.files import write_text
@@ -147,6 +148,7 @@ def run_fit(args: Sequence[str]) -> None:
         return
     inherited = RUN_VARIABLE in os.environ
     run = _claimed(cli)
+    cli.datamodule.list_broken(BrokenList(run.path))
     try:
         with storing(lambda: _kept(run)):
             _train(cli, run)

@@ -13,7 +13,7 @@ from torch import Tensor
 from noisy_lightning.data.adapting import adapted, check_same_classes
 from noisy_lightning.data.arguments import at_least, check_choice, check_names, check_statistics
 from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
-from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, summarize
+from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, rare_classes, summarize
 from noisy_lightning.data.loading.augment import Augmentation, seeded_generator
 from noisy_lightning.data.loading.statistics import measure
 from noisy_lightning.data.noise.alignment import OtherLabelsError
@@ -23,6 +23,7 @@ from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.serving import ServingDataModule
 from noisy_lightning.data.sets.sources import Images, Source
+from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.data.splitting import Validation, split, validates
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
@@ -128,7 +129,8 @@ class NoisyDataModule(ServingDataModule, ABC):
     ) -> None:
         super().__init__()
         self.root, self.download = Path(root), download
-        self.noise: LabelNoise = (noise or NoNoise()).on(self.dataset, self.usual_flips)
+        noise = (noise or NoNoise()).on(self.dataset, self.usual_flips)
+        self.noise: LabelNoise = noise.of_images(self.train_names, self.class_names)
         self.batch_size = at_least(1, "batch_size", batch_size)
         self.eval_batch_size = at_least(1, "eval_batch_size", eval_batch_size)
         self.seed = at_least(0, "seed", seed)
@@ -165,6 +167,11 @@ class NoisyDataModule(ServingDataModule, ABC):
         Raises:
             InputError: Images are broken and not to be skipped.
         """
+
+    def list_broken(self, listed: BrokenList) -> None:
+        """Have images that cannot be read, those of the other test sets included, listed in a file."""
+        for data in self.test_sets.values():
+            data.list_broken(listed)
 
     @property
     def dataset(self) -> str:
@@ -317,6 +324,8 @@ class NoisyDataModule(ServingDataModule, ABC):
         self.is_clean, self.is_trusted, self.is_foreign = drawn.is_clean, drawn.is_trusted, drawn.is_foreign
         self._foreign_index, self._foreign_checksum = drawn.foreign_index, drawn.foreign_checksum
         self.noise_hash = label_hash(self.labels, self._foreign_index, self._foreign_checksum)
+        if rare := rare_classes(self.labels[self.source.usable()], self.class_names):
+            self._say(rare)
 
     def _split(self, selection: Path | None) -> None:
         """Split the training set into what is trained on and what is validated on."""

@@ -18,6 +18,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
 
 _LARGEST_PRINTED = 16
+_LISTED = 20  # classes that a line names
 _FREQUENT = 10  # wrong labels that stand for a larger matrix
 
 
@@ -232,6 +233,21 @@ def named_class(label: int, class_names: Sequence[str]) -> str:
     """
     known = 0 <= label < len(class_names) and class_names[label] != str(label)
     return f"{class_names[label]!r} (class {label})" if known else f"class {label}"
+
+
+def rare_classes(labels: Tensor, class_names: Sequence[str]) -> str:
+    """Return in one line which classes have one or two images, which cannot be both trained and validated on well.
+
+    Args:
+        labels: (N,) int64 given labels in [0, K) of the images that can be read.
+        class_names: K names, by label.
+
+    Returns:
+        Empty where there are none.
+    """
+    counts = labels.bincount(minlength=len(class_names)).tolist()
+    rare = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count in (1, 2)]
+    return f"classes with one or two images: {', '.join(rare[:_LISTED])}{', …' * (len(rare) > _LISTED)}" if rare else ""
 
 
 def format_matrix(matrix: Tensor, class_names: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from noisy_lightning.data.sets.feature_cache import FeatureCache
 from noisy_lightning.data.sets.file_data import FileDataModule
 from noisy_lightning.data.sets.image_files import ImageFiles
 from noisy_lightning.data.sets.sources import Source
+from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.errors import InputError
 
 # What belongs to the outer data set, with what the inner one has where nobody sets it.
@@ -136,6 +137,11 @@ class Embedded(NoisyDataModule):
         """Verify the files, or download them."""
         self.data.fetch()
 
+    def list_broken(self, listed: BrokenList) -> None:
+        """Have images that cannot be read listed in a file."""
+        super().list_broken(listed)
+        self.data.list_broken(listed)
+
     def check_images(self) -> None:
         """Nothing is read late: all images have been looked at once their features are there."""
 
@@ -194,10 +200,9 @@ class Embedded(NoisyDataModule):
         shape = (len(images), self.views, self.image_shape[2])
         cache = FeatureCache(self.cache, key, shape)
         features, reasons = cache.get(lambda blocks: self._embedding(images, blocks, named))
-        if isinstance(self.data, FileDataModule):
-            broken: Tensor | None = self.data.broken_images(reasons, len(images))
-        else:
-            broken = source.broken
+        broken = source.broken
+        if isinstance(self.data, FileDataModule) and isinstance(images, ImageFiles):
+            broken = self.data.broken_images(reasons, images)
         return source._replace(images=features.unsqueeze(1), broken=broken, identity=source.checksum())
 
 

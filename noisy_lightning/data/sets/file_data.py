@@ -13,6 +13,7 @@ from noisy_lightning.data.annotators import Consensus
 from noisy_lightning.data.arguments import check_image_options, height_and_width
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.decoding import MEGAPIXELS
+from noisy_lightning.data.loading.opening import HEIC_EXTRA, unread_heic
 from noisy_lightning.data.sets.image_files import (
     Decoded,
     ImageFiles,
@@ -21,10 +22,12 @@ from noisy_lightning.data.sets.image_files import (
     processors,
 )
 from noisy_lightning.data.sets.sources import Source
+from noisy_lightning.data.sets.unread import BrokenList, UnreadFiles
 from noisy_lightning.errors import InputError
 
 Broken = Literal["error", "skip"]
 _NAMED = 5  # broken images that a message names
+_WHY = " cannot be read: "  # what stands before the reason in an error of `decode`
 
 
 class Listing(NamedTuple):
@@ -76,7 +79,8 @@ class FileDataModule(NoisyDataModule, ABC):
         channels: 3 for color, 1 for gray.
         clean: Whether the labels are known to be right: only then can `noise` be drawn.
         broken: Images that cannot be read: `error` stops and names them, `skip` leaves them out with a warning; the
-            others keep their indices.
+            others keep their indices. A command lists all of them in `broken_images.csv`: in the folder of its run, or,
+            where it stops or is `doctor`, in the present one.
         cache_gib: Most memory in GiB, >= 0, for the decoded images of the training and the test set, which take H·W·C
             bytes each. Larger data sets are decoded anew for each batch by `workers` processes, or as many as there are
             processors if that is 0. Making images ready for crops and flips takes up to twice as much again.
@@ -86,6 +90,8 @@ class FileDataModule(NoisyDataModule, ABC):
             are decoded, which takes 16 bytes or more for each pixel. Pillow's own limit is 178.
         **arguments: Those of every data set; mean and std are measured on up to 1,000 training images if None.
     """
+
+    _broken_list: BrokenList | None = None
 
     def __init__(
         self,
@@ -115,7 +121,9 @@ class FileDataModule(NoisyDataModule, ABC):
         self.decoded_shape = (height + 2 * crop_margin, width + 2 * crop_margin, channels)
         if crop_margin:
             arguments["crop_padding"] = crop_margin
+        self.unread = UnreadFiles()
         self.class_names, self._train, self._test = self.list_files()
+        self._check_heic()
         if len(self.class_names) < 2:
             raise InputError(f"data: {self.root} has one class, {self.class_names[0]!r}, and must have 2 or more")
         self.num_samples, self.has_test_set = len(self._train.names), self._test is not None
@@ -157,6 +165,11 @@ class FileDataModule(NoisyDataModule, ABC):
             for listing in self._listings():
                 decode_cached(self._files(listing), self.cache)
 
+    def list_broken(self, listed: BrokenList) -> None:
+        """Have images that cannot be read listed in a file."""
+        super().list_broken(listed)
+        self._broken_list = listed
+
     def check_images(self) -> None:
         """Decode all images once where a broken one would stop training when its turn comes.
 
@@ -166,7 +179,8 @@ class FileDataModule(NoisyDataModule, ABC):
         if self.in_memory or self.broken == "skip":
             return
         for listing in self._listings():
-            self._report(decode_all(self._files(listing), keep=False).broken, len(listing.names))
+            files = self._files(listing)
+            self._report(decode_all(files, keep=False).broken, files)
 
     def load(self, train: bool) -> Source:
         """Return the training or the test set.
@@ -177,7 +191,7 @@ class FileDataModule(NoisyDataModule, ABC):
         source = self.load_lazily(train)
         assert isinstance(source.images, ImageFiles)
         images, reasons = self._decoded(source.images)
-        broken = self.broken_images(reasons, len(source.images))
+        broken = self.broken_images(reasons, source.images)
         return source._replace(images=source.images if images is None else images, broken=broken)
 
     def load_lazily(self, train: bool) -> Source:
@@ -189,6 +203,8 @@ class FileDataModule(NoisyDataModule, ABC):
         listing = self._train if train else self._test
         if listing is None:
             raise InputError(f"data.root: {self.root} has no test images; only test needs them")
+        if train:
+            self._say_what_is_not_read()
         files = self._files(listing)
         return Source(
             files,
@@ -220,25 +236,51 @@ class FileDataModule(NoisyDataModule, ABC):
         self._say(f"{len(files):,} images of {height}×{width} take {files.nbytes / 2**20:,.1f} MiB of memory")
         return decode_all(files) if self.cache is None else decode_cached(files, self.cache)
 
-    def broken_images(self, reasons: dict[int, str], count: int) -> Tensor:
-        """Return (count,) bool that is true for images that cannot be read, and say which.
+    def broken_images(self, reasons: dict[int, str], files: ImageFiles) -> Tensor:
+        """Return (N,) bool that is true for images that cannot be read, and say which.
+
+        Args:
+            reasons: Why an image cannot be read, by its position.
+            files: All N.
 
         Raises:
             InputError: They are not to be skipped, or there are no others.
         """
-        self._report(reasons, count)
-        broken = torch.zeros(count, dtype=torch.bool)
+        self._report(reasons, files)
+        broken = torch.zeros(len(files), dtype=torch.bool)
         broken[list(reasons)] = True
         return broken
 
-    def _report(self, reasons: dict[int, str], count: int) -> None:
+    def _report(self, reasons: dict[int, str], files: ImageFiles) -> None:
         """Say which images cannot be read."""
         if not reasons:
             return
         named = "; ".join(list(reasons.values())[:_NAMED]) + "; …" * (len(reasons) > _NAMED)
-        if self.broken == "error" or len(reasons) == count:
+        stops = self.broken == "error" or len(reasons) == len(files)
+        if self._broken_list is not None:
+            # An error ends a run, and its folder with it: its list is left in the present one.
+            listed = BrokenList(Path()) if stops else self._broken_list
+            why = {str(files.root / files.names[one]): text.partition(_WHY)[2] for one, text in reasons.items()}
+            named += f"; all are {listed.add(why)}"
+        if stops:
             raise InputError(
-                f"data.root: {len(reasons)} of {count} images are broken; replace or remove them, or leave them out by "
-                f"data.broken skip: {named}"
+                f"data.root: {len(reasons)} of {len(files)} images are broken; replace or remove them, or leave them "
+                f"out by data.broken skip: {named}"
             )
-        warnings.warn(f"{len(reasons)} of {count} images are broken and left out: {named}", stacklevel=2)
+        warnings.warn(f"{len(reasons)} of {len(files)} images are broken and left out: {named}", stacklevel=2)
+
+    def _say_what_is_not_read(self) -> None:
+        if not (text := str(self.unread)):
+            return
+        if self.unread.heic and self._broken_list is not None:
+            why = f"it is HEIC, which needs {HEIC_EXTRA}"
+            text += f"; those of HEIC are {self._broken_list.add(dict.fromkeys(self.unread.heic, why))}"
+        self._say(text)
+
+    def _check_heic(self) -> None:
+        """Refuse images that a table names and nothing here reads, before one of them has its turn."""
+        if self.broken == "error" and (names := [name for one in self._listings() for name in unread_heic(one.names)]):
+            raise InputError(
+                f"data.root: {len(names)} images are HEIC, such as {names[0]}: {HEIC_EXTRA} makes them readable, "
+                "data.broken skip leaves them out"
+            )

@@ -1,15 +1,16 @@
 """Your own images in folders, one per class."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import torch
 
 from noisy_lightning.data.arguments import check_alike
+from noisy_lightning.data.loading.opening import SUFFIXES
 from noisy_lightning.data.sets.file_data import FileDataModule, Listing, Listings
-from noisy_lightning.data.sets.image_files import SUFFIXES
+from noisy_lightning.data.sets.unread import UnreadFiles
 from noisy_lightning.errors import InputError
 
 
@@ -19,9 +20,9 @@ class ImageFolder(FileDataModule):
 
     A class has the name of its folder, and classes are numbered in the order of their sorted names. Where `root` has a
     folder `train` that holds the folders of the classes, these are the training images, and `val` and `test` beside it,
-    if they are there, what to validate and to test on. The folder of a class may have folders of its own. Files
-    whose names do not end like those of images, and names that begin with a dot, are ignored. An index counts the
-    images of train and then of val, in the order of classes and paths.
+    if they are there, what to validate and to test on. The folder of a class may have folders of its own. Names that
+    begin with a dot are ignored. Files whose names do not end like those of images are counted, and one line says what
+    is not read. An index counts the images of train and then of val, in the order of classes and paths.
 
     Args:
         root: Folder with a folder per class, or with `train`, `val` and `test`.
@@ -47,6 +48,7 @@ class ImageFolder(FileDataModule):
 
     def list_files(self) -> Listings:
         """Return the images in the folders of the classes."""
+        self.unread = UnreadFiles()
         parts = self._parts()
         test = parts.get("test")
         folders = [
@@ -56,18 +58,21 @@ class ImageFolder(FileDataModule):
         ]
         classes = [folder.name for folder in folders]
         check_alike("data.root", classes, "rename one of the folders, or move the images of one to the other")
-        images = images_by_class("data.root", self.root, folders, classes)
+        images = images_by_class("data.root", self.root, folders, classes, self.unread)
         count = len(images)
         if "val" in parts:
-            images += images_by_class("data.root", self.root, class_folders("data.root", parts["val"]), classes)
+            val_folders = class_folders("data.root", parts["val"])
+            images += images_by_class("data.root", self.root, val_folders, classes, self.unread)
         names, labels = [name for name, _ in images], torch.tensor([label for _, label in images])
         true_labels = labels if self.clean else torch.full_like(labels, -1)
         validation = torch.arange(len(labels)) >= count if "val" in parts else None
         train = Listing(self.root, names, labels, true_labels, validation)
+        for part in parts.values():
+            _count_loose(part, self.unread)
         if test is None:
             return Listings(classes, train, None)
         key, root = ("data.root", self.root) if self.test_root is None else ("data.test_root", self.test_root)
-        images = images_by_class(key, root, class_folders(key, test), classes)
+        images = images_by_class(key, root, class_folders(key, test), classes, self.unread)
         names, labels = [name for name, _ in images], torch.tensor([label for _, label in images])
         return Listings(classes, train, Listing(root, names, labels, labels))
 
@@ -106,7 +111,9 @@ def class_folders(key: str, folder: Path) -> list[Path]:
     return found
 
 
-def images_by_class(key: str, root: Path, folders: Sequence[Path], classes: Sequence[str]) -> list[tuple[str, int]]:
+def images_by_class(
+    key: str, root: Path, folders: Sequence[Path], classes: Sequence[str], unread: UnreadFiles
+) -> list[tuple[str, int]]:
     """Return the path below the root and the label of each image, in the order of folders and paths.
 
     Args:
@@ -114,6 +121,7 @@ def images_by_class(key: str, root: Path, folders: Sequence[Path], classes: Sequ
         root: Folder that no image may lie outside of.
         folders: Folders below it, one per class.
         classes: K names, by label.
+        unread: Counts the files that are no images.
 
     Raises:
         InputError: A folder is no class, or empty, or there is none; or a link leads outside.
@@ -124,31 +132,58 @@ def images_by_class(key: str, root: Path, folders: Sequence[Path], classes: Sequ
     for folder in folders:
         if folder.name not in classes:
             raise InputError(f"{key}: {folder} is no class of the training images, which are {', '.join(classes)}")
-        names = _images_below(key, root, folder)
+        names = _images_below(key, root, folder, unread)
         if not names:
-            raise InputError(f"{key}: {folder} holds no image ({', '.join(SUFFIXES)}): fill or remove it")
+            found = f"; {unread}" if str(unread) else ""
+            raise InputError(f"{key}: {folder} holds no image ({', '.join(SUFFIXES)}): fill or remove it{found}")
         images += [(name, classes.index(folder.name)) for name in names]
     return images
 
 
-def _images_below(key: str, root: Path, folder: Path) -> list[str]:
+def _images_below(key: str, root: Path, folder: Path, unread: UnreadFiles) -> list[str]:
     """Return the paths below the root of the images in a folder and its folders."""
     real_root = root.resolve()
     names = []
-
-    def fail(error: OSError) -> None:
-        raise InputError(f"{key}: cannot read {error.filename}: {error.strerror}") from error
-
-    for place, folders, files in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in folders:
-            _refuse_link(key, Path(place, name))
-        prefix = Path(place).relative_to(root).as_posix()
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES) and Path(place, name).is_file():
-                check_inside(key, real_root, Path(place, name))
-                names.append(f"{prefix}/{name}")
+    waiting = [(os.fspath(folder), folder.relative_to(root).as_posix())]
+    while waiting:
+        place, prefix = waiting.pop()
+        # A scan says what is a file or a link without looking at each of them, as a Path would.
+        for entry in _entries(key, place):
+            path = f"{prefix}/{entry.name}"
+            if _is(entry, os.DirEntry.is_dir):
+                _refuse_link(key, Path(entry.path))
+                waiting.append((entry.path, path))
+            elif unread.takes(entry.name, entry.path):
+                if not _is(entry, os.DirEntry.is_file):
+                    unread.leave_out(entry.name, "no regular file")
+                    continue
+                if entry.is_symlink():
+                    check_inside(key, real_root, Path(entry.path))
+                names.append(path)
     return sorted(names)
+
+
+def _count_loose(folder: Path, unread: UnreadFiles) -> None:
+    """Count the images that lie beside the folders of the classes."""
+    for entry in _entries("data.root", os.fspath(folder)):
+        if entry.name.lower().endswith(SUFFIXES) and _is(entry, os.DirEntry.is_file):
+            unread.leave_out(entry.name, "in no folder of a class")
+
+
+def _entries(key: str, place: str) -> list["os.DirEntry[str]"]:
+    """Return what a folder holds, but for hidden names."""
+    try:
+        with os.scandir(place) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{key}: cannot read {place}: {error.strerror}") from error
+
+
+def _is(entry: "os.DirEntry[str]", kind: Callable[["os.DirEntry[str]"], bool]) -> bool:
+    try:
+        return kind(entry)
+    except OSError:  # a link that leads to itself, or to what may not be looked at
+        return False
 
 
 def check_inside(where: str, real_root: Path, path: Path) -> None:

@@ -337,6 +337,18 @@ def test_files_are_opened_once_and_broken_ones_are_left_out(tmp_path: Path, monk
     assert again.train_images(torch.tensor([3])).shape == (1, 3, 8, 8)
 
 
+def test_broken_images_are_left_out_where_noise_wants_all_in_memory(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for number in range(20):
+            Image.new("RGB", (10, 10), (5 * number, 0, 7)).save(tmp_path / "pets" / name / f"{number:02}.png")
+    (tmp_path / "pets/dog/05.png").write_bytes(b"no image")
+    files = ImageFolder(tmp_path / "pets", image_size=8, broken="skip", clean=True)
+    with pytest.warns(UserWarning, match="1 of 40 images are broken and left out"):
+        data = _set_up(_embedded(tmp_path, data=files, network=Color, noise=Symmetric(0.2)))
+    assert 25 not in torch.cat([data.train_indices, data.val_indices])
+
+
 def test_other_test_sets_are_embedded_too(tmp_path: Path) -> None:
     data = _embedded(tmp_path, test_sets={"again": Digits()})
     data.setup("test")
