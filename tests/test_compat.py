@@ -846,12 +846,12 @@ def test_numpy_still_rebuilds_arrays_by_this_function(protocol: int) -> None:
 
 def test_without_that_function_only_pickles_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(compat, "numpy_reconstruct", Mock(side_effect=AttributeError("it is gone")))
-    read_labels = runpy.run_path(str(PACKAGE / "data/noise/label_columns.py"))["read_labels"]
+    readers = runpy.run_path(str(PACKAGE / "data/noise/label_formats.py"))["READERS"]
     (tmp_path / "labels.csv").write_text("label\n1\n")
-    assert read_labels(tmp_path / "labels.csv", None).given.tolist() == [1]
+    assert readers[".csv"](tmp_path / "labels.csv") == {"label": ["1"]}
     torch.save({"label": np.array([1])}, tmp_path / "labels.pt")
     with pytest.raises(InputError, match="it is gone"):
-        read_labels(tmp_path / "labels.pt", None)
+        readers[".pt"](tmp_path / "labels.pt")
 
 
 # scikit-learn

@@ -90,6 +90,11 @@ def _read_run(path: Path) -> None:
     claim_run(folder.parent, folder.name if path.name == "config.yaml" else None, True, run.read_config()).unlock()
 
 
+def _list_of_labels(path: Path) -> None:
+    noise = LabelFile(path).of_images(["a b.png", "c.png"], ["cat", "dog"])
+    noise.corrupt(torch.tensor([-1, -1]), None, 2, torch.Generator())
+
+
 def _unfinished(path: Path) -> None:
     shutil.copytree(OLDER, path.parent, dirs_exist_ok=True)
     (path.parent / "result.json").unlink()
@@ -223,6 +228,8 @@ READERS = {
     "labels: csv": Reader("l.csv", LabelFile, _texts("index,label,label_noisy\n0,1,1\n1,0,1\n")),
     "labels: npy": Reader("l.npy", LabelFile, lambda path: np.save(path, _LABELS)),
     "labels: npz": Reader("l.npz", LabelFile, _arrays(label=_LABELS, label_noisy=_LABELS)),
+    "labels: json": Reader("l.json", LabelFile, _texts("[0, 1, 1, 0]")),
+    "labels: txt": Reader("l.txt", _list_of_labels, _texts("a b.png 0\nc.png 1\n")),
     "labels: pt": Reader("l.pt", LabelFile, lambda path: torch.save({"worse_label": _LABELS}, path)),
     "scores: csv": Reader("p.csv", lambda path: read_scores("scores", path), _texts("0.5,0.5\n1,0\n")),
     "scores: npy": Reader("p.npy", lambda path: read_scores("scores", path), lambda path: np.save(path, _SCORES)),

@@ -29,7 +29,7 @@ class OtherLabelsError(InputError):
         return InputError(f"{before} is of class {name} there and {class_names[here]} here{after}")
 
 
-def check_length(argument: str, path: Path, length: int, labels: Tensor) -> None:
+def check_length(argument: str, path: Path, length: int, labels: Tensor, found: str = "") -> None:
     """Check that a file has a row per training sample.
 
     Args:
@@ -37,6 +37,7 @@ def check_length(argument: str, path: Path, length: int, labels: Tensor) -> None
         path: The file.
         length: Its rows.
         labels: (N,) true labels of the training set.
+        found: The columns that the file has, each with its length.
 
     Raises:
         InputError: It has more or fewer rows.
@@ -44,7 +45,7 @@ def check_length(argument: str, path: Path, length: int, labels: Tensor) -> None
     if length != len(labels):
         raise InputError(
             f"{argument}: {path} has {length} rows, the training set {len(labels)} samples: the file belongs to "
-            "another data set, another split or a part of this one"
+            f"another data set, another split or a part of this one{f'; it holds {found}' if found else ''}"
         )
 
 

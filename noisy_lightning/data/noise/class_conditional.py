@@ -5,7 +5,7 @@ one float64 uniform per sample, so that a seed gives the same labels on every ma
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, final, get_args
 
@@ -87,6 +87,15 @@ class LabelNoise(ABC):
 
         Raises:
             InputError: The noise leaves flips to a data set that has no usual ones.
+        """
+        return self
+
+    def of_images(self, names: Sequence[str] | None, class_names: Sequence[str]) -> "LabelNoise":
+        """Return this noise for the training images of a data set; most noise does not ask what they are called.
+
+        Args:
+            names: N paths below their folder; None where they are not files.
+            class_names: K names, by label.
         """
         return self
 

@@ -1,6 +1,7 @@
 """Labels from files: the published ones where they lie beside the repository, and small ones written here."""
 
 import io
+import json
 import pickle
 import subprocess
 import sys
@@ -113,6 +114,96 @@ def test_human_labels_are_read_by_their_names_and_by_aliases(tmp_path: Path) -> 
     assert read(path) == read(path, "noisy100") == GIVEN
     assert read(path, "noisy_coarse_label", true=[0] * 5) == [1] * 5
     assert LabelFile(path, "noisy_coarse_label").nominal_rate == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GIVEN,
+        tuple(GIVEN),
+        np.array(GIVEN, np.uint8),
+        torch.tensor(GIVEN),
+        torch.tensor(GIVEN, dtype=torch.int32).unsqueeze(1),
+        [torch.tensor(label) for label in GIVEN],
+    ],
+)
+def test_a_pickle_may_hold_labels_without_a_name(content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "labels.pt")
+    assert read(tmp_path / "labels.pt") == GIVEN
+    assert LabelFile(tmp_path / "labels.pt").nominal_rate is None
+    with pytest.raises(InputError, match=r"^column must be left out for .*labels\.pt, whose only column has no name"):
+        LabelFile(tmp_path / "labels.pt", "worst")
+
+
+@pytest.mark.parametrize(
+    "content", [torch.tensor([0.0, 1.0]), torch.zeros(2, 3, dtype=torch.int64), [[0], [0, 1]], ["cat"], [None]]
+)
+def test_a_pickle_of_other_numbers_without_a_name_is_refused(content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "labels.pt")
+    with pytest.raises(
+        InputError, match=r"^path: .*labels\.pt must hold (whole numbers|one label per sample)"
+    ) as caught:
+        LabelFile(tmp_path / "labels.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_list_of_dividemix_is_read(tmp_path: Path) -> None:
+    path = table(tmp_path, str(GIVEN), "0.5_sym.json")
+    assert read(path) == GIVEN
+    assert LabelFile(path).nominal_rate is None
+    path = table(tmp_path, f'{{"clean_label": {TRUE}, "noisy_label": {GIVEN}, "rate": 0.4}}', "named.json")
+    assert read(path) == GIVEN
+    assert LabelFile(path).nominal_rate == 0.4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[0, 1.5]", r"must hold whole numbers of shape \(N,\), got \(2,\) float64$"),
+        ("[0, null]", r"must hold whole numbers of shape \(N,\), got \(2,\) object$"),
+        ("[[0, 1], [1, 0]]", r"must hold whole numbers of shape \(N,\), got \(2, 2\) int64$"),
+        ("[true, false]", r"must hold whole numbers of shape \(N,\), got \(2,\) bool$"),
+        ('["cat", "dog"]', r"must hold whole numbers, got 'cat' for sample 0$"),
+        ("3", r"must hold a list of labels, or a dictionary of such lists by their names, got int$"),
+        ("{}", r"got a dictionary with the keys \[\]$"),
+        ('{"a": [0], "b": [1]}', r"column must say which labels of .* to take: it has a, b$"),
+    ],
+)
+def test_other_json_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        LabelFile(table(tmp_path, text, "labels.json"))
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_list_with_a_label_of_no_class_or_of_another_length_is_refused(label: int, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"must hold labels in \[0, 2\], got {label} for sample 4"):
+        read(table(tmp_path, str([*GIVEN[:4], label]), "labels.json"))
+    with pytest.raises(InputError, match=r"^path: .*labels\.json has 4 rows, the training set 5 samples: .*this one$"):
+        read(table(tmp_path, str(GIVEN[:4]), "labels.json"))
+
+
+def test_labels_of_ptd_are_read_where_all_of_them_are_there(tmp_path: Path) -> None:
+    path = human(tmp_path, clean_label_train=torch.tensor(TRUE), noise_label_train=torch.tensor(GIVEN))
+    assert read(path) == GIVEN
+    assert LabelFile(path).nominal_rate == 0.4
+    with pytest.raises(InputError, match="sample 0 is of class 0 there and 1 here"):
+        read(path, true=[1, 0, 2, 1, 0])
+
+
+def test_nine_tenths_of_ptd_are_refused_with_what_was_found(tmp_path: Path) -> None:
+    parts = {"clean_label_train": TRUE[:4], "noise_label_train": GIVEN[:4], "noise_label_val": GIVEN[4:]}
+    message = (
+        r"has 4 rows, the training set 5 samples: .*; it holds clean_label_train \(4\), noise_label_train \(4\), "
+        r"noise_label_val \(1\)$"
+    )
+    with pytest.raises(InputError, match=message):
+        read(human(tmp_path, **parts))
+
+
+def test_a_number_a_line_is_read(tmp_path: Path) -> None:
+    assert read(table(tmp_path, "# labels\n" + "\n".join(map(str, GIVEN)) + "\n", "labels.txt")) == GIVEN
+    with pytest.raises(InputError, match=r"must hold whole numbers, got 'cat' for sample 1"):
+        LabelFile(table(tmp_path, "0\ncat\n", "labels.txt"))
 
 
 def test_a_name_in_the_file_comes_before_an_alias(tmp_path: Path) -> None:
@@ -282,7 +373,15 @@ def test_a_table_without_rows_has_no_labels(tmp_path: Path) -> None:
         ("absent.npy", None, r"^path: cannot read .*absent\.npy: No such file or directory$"),
         ("absent.npz", None, r"^path: cannot read .*absent\.npz: No such file or directory$"),
         ("absent.pt", None, r"^path: cannot read .*absent\.pt: No such file or directory$"),
-        ("labels.txt", b"0", r"^path must be a \.csv, \.npy, \.npz, \.pt file, got .*labels\.txt$"),
+        ("labels.mat", b"0", r"^path must be a \.csv, \.json, \.npy, \.npz, \.pt, \.txt file, got .*labels\.mat$"),
+        ("absent.json", None, r"^path: cannot read .*absent\.json: No such file or directory$"),
+        ("absent.txt", None, r"^path: cannot read .*absent\.txt: No such file or directory$"),
+        ("empty.json", b"", r"^path: .*empty\.json is no whole JSON file: Expecting value"),
+        ("torn.json", b"[0, 1, 2", r"^path: .*torn\.json is no whole JSON file: "),
+        ("deep.json", 5000 * b"[", r"^path: .*deep\.json is (damaged: it is nested too deeply|no whole JSON file)"),
+        ("latin.json", b"[0, \xff]", r"^path: .*latin\.json is damaged: it is no UTF-8 text, byte 4"),
+        ("empty.txt", b"\n# nothing\n", r"^path: .*empty\.txt lists no label$"),
+        ("latin.txt", b"\xff 0\n", r"^path: .*latin\.txt is damaged: it is no UTF-8 text, byte 0"),
         ("latin.csv", b"label,label_noisy\n\xff,0\n", r"^path: .*latin\.csv is damaged: it is no UTF-8 text, byte 18"),
         ("torn.npy", b"\x93NUMPY\x01", r"^path: .*torn\.npy is no whole numpy file: "),
         ("torn.npz", b"PK\x03\x04", r"^path: .*torn\.npz is no whole numpy file: "),
@@ -303,7 +402,7 @@ def test_files_that_cannot_be_read_are_named_in_one_line(
 
 
 def test_a_folder_is_refused_as_a_file(tmp_path: Path) -> None:
-    for suffix in (".csv", ".npy", ".npz", ".pt"):
+    for suffix in (".csv", ".json", ".npy", ".npz", ".pt", ".txt"):
         (tmp_path / f"folder{suffix}").mkdir()
         with pytest.raises(InputError, match=r"^path: cannot read .*: Is a directory$"):
             LabelFile(tmp_path / f"folder{suffix}")
@@ -389,10 +488,13 @@ def test_a_pickle_of_an_older_numpy_is_read(tmp_path: Path) -> None:
     assert read(path, "worst") == GIVEN
 
 
-@pytest.mark.parametrize("content", [[1, 2], np.array(GIVEN), {0: np.array(GIVEN)}])
-def test_a_pickle_of_something_else_than_columns_is_refused(content: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [({0: np.array(GIVEN)}, r"a dictionary with the keys \[0\]"), ({}, r"a dictionary with the keys \[\]"), (3, "int")],
+)
+def test_a_pickle_of_something_else_than_labels_is_refused(content: Any, got: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "labels.pt")
-    with pytest.raises(InputError, match=r"^path: .*labels\.pt must hold a dictionary of named columns, got "):
+    with pytest.raises(InputError, match=rf"^path: .*labels\.pt must hold a list of labels, or .*, got {got}$"):
         LabelFile(tmp_path / "labels.pt")
 
 
@@ -454,6 +556,19 @@ def published() -> Path:
 @pytest.mark.parametrize(("name", "column", "rate"), PUBLISHED)
 def test_published_labels_have_their_rates(name: str, column: str | None, rate: float, published: Path) -> None:
     assert LabelFile(published / name, column).nominal_rate == pytest.approx(rate, abs=5e-6)
+
+
+def test_published_labels_are_the_same_in_the_formats_of_others(published: Path, tmp_path: Path) -> None:
+    human_labels = LabelFile(published / "CIFAR-10_human.pt", "worst")._labels
+    assert human_labels is not None
+    given, true = human_labels.given, human_labels.true
+    assert true is not None
+    torch.save(given, tmp_path / "bare.pt")
+    torch.save({"clean_label_train": true, "noise_label_train": given}, tmp_path / "IDN_0.4_C10.pt")
+    (tmp_path / "list.json").write_text(json.dumps(given.tolist()))
+    (tmp_path / "list.txt").write_text("\n".join(map(str, given.tolist())))
+    for name in ("bare.pt", "IDN_0.4_C10.pt", "list.json", "list.txt"):
+        assert read(tmp_path / name, true=true.tolist(), num_classes=10) == given.tolist()
 
 
 def test_every_published_file_is_measured(published: Path) -> None:
