@@ -136,7 +136,8 @@ def images_by_class(
         if not names:
             found = f"; {unread}" if str(unread) else ""
             raise InputError(f"{key}: {folder} holds no image ({', '.join(SUFFIXES)}): fill or remove it{found}")
-        images += [(name, classes.index(folder.name)) for name in names]
+        label = classes.index(folder.name)
+        images += [(name, label) for name in names]
     return images
 
 

@@ -100,7 +100,7 @@ class ImageFiles:
         root = os.fspath(self.root)
         for name in self.names:
             try:
-                status = os.stat(os.path.join(root, name))  # noqa: PTH116, PTH118  # a Path takes four times as long
+                status = os.stat(f"{root}/{name}")  # noqa: PTH116  # a Path takes four times as long
             except OSError:
                 described = "missing"
             else:
