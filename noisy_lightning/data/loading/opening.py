@@ -1,13 +1,12 @@
 """Opening an image file with Pillow, and with pillow-heif where it is one of HEIC, which Pillow does not know."""
 
+import io
 from collections.abc import Collection
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
-
-from noisy_lightning.errors import InputError
 
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 """What the name of an image ends in that only pillow-heif reads, in small letters."""
@@ -22,22 +21,27 @@ _HEVC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")  # ISO/IEC 23008-
 _HEAD = 128  # bytes in which the brands of a file stand
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(file: Path | io.BytesIO) -> Image.Image:
     """Return a picture whose pixels have not been read, whatever the file is called: its content says what it is.
 
     Works in any process: pillow-heif is registered when the first file of HEIC is met.
 
+    Args:
+        file: Its path, or its content.
+
     Raises:
-        InputError: It is HEIC, and pillow-heif is not installed.
         UnidentifiedImageError: It is no image of a known kind.
+        ValueError: It is HEIC, and pillow-heif is not installed.
     """
     try:
-        return Image.open(path)
+        return Image.open(file)
     except UnidentifiedImageError:
-        if not _is_heic(path):
+        if not _is_heic(file):
             raise
-    _register_heic(path)
-    return Image.open(path)
+    if not reads_heic():
+        raise ValueError(f"it is HEIC, which needs {HEIC_EXTRA}")
+    _register()
+    return Image.open(file)
 
 
 def reads_heic() -> bool:
@@ -50,17 +54,14 @@ def unread_heic(names: Collection[str]) -> list[str]:
     return [] if reads_heic() else [name for name in names if name.lower().endswith(HEIC_SUFFIXES)]
 
 
-def _is_heic(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+def _is_heic(file: Path | io.BytesIO) -> bool:
+    if isinstance(file, Path):
+        with file.open("rb") as content:
+            head = content.read(_HEAD)
+    else:
+        head = file.getvalue()[:_HEAD]
     brands = head[8 : int.from_bytes(head[:4])]
     return head[4:8] == b"ftyp" and any(brands[place : place + 4] in _HEVC for place in range(0, len(brands), 4))
-
-
-def _register_heic(path: Path) -> None:
-    if not reads_heic():
-        raise InputError(f"{path} cannot be read: it is HEIC, which needs {HEIC_EXTRA}")
-    _register()
 
 
 @cache

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from noisy_lightning.data.loading.decoding import to_pixels
+from noisy_lightning.data.loading.opening import open_image
 from noisy_lightning.data.sets.image_files import ImageFiles
 from noisy_lightning.errors import InputError, reason
 
@@ -91,7 +92,7 @@ class ArrowImages(ImageFiles):
 def _decoded(where: str, content: bytes, image_shape: tuple[int, int, int], megapixels: float) -> NDArray[np.uint8]:
     """Return what `decode` makes of a file, of its bytes."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with open_image(io.BytesIO(content)) as image:
             image.draft(None, (2 * max(image_shape[:2]),) * 2)
             size = image.width * image.height / 1e6
             if size > megapixels:

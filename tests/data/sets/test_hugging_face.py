@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 from noisy_lightning.data import HuggingFaceFolder, ImageFolder, NoisyDataModule
+from noisy_lightning.data.loading.decoding import decode
 from noisy_lightning.errors import InputError
 from tests.data.sets.training import fitted
+from tests.heic import HEIC, forget_heic
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -179,6 +181,21 @@ def test_a_row_that_only_names_a_file_elsewhere_is_refused(path: str | None, tmp
     message = "the row holds no image" if path is None else "its file lies outside of data.root"
     with pytest.raises(InputError, match=message):
         images[torch.tensor([0])]
+
+
+def test_photographs_of_telephones_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = opened(saved(tmp_path, train=rows(2)))
+    images = data.load_lazily(train=True).images
+    images.dataset = [{"image": {"bytes": HEIC, "path": "one.heic"}}]  # type: ignore[attr-defined]
+    with monkeypatch.context() as without:
+        forget_heic(without)
+        with pytest.raises(InputError, match=r"\(one\.heic\) cannot be read: it is HEIC, which needs pip install"):
+            images[torch.tensor([0])]
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heic is not installed")
+    path = tmp_path / "one.heic"
+    pillow_heif.from_pillow(Image.new("RGB", (16, 16), (200, 30, 60))).save(path)
+    images.dataset[0]["image"]["bytes"] = path.read_bytes()  # type: ignore[attr-defined]
+    assert images[torch.tensor([0])][0].numpy().tolist() == decode(path, data.picture_shape).tolist()
 
 
 def test_a_row_that_names_a_file_in_the_folder_is_read(tmp_path: Path) -> None:
