@@ -1,7 +1,10 @@
-"""Bringing images of one data set to the shape of another's."""
+"""Bringing images of one data set to the shape of another's, and its classes to those of the other."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from noisy_lightning.data.sets.sources import Source
@@ -10,8 +13,20 @@ from noisy_lightning.errors import InputError
 _NAMED = 5  # classes that a message names
 
 
-def check_same_classes(name: str, found: Sequence[str], expected: Sequence[str]) -> None:
-    """Check that class k of a test set can be class k of a data set.
+class Classes(NamedTuple):
+    """Which classes of a data set those of a test set are."""
+
+    numbers: Sequence[int]
+    """Class k of the test set is class `numbers[k]` of the data set."""
+    remark: str
+    """What a user should know of it; empty where both have the same classes in the same order."""
+
+
+def same_classes(name: str, found: Sequence[str], expected: Sequence[str]) -> Classes:
+    """Find the classes of a test set among those of a data set, by their names.
+
+    Where one of them has numbers for names, 0 to K - 1, and the other has words, class k is class k: there must be
+    equally many.
 
     Args:
         name: Of the test set, in `data.test_sets`.
@@ -19,33 +34,60 @@ def check_same_classes(name: str, found: Sequence[str], expected: Sequence[str])
         expected: Names of the classes of the data set.
 
     Raises:
-        InputError: There are fewer or more, and they are not the first ones by their names.
+        InputError: The test set has classes that the data set lacks.
     """
-    if len(found) != len(expected) and list(found) != list(expected[: len(found)]):
-        raise InputError(
-            f"data.test_sets.{name} must have the {len(expected)} classes of the data set, {_listed(expected)}, in "
-            f"this order, and has {len(found)}: {_listed(found)}"
+    where, lacking = f"data.test_sets.{name}", [one for one in found if one not in expected]
+    if not lacking:
+        numbers = [list(expected).index(one) for one in found]
+        missing = [one for one in expected if one not in found]
+        remark = (
+            f"has no class {_listed(missing)}" if missing else "has the classes in another order, which its names say"
         )
+        return Classes(numbers, "" if list(found) == list(expected) else f"{where} {remark}")
+    if len(found) == len(expected) and _are_numbers(found) != _are_numbers(expected):
+        pairs = _listed([f"{one} is {other}" for one, other in zip(found, expected, strict=True)])
+        return Classes(
+            range(len(found)), f"{where}: its classes are taken in their order, as names say nothing: {pairs}"
+        )
+    hint = get_close_matches(lacking[0], expected, n=1)
+    meant = f"; did you mean {hint[0]}?" if hint else ""
+    raise InputError(
+        f"{where} has classes that this data set lacks: {_listed(lacking)}; it has {_listed(expected)}{meant}"
+    )
+
+
+def without_images(labels: Tensor, class_names: Sequence[str]) -> str:
+    """Return which classes a test set has no image of, for a message; empty where it has some of all.
+
+    Args:
+        labels: (M,) true labels of the test images.
+        class_names: K names, by label.
+    """
+    return _listed([class_names[k] for k in (labels.bincount(minlength=len(class_names)) == 0).nonzero().flatten()])
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    """Return whether classes have their numbers for names."""
+    return list(names) == [str(number) for number in range(len(names))]
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + ", …" * (len(names) > _NAMED)
+    return ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
 
 
-def adapted(name: str, source: Source, image_shape: tuple[int, int, int], num_classes: int) -> Source:
-    """Bring the test images of another data set to the shape of this one's.
+def adapted(name: str, source: Source, image_shape: tuple[int, int, int], classes: Sequence[int]) -> Source:
+    """Bring the test images of another data set to the shape and the classes of this one's.
 
     Args:
         name: Of the test set, in `data.test_sets`.
         source: The test set.
         image_shape: (H, W, C) of this data set's images.
-        num_classes: K, the classes of this data set.
+        classes: Which of this data set each class of the test set is, as `same_classes` finds them.
 
     Raises:
-        InputError: The test set has further classes, or other images that are not in memory.
+        InputError: The test set has images of another shape that are not in memory.
     """
-    if source.labels.max() >= num_classes:
-        raise InputError(f"data.test_sets.{name} has classes beyond the {num_classes} of this data set")
+    source = source._replace(labels=torch.tensor(classes)[source.labels])
     if tuple(source.images.shape[1:]) == image_shape:
         return source
     if not isinstance(source.images, Tensor):

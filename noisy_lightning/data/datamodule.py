@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.adapting import adapted, check_same_classes
+from noisy_lightning.data.adapting import adapted, same_classes, without_images
 from noisy_lightning.data.arguments import at_least, check_choice, check_names, check_statistics
 from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, rare_classes, summarize
@@ -79,7 +79,8 @@ class NoisyDataModule(ServingDataModule, ABC):
             prepares batches in as many processes, for images that do not fit at all.
         download: Whether missing files may be downloaded.
         test_sets: Further data sets by name, whose test images `test` measures as well. They are resized (bilinear,
-            antialiased) and made gray or colored to have this data set's shape; their class k is class k of this one.
+            antialiased) and made gray or colored to have this data set's shape. Their classes are found by name, even
+            where they are fewer or in another order; where one of the two has numbers for names, class k is class k.
     """
 
     num_samples: int
@@ -88,8 +89,6 @@ class NoisyDataModule(ServingDataModule, ABC):
     """(H, W, C)."""
     pictures: Images
     """(N, H, W, C) uint8 training images as people see them, whatever networks get."""
-    test_pictures: Images
-    """(M, H, W, C) uint8 test images, likewise, once there are any."""
     has_test_set: bool = True
     """Whether there are test images."""
     in_memory: bool = True
@@ -156,6 +155,7 @@ class NoisyDataModule(ServingDataModule, ABC):
             height, width, known["mean"] or until_measured, known["std"] or until_measured, padding, flip
         )
         self.test_sets = test_sets or {}
+        self.test_pictures: dict[str, Images] = {}  # as people see them, by the names of metrics, once there are any
         check_names(self.test_sets)
 
     def fetch(self) -> None:
@@ -229,13 +229,28 @@ class NoisyDataModule(ServingDataModule, ABC):
         if not hasattr(self, "train_indices") or (selection is not None and self.candidate_indices is None):
             self._split(selection)
         if not self._tests and (stage == "test" or (stage is None and self.has_test_set)):
-            source = self.load(train=False)
-            self.test_pictures = source.images
-            self._tests["test"] = self.served(source)
-            for name, data in self.test_sets.items():
-                check_same_classes(name, data.class_names, self.class_names)
-                source = adapted(name, data.load(train=False), self.picture_shape, self.num_classes)
-                self._tests[f"test_{name}"] = self.served(source)
+            for name, source in self._load_tests().items():
+                self.test_pictures[name] = source.images
+                self._tests[name] = self.served(source)
+
+    def _load_tests(self) -> dict[str, Source]:
+        """Return the test images, and those of further data sets as this one's, by the names of their metrics.
+
+        Raises:
+            InputError: One of these has classes that this one lacks.
+        """
+        # Before any image is read, which may take long.
+        classes = {
+            name: same_classes(name, data.class_names, self.class_names) for name, data in self.test_sets.items()
+        }
+        tests = {"test": self.load(train=False)}
+        if lacking := without_images(tests["test"].labels, self.class_names):
+            self._say(f"the test set has no image of {lacking}")
+        for name, data in self.test_sets.items():
+            if classes[name].remark:
+                self._say(classes[name].remark)
+            tests[f"test_{name}"] = adapted(name, data.load(train=False), self.picture_shape, classes[name].numbers)
+        return tests
 
     def train_on_candidates(self) -> None:
         """Add the candidates of the selection, if there is one, to the training part."""
@@ -265,7 +280,7 @@ class NoisyDataModule(ServingDataModule, ABC):
 
     def test_images(self, index: Tensor) -> Tensor:
         """Return test images as they are, after `setup("test")`: (n, C, H, W) uint8 for positions (n,)."""
-        return self.test_pictures[index].permute(0, 3, 1, 2)
+        return self.test_pictures["test"][index].permute(0, 3, 1, 2)
 
     def features(self) -> Tensor | None:
         """Return what describes the training images (N, V, D): their pixels, uint8; None where they are not in memory.

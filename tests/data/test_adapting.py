@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from noisy_lightning.data.adapting import adapted, check_same_classes, reshaped
+from noisy_lightning.data.adapting import adapted, reshaped, same_classes, without_images
 from noisy_lightning.data.sets.image_files import ImageFiles
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
@@ -18,14 +18,16 @@ def images(*shape: int) -> torch.Tensor:
 
 def test_images_of_the_right_shape_stay() -> None:
     source = Source(images(5, 6, 7, 3), torch.arange(5))
-    assert adapted("more", source, (6, 7, 3), 5) is source
+    same = adapted("more", source, (6, 7, 3), range(5))
+    assert same.images is source.images
+    assert same.labels.equal(source.labels)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(3, 9), (12, 10)])
 def test_sizes_change_by_antialiased_bilinear_interpolation(channels: int, size: tuple[int, int]) -> None:
     before = images(5, 6, 7, channels)
-    after = torch.as_tensor(adapted("more", Source(before, torch.arange(5)), (*size, channels), 5).images)
+    after = torch.as_tensor(adapted("more", Source(before, torch.arange(5)), (*size, channels), range(5)).images)
     expected = F.interpolate(before.permute(0, 3, 1, 2).float(), size, mode="bilinear", antialias=True)
     torch.testing.assert_close(after.permute(0, 3, 1, 2).float(), expected, atol=1.01, rtol=0)
     assert after.is_contiguous()
@@ -40,22 +42,67 @@ def test_gray_is_repeated_and_color_weighted() -> None:
     )  # it truncates
 
 
-def test_further_classes_are_refused() -> None:
-    with pytest.raises(InputError, match=r"^data\.test_sets\.more has classes beyond the 4 of this data set$"):
-        adapted("more", Source(images(5, 6, 7, 3), torch.arange(5)), (6, 7, 3), 4)
+def test_labels_become_those_of_the_data_set() -> None:
+    source = Source(images(3, 6, 7, 3), torch.tensor([0, 1, 0]))
+    assert adapted("more", source, (6, 7, 3), [4, 2]).labels.tolist() == [4, 2, 4]
 
 
 def test_images_that_are_not_in_memory_are_refused() -> None:
     source = Source(ImageFiles(Path("images"), ["0.png"], (6, 7, 3)), torch.zeros(1, dtype=torch.int64))
     message = r"^data\.test_sets\.more: image_size must be \[6, 8\] as here, or cache_gib larger$"
     with pytest.raises(InputError, match=message):
-        adapted("more", source, (6, 8, 3), 4)
+        adapted("more", source, (6, 8, 3), range(4))
 
 
-def test_a_test_set_has_as_many_classes_or_the_first_ones_by_name() -> None:
-    names = ["cat", "dog", "fox"]
-    check_same_classes("more", ["a", "b", "c"], names)
-    check_same_classes("more", ["cat", "dog"], names)
-    for found in (["dog", "fox"], [*names, "owl"]):
-        with pytest.raises(InputError, match=r"data\.test_sets\.more must have the 3 classes .* cat, dog, fox, .* has"):
-            check_same_classes("more", found, names)
+NAMES = ["cat", "dog", "fox"]
+
+
+@pytest.mark.parametrize(
+    ("found", "numbers", "remark"),
+    [
+        (NAMES, [0, 1, 2], ""),
+        (["fox", "cat"], [2, 0], "data.test_sets.more has no class dog"),
+        (["dog", "fox", "cat"], [1, 2, 0], "data.test_sets.more has the classes in another order, which its names say"),
+        (
+            ["0", "1", "2"],
+            [0, 1, 2],
+            "data.test_sets.more: its classes are taken in their order, as names say nothing: 0 is cat, 1 is dog, "
+            "2 is fox",
+        ),
+    ],
+)
+def test_classes_are_found_by_name(found: list[str], numbers: list[int], remark: str) -> None:
+    assert [list(part) if isinstance(part, range | list) else part for part in same_classes("more", found, NAMES)] == [
+        numbers,
+        remark,
+    ]
+
+
+def test_numbers_of_another_data_set_are_classes_by_name_too() -> None:
+    digits = [str(digit) for digit in range(10)]
+    assert list(same_classes("more", ["3", "7"], digits).numbers) == [3, 7]
+    assert list(same_classes("more", ["a", "b"], ["0", "1"]).numbers) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "lacking"),
+    [
+        (["a", "b", "c"], NAMES, "a, b, c; it has cat, dog, fox"),
+        (["cat", "Dog"], NAMES, "Dog; it has cat, dog, fox; did you mean dog?"),
+        ([*NAMES, "owl"], NAMES, "owl; it has cat, dog, fox"),
+        (["0", "1"], NAMES, "0, 1; it has cat, dog, fox"),
+        (["0", "1", "2", "3"], ["0", "1", "2"], "3; it has 0, 1, 2"),
+        ([str(number) for number in range(7)], NAMES, "0, 1, 2, 3, 4 and 2 more; it has cat, dog, fox"),
+    ],
+)
+def test_classes_that_the_data_set_lacks_are_refused_by_name(
+    found: list[str], expected: list[str], lacking: str
+) -> None:
+    with pytest.raises(InputError) as error:
+        same_classes("more", found, expected)
+    assert str(error.value) == f"data.test_sets.more has classes that this data set lacks: {lacking}"
+
+
+def test_classes_without_a_test_image_are_named() -> None:
+    assert without_images(torch.tensor([0, 2, 2]), NAMES) == "dog"
+    assert without_images(torch.tensor([0, 1, 2]), NAMES) == ""

@@ -16,6 +16,7 @@ from noisy_lightning.data import (
     MNIST,
     Asymmetric,
     Digits,
+    ImageArrays,
     LabelNoise,
     NoisyDataModule,
     NoNoise,
@@ -211,11 +212,31 @@ def test_a_test_set_has_a_plain_name(name: str) -> None:
         Digits(test_sets={name: Digits()})
 
 
+def test_a_test_set_with_fewer_classes_in_another_order_is_measured_by_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = torch.arange(4, dtype=torch.uint8).view(4, 1, 1, 1).expand(4, 8, 8, 1).contiguous()
+    names = ["7", "3"]
+    few = ImageArrays(images, [0, 1, 0, 1], class_names=names, test=(images, ["3", "7", "7", "3"]))
+    data = Digits(test_sets={"few": few})
+    data.setup("test")
+    _, loader = data.test_dataloader()
+    assert torch.cat([batch.true_label for batch in loader]).tolist() == [3, 7, 7, 3]
+    assert "data.test_sets.few has no class 0, 1, 2, 4, 5 and 3 more" in capsys.readouterr().err
+
+
+def test_classes_without_a_test_image_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    images = torch.zeros(4, 8, 8, 1, dtype=torch.uint8)
+    data = ImageArrays(images, ["a", "b", "c", "c"], test=(images, ["a", "a", "c", "c"]), validation="none")
+    data.setup("test")
+    assert "ImageArrays: the test set has no image of b\n" in capsys.readouterr().err
+
+
 def test_a_test_set_with_further_classes_is_refused() -> None:
     data = Digits(test_sets={"more": Digits()})
     data.setup("fit")
     data.class_names = ("0", "1")
-    with pytest.raises(InputError, match=r"data\.test_sets\.more .* 2 "):
+    with pytest.raises(InputError, match=r"data\.test_sets\.more has classes that .* lacks: 2, 3, 4, "):
         data.setup("test")
 
 
