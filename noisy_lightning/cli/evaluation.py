@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from noisy_lightning.cli.tested import tables, write_tested
 from noisy_lightning.cli.trainer_keys import check_trainer, what_lightning_refuses
 from noisy_lightning.cli.training import NoisyCLI
 from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, existing_run
 from noisy_lightning.runs.summary import evaluation_table
+from noisy_lightning.training.metrics import TestedImages
 
 
 class Evaluated(NamedTuple):
@@ -118,22 +120,33 @@ def _measure(command: str, what: Evaluated) -> None:
     trainer = cli.new_trainer(logger=False)
     evaluate = {"validate": trainer.validate, "test": trainer.test}[command]
     measured: dict[str, dict[str, Any]] = {}
+    tested: dict[str, dict[str, TestedImages]] = {}
     for path in _weights(command, what):
         with what_lightning_refuses():
             of_loaders = evaluate(cli.model, datamodule=cli.datamodule, ckpt_path=str(path), verbose=False)
         epoch = cli.model.loaded_epoch
         # What is logged after all loaders is in each.
-        measured[_name_of(path, what.run)] = {"epoch": epoch, **of_loaders[0]}
+        name = _name_of(path, what.run)
+        measured[name], tested[name] = {"epoch": epoch, **of_loaders[0]}, cli.model.tested()
     if not trainer.is_global_zero:
         return
+    places: list[Path] = []
     if command == "test" and what.run is not None:
         _draw(what.run, measured.values())
+        pictures = cli.config_init.recorder.pictures
+        for name, images in tested.items():
+            epoch = measured[name]["epoch"]
+            places.append(write_tested(what.run.path, name, epoch, images, cli.datamodule, pictures))
     result: dict[str, Any] = {"oracle": cli.config.oracle}
     if what.run is not None:
         result = what.run.update_result(lambda before: before | {command: before.get(command, {}) | measured})
     run = what.run.path if what.run else None
     with reading(what.run.result if what.run else "result.json"):
         print(evaluation_table(command, measured, result, run, cli.config.trainer.max_epochs))
+    if command == "test":
+        print(tables(tested, cli.datamodule.class_names))
+    if places:
+        print(f"\nfiles  {', '.join(map(str, places))}: tables and pictures of classes, calibration, hardest images")
 
 
 def _name_of(checkpoint: Path, run: RunFolder | None) -> str:

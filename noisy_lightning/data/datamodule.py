@@ -278,9 +278,14 @@ class NoisyDataModule(ServingDataModule, ABC):
         """Return training images as they are: (n, C, H, W) uint8 for positions (n,)."""
         return self.pictures[index].permute(0, 3, 1, 2)
 
-    def test_images(self, index: Tensor) -> Tensor:
-        """Return test images as they are, after `setup("test")`: (n, C, H, W) uint8 for positions (n,)."""
-        return self.test_pictures["test"][index].permute(0, 3, 1, 2)
+    def test_images(self, index: Tensor, name: str = "test") -> Tensor:
+        """Return test images as they are, after `setup("test")`: (n, C, H, W) uint8 for positions (n,).
+
+        Args:
+            index: The positions.
+            name: Of the test set, as its metrics are called: `test`, or `test_<name>`.
+        """
+        return self.test_pictures[name][index].permute(0, 3, 1, 2)
 
     def features(self) -> Tensor | None:
         """Return what describes the training images (N, V, D): their pixels, uint8; None where they are not in memory.

@@ -91,7 +91,11 @@ def _accuracies(command: str, values: Mapping[str, float]) -> dict[str, list[str
     """Return what to show of accuracies, by what was measured: a test set each, or the validation part."""
     if command == "test":
         sets = [key.removesuffix("/acc") for key in values if key.endswith("/acc")]
-        return {name.replace("_", " ", 1): [f"{_percent(values[f'{name}/acc'])} on clean labels"] for name in sets}
+        shares = {name: [f"{_percent(values[f'{name}/acc'])} on clean labels"] for name in sets}
+        for name in sets:
+            if f"{name}/ece" in values:
+                shares[name].append(f"calibration error {_percent(values[f'{name}/ece'])}")
+        return {name.replace("_", " ", 1): texts for name, texts in shares.items()}
     kinds = {"val/acc": "on given labels", "val/acc_true": "on true labels"}
     return {command: [f"{_percent(values[key])} {text}" for key, text in kinds.items() if key in values]}
 

@@ -16,7 +16,7 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.losses import RobustLoss
 from noisy_lightning.methods import Method
 from noisy_lightning.training.epoch_log import log_at_epoch
-from noisy_lightning.training.metrics import TestMetrics, ValidationMetrics, computed
+from noisy_lightning.training.metrics import TestedImages, TestMetrics, ValidationMetrics, computed
 from noisy_lightning.training.specification import described, read_specification, rebuilt
 from noisy_lightning.types import Batch
 
@@ -157,12 +157,16 @@ class Classifier(L.LightningModule, ABC):
         """Measure a batch of test images against their true labels."""
         for network, metrics in zip(self._networks().values(), self._tests[dataloader_idx].values(), strict=True):
             logits = self.logits(network, batch.image)
-            metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label)
+            metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label, batch.index)
 
     def on_test_epoch_end(self) -> None:
         """Log what was measured."""
         for metrics in self._tests:
             log_at_epoch(self, computed(metrics), self.loaded_epoch if self.trainer.testing else None)
+
+    def tested(self) -> dict[str, TestedImages]:
+        """Return what the method's choice made of each image in the last test, by the name of the test set."""
+        return {name: metrics.seen() for name, metrics in (next(iter(one.items())) for one in self._tests)}
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return `index` (B,), `label` (B,), `true_label` (B,) and `probability` (B, K)."""

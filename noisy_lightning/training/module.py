@@ -35,8 +35,9 @@ class NoisyClassifier(Classifier):
     """Trains a method on given labels; evaluates it against given and true ones.
 
     Logs, per epoch, `val/loss` and `val/acc` against the given labels of the validation part, and `val/acc_true`, for
-    display only, where true labels are known. Tests log `test/loss`, `test/acc` and `test/acc_class/<k>`, each further
-    test set the same under `test_<name>`, and each of a method's `networks` the same as `val_<network>/acc`.
+    display only, where true labels are known. Tests log `test/loss`, `test/acc`, the expected calibration error
+    `test/ece` and `test/acc_class/<k>`, each further test set the same under `test_<name>`, and each of a method's
+    `networks` the same as `val_<network>/acc`.
 
     Args:
         num_classes: K; the command line and `for_data` take it from the data.
