@@ -121,6 +121,30 @@ def _of_export(parser: Parser) -> None:
     parser.add_argument("--out", type=Path | None, help="File to write; model_<checkpoint> in the folder of the run.")
 
 
+def _of_predict(parser: Parser) -> None:
+    parser.add_argument(
+        "--images",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="Image files, and folders of them at any depth: predict these, not the training images.",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path | None,
+        metavar="FILE",
+        help="CSV file of their predictions, a row per image, sorted by path; predictions.csv here by default.",
+    )
+    parser.add_argument("--top", type=int, default=3, metavar="K", help="How many classes a row names.")
+    parser.add_argument(
+        "--labels",
+        type=str | None,
+        metavar="FILE",
+        help="CSV file with columns path (from its own folder on) and label, to measure by; none: there are no labels. "
+        "By default, images in FOLDER/CLASS/ are of that class where all folders in FOLDER are classes of the run.",
+    )
+
+
 def _of_list(parser: Parser) -> None:
     parser.add_argument(
         "kind", nargs="?", type=str | None, help="losses, methods, backbones, noise, data or selectors."
@@ -144,7 +168,9 @@ COMMANDS: Sequence[Command] = (
         _RUN,
         "accuracy on the clean test set; best and last by default",
         "evaluation",
-        "Measure the accuracy of a run on clean test sets, print it and add it to result.json and to TensorBoard.",
+        "Measure the accuracy of a run on clean test sets, print it and add it to result.json and to TensorBoard. "
+        "RUN/test/<checkpoint>/ gets tables and pictures of each class, of which are confused, of calibration and of "
+        "the hardest images (--recorder.pictures false: tables only).",
     ),
     Command(
         "validate",
@@ -155,10 +181,17 @@ COMMANDS: Sequence[Command] = (
     ),
     Command(
         "predict",
-        _RUN,
-        "class probabilities of all training images",
+        "RUN [best|last|FILE] [--images PATH... | KEYS]",
+        "what it says of any images, or of all training images",
         "evaluation",
-        "Save the class probabilities of all training images in the run's folder, as predictions_<checkpoint>.npz.",
+        "With --images: write class, probability and the next classes of any images to a CSV file, a row each, by the "
+        "best checkpoint where there is one and none is named. Where they have labels, accuracy by class is shown, and "
+        "tables and pictures of confused classes and of calibration are written to FILE_measured/. Images that cannot "
+        "be read have their reason in the column error. "
+        "Without: save the class probabilities of all training images in the run's folder, as "
+        "predictions_<checkpoint>.npz, and the predicted class beside the given label as predictions_<checkpoint>.csv.",
+        _of_predict,
+        also="\nwith --images, of the keys of fit only --trainer.accelerator (auto, cpu, gpu, ...); without:\n",
     ),
     Command(
         "export",

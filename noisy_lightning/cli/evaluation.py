@@ -6,10 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from noisy_lightning.cli.class_report import write_rows
+from noisy_lightning.cli.predict import predict_images
 from noisy_lightning.cli.tested import tables, write_tested
 from noisy_lightning.cli.trainer_keys import check_trainer, what_lightning_refuses
 from noisy_lightning.cli.training import NoisyCLI
+from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, existing_run
@@ -55,7 +59,7 @@ def run_test(args: Sequence[str]) -> None:
 
 
 def run_predict(args: Sequence[str]) -> None:
-    """Save what the weights of a run make of the whole training set, in its original order.
+    """Save what the weights of a run make of the whole training set, in its original order; or of other images.
 
     Args:
         args: The run's folder and perhaps a checkpoint, then options.
@@ -63,6 +67,13 @@ def run_predict(args: Sequence[str]) -> None:
     Raises:
         InputError: The input cannot work.
     """
+    given = {option.partition("=")[0] for option in args}
+    if "--images" not in given and (own := given & {"--out", "--top", "--labels"}):
+        raise InputError(f"predict: {min(own)} is of --images, which is missing")
+    if "--images" in given:
+        run, checkpoint, options = _named("predict", args)
+        predict_images(run.path, checkpoint, options)
+        return
     what = _evaluated("predict", args)
     cli = what.cli
     check_trainer(cli.config.trainer, ["limit_predict_batches"])
@@ -79,6 +90,33 @@ def run_predict(args: Sequence[str]) -> None:
         with replacing(file) as staged, staged.open("wb") as archive:
             np.savez_compressed(archive, **arrays)
         print(f"{file}: {', '.join(f'{name} {tuple(column.shape)}' for name, column in columns.items())}")
+        _write_predictions(file.with_suffix(".csv"), arrays, cli.datamodule)
+
+
+def _write_predictions(path: Path, arrays: Mapping[str, NDArray[Any]], data: NoisyDataModule) -> None:
+    """Write a row per training image: what it is, what was made of it, and which part it belongs to."""
+    index, label, probability = (arrays[name] for name in ("index", "label", "probability"))
+    names = data.train_names
+    parts = np.full(len(data.labels), "unused", object)
+    parts[data.train_indices], parts[data.val_indices] = "train", "val"
+    # The two largest, of which there are always two.
+    ranked = np.argpartition(-probability, 1, axis=1)[:, :2]
+    first, second = np.take_along_axis(probability, ranked, 1).T
+    columns = [
+        index,
+        [data.class_names[k] for k in label],
+        [data.class_names[k] for k in ranked[:, 0]],
+        first,
+        np.take_along_axis(probability, label[:, None], 1)[:, 0],
+        first - second,
+        parts[index],
+    ]
+    heads = ["index", "label", "class", "probability", "probability_of_label", "margin", "part"]
+    if names is not None:
+        columns.insert(1, [names[position] for position in index])
+        heads.insert(1, "path")
+    write_rows(path, heads, zip(*columns, strict=True))
+    print(f"{path}: {', '.join(heads)}")
 
 
 def _evaluated(command: str, args: Sequence[str]) -> Evaluated:
@@ -87,15 +125,24 @@ def _evaluated(command: str, args: Sequence[str]) -> Evaluated:
     Raises:
         InputError: There is neither a run nor a configuration, or the input cannot work.
     """
+    if args and args[0].startswith("-") and any(option.startswith(("--config", "-c", "--data")) for option in args):
+        return Evaluated(None, [], NoisyCLI(args, weights_follow=True))
+    run, checkpoint, options = _named(command, args)
+    checkpoints = [run.checkpoint(checkpoint)] if checkpoint else _headline_checkpoints(run)
+    return Evaluated(run, checkpoints, NoisyCLI(["--config", str(run.config), *options], weights_follow=True))
+
+
+def _named(command: str, args: Sequence[str]) -> tuple[RunFolder, str | None, list[str]]:
+    """Return the run and the checkpoint that a command line begins with, and the rest of it.
+
+    Raises:
+        InputError: There is no run.
+    """
     options = list(args)
     if not options or options[0].startswith("-"):
-        if not any(option.startswith(("--config", "-c", "--data")) for option in options):
-            raise InputError(f"{command} needs a run: noisy-lightning {command} runs/<experiment>/<number>")
-        return Evaluated(None, [], NoisyCLI(options, weights_follow=True))
+        raise InputError(f"{command} needs a run: noisy-lightning {command} runs/<experiment>/<number>")
     run = existing_run(Path(options.pop(0)))
-    named = options and not options[0].startswith("-")
-    checkpoints = [run.checkpoint(options.pop(0))] if named else _headline_checkpoints(run)
-    return Evaluated(run, checkpoints, NoisyCLI(["--config", str(run.config), *options], weights_follow=True))
+    return run, options.pop(0) if options and not options[0].startswith("-") else None, options
 
 
 def _headline_checkpoints(run: RunFolder) -> list[Path]:

@@ -43,7 +43,7 @@ def frozen_network(make: Callable[[int, int], nn.Module], num_classes: int, in_c
 
 @dataclass(frozen=True)
 class FeaturesOf:
-    """Turns one image into what a classifier of features takes, exactly as `Embedded` does.
+    """Turns images into what a classifier of features takes, exactly as `Embedded` does.
 
     Args:
         picture: Turns an image of any kind into a normalized one (C, H, W).
@@ -60,9 +60,13 @@ class FeaturesOf:
     @torch.inference_mode()
     def __call__(self, image: Any) -> Tensor:
         """Return the standardized features (D, 1, 1) of an image, as `to_input` takes it."""
-        seen = self.embedding.look(self.picture(image).unsqueeze(0)).float()
-        standardized: Tensor = (seen[0] - torch.tensor(self.mean)) / torch.tensor(self.std)
-        return standardized.view(-1, 1, 1).clone()
+        return self.features(self.picture(image).unsqueeze(0)).squeeze(0).clone()
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Return the standardized features (B, D, 1, 1) of normalized images (B, C, H, W), on their device."""
+        seen = self.embedding.look(pictures).float()
+        mean, std = (torch.tensor(values, device=seen.device) for values in (self.mean, self.std))
+        return ((seen - mean) / std)[:, :, None, None]
 
 
 @dataclass(frozen=True)
