@@ -31,6 +31,13 @@ def test_further_test_sets_are_named() -> None:
     ]
 
 
+def test_calibration_stands_beside_accuracy() -> None:
+    measured = {"last": {"test/acc": 0.5, "test/ece": 0.125}}
+    assert evaluation_table("test", measured, {}, None).splitlines() == [
+        "test accuracy  50.00 % on clean labels, calibration error 12.50 % (last epoch: last)"
+    ]
+
+
 def test_validation_names_the_labels_it_was_measured_on() -> None:
     measured = {"last": {"val/acc": 0.5, "val/acc_true": 0.75, "val/loss": 1.0}}
     assert evaluation_table("validate", measured, {}, None).splitlines() == [
