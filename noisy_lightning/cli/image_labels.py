@@ -25,18 +25,18 @@ def find_images(given: Sequence[Path], left_out: Path) -> list[Path]:
     Raises:
         InputError: One of them is not there, or a folder holds no image.
     """
-    found: set[Path] = set()
+    found: set[str] = set()  # which are sorted in a fraction of the time that paths take
     for path in given:
         if not path.exists():
             raise InputError(f"images: there is no file or folder {path}")
-        files = set(_below(path, left_out)) if path.is_dir() else {path}
+        files = set(_below(path, left_out)) if path.is_dir() else {str(path)}
         if not files:
             raise InputError(f"images: {path} holds no image ({', '.join(SUFFIXES)})")
         found |= files
-    return sorted(found)
+    return [Path(name) for name in sorted(found)]
 
 
-def _below(folder: Path, left_out: Path) -> Iterator[Path]:
+def _below(folder: Path, left_out: Path) -> Iterator[str]:
     def fail(error: OSError) -> None:
         raise InputError(f"images: cannot read {error.filename}: {error.strerror}") from error
 
@@ -44,7 +44,8 @@ def _below(folder: Path, left_out: Path) -> Iterator[Path]:
         folders[:] = [
             name for name in folders if not name.startswith(".") and Path(place, name).absolute() != left_out.absolute()
         ]
-        yield from (Path(place, name) for name in files if not name.startswith(".") and name.lower().endswith(SUFFIXES))
+        prefix = str(Path(place, "_"))[:-1]
+        yield from (prefix + name for name in files if not name.startswith(".") and name.lower().endswith(SUFFIXES))
 
 
 def image_labels(
