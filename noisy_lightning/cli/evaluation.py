@@ -1,6 +1,7 @@
 """noisy-lightning validate, test and predict: what the weights of a run are worth, and what they say."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, existing_run
 from noisy_lightning.runs.summary import evaluation_table
 from noisy_lightning.training.metrics import TestedImages
+
+_OF_IMAGES = {"--images", "--labels", "--out", "--top"}
 
 
 class Evaluated(NamedTuple):
@@ -68,8 +71,11 @@ def run_predict(args: Sequence[str]) -> None:
         InputError: The input cannot work.
     """
     given = {option.partition("=")[0] for option in args}
-    if "--images" not in given and (own := given & {"--out", "--top", "--labels"}):
-        raise InputError(f"predict: {min(own)} is of --images, which is missing")
+    for option in sorted(given - _OF_IMAGES):
+        if meant := get_close_matches(option, _OF_IMAGES, n=1, cutoff=0.8):
+            raise InputError(f"predict: unknown option {option}; did you mean {meant[0]}?")
+    if "--images" not in given and (without := given & _OF_IMAGES):
+        raise InputError(f"predict: {min(without)} is of --images, which is missing")
     if "--images" in given:
         run, checkpoint, options = _named("predict", args)
         predict_images(run.path, checkpoint, options)

@@ -1,5 +1,6 @@
 """Two gloo processes train as one does."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -46,6 +47,11 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     tested = noisy_lightning("test", str(two), "last", *TWO, cwd=tmp_path)
     assert tested.returncode == 0, tested.stderr
     assert "test accuracy" in tested.stdout
+    with (two / "test/last/images.csv").open(newline="") as file:
+        images = list(csv.DictReader(file))
+    assert sorted(int(row["index"]) for row in images) == list(range(360)), "each image once, whoever measured it"
+    measured = json.loads((two / "result.json").read_text())["test"]["last"]
+    assert sum(row["true"] == row["predicted"] for row in images) / 360 == pytest.approx(measured["test/acc"])
 
 
 @pytest.mark.slow

@@ -528,7 +528,7 @@ def test_each_test_set_is_measured_by_itself(tmp_path: Path) -> None:
             assert measured[key] == measured[key.replace("test/", "test_first/")] == pytest.approx(value)
     assert measured["test_mirrored/acc"] == pytest.approx((logits.argmax(1) == source.labels).double().mean().item())
     assert measured["test_mirrored/acc"] != measured["test/acc"]
-    assert len(measured) == 3 * 12  # loss, acc and ten classes for each
+    assert len(measured) == 3 * 13  # loss, acc, ece and ten classes for each
 
 
 def test_epochs_are_the_x_axis_and_no_metric(tmp_path: Path) -> None:
