@@ -140,7 +140,7 @@ def _of_predict(parser: Parser) -> None:
         "--labels",
         type=str | None,
         metavar="FILE",
-        help="CSV file with columns path (from its own folder on) and label, to measure by; none: there are no labels. "
+        help="Table with columns path (from its own folder on) and label, to measure by; none: there are no labels. "
         "By default, images in FOLDER/CLASS/ are of that class where all folders in FOLDER are classes of the run.",
     )
 

@@ -1,12 +1,14 @@
 """Which images a command line names, and what is known of their labels."""
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from noisy_lightning.data.sets.image_files import SUFFIXES
-from noisy_lightning.errors import InputError, reading
+from noisy_lightning.data.loading.opening import SUFFIXES
+from noisy_lightning.data.sets.columns import SYNONYMS, find_columns
+from noisy_lightning.data.sets.table_file import read_table
+from noisy_lightning.data.sets.table_lines import name_of
+from noisy_lightning.errors import InputError
 from noisy_lightning.runs.files import of_cell
 
 _LISTED = 20  # classes that a message lists
@@ -56,7 +58,8 @@ def image_labels(
     Args:
         paths: The images.
         given: Files and folders that the command line names.
-        labels: A CSV file with columns path and label; `none`; None: images in `FOLDER/CLASS/` are of that class.
+        labels: A table with columns path and label, as `read_table` reads it; `none`; None: images in
+            `FOLDER/CLASS/` are of that class.
         class_names: K names, by label.
 
     Raises:
@@ -97,22 +100,21 @@ def _of_folders(folder: Path, paths: Sequence[Path], classes: dict[str, int]) ->
 
 def _of_table(path: Path, classes: dict[str, int]) -> dict[str, int]:
     """Return the labels of images by absolute path."""
+    table = read_table(path, None, {}, "labels")
+    where = f"labels: {path}"
+    columns = find_columns(where, table.columns, None, {name: SYNONYMS[name] for name in ("path", "label")})
+    if columns.keys() != {"path", "label"} or len(columns["label"]) > 1:
+        named = ", ".join(table.columns) or "nothing"
+        raise InputError(f"{where} must name the columns path and label in its first line, not {named}")
+    places = [table.columns.index(columns[name][0]) for name in ("path", "label")]
     labels: dict[str, int] = {}
-    with reading(path, "labels"), path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        reader.fieldnames = columns = [name.strip() for name in reader.fieldnames or []]
-        if not {"path", "label"} <= set(columns):
-            named = ", ".join(columns) or "nothing"
-            raise InputError(f"labels: {path} must name the columns path and label in its first line, not {named}")
-        for row in reader:
-            where = f"labels: {path}, line {reader.line_num}"
-            if row["path"] is None or row["label"] is None:
-                raise InputError(f"{where}: there are not as many cells as columns in the first line")
-            name = of_cell(row["label"].strip())
-            if name not in classes:
-                listed = ", ".join(list(classes)[:_LISTED]) + ", …" * (len(classes) > _LISTED)
-                raise InputError(f"{where}: {name!r} is no class of the run, which are {listed}")
-            place = os.path.abspath(path.parent / of_cell(row["path"].strip()))  # noqa: PTH100
-            if labels.setdefault(place, classes[name]) != classes[name]:
-                raise InputError(f"{where}: {row['path']} is there twice, with two labels")
+    for row in table.rows:
+        file, label = (of_cell(row.cells[place].strip()) for place in places)
+        name = name_of(label)
+        if name not in classes:
+            listed = ", ".join(list(classes)[:_LISTED]) + ", …" * (len(classes) > _LISTED)
+            raise InputError(f"{row.where}: {name!r} is no class of the run, which are {listed}")
+        place = os.path.abspath(path.parent / file)  # noqa: PTH100
+        if labels.setdefault(place, classes[name]) != classes[name]:
+            raise InputError(f"{row.where}: {file} is there twice, with two labels")
     return labels

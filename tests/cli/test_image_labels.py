@@ -82,13 +82,24 @@ def test_a_table_of_labels_starts_from_its_own_folder() -> None:
     assert _labels("a", labels="a/labels.csv") == [1, -1, 0]
 
 
+def test_a_table_may_be_that_of_a_spreadsheet() -> None:
+    _touch("a/1.png", "a/2.png")
+    Path("a/labels.csv").write_text("Filename;Class\n1.png;dog\n2.png;cat\n", encoding="utf-16")
+    assert _labels("a", labels="a/labels.csv") == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("path,label\n1.png,owl\n", "labels: a/l.csv, line 2: 'owl' is no class of the run, which are cat, dog"),
         ("path,label\n1.png\n", "labels: a/l.csv, line 2: there are not as many cells as columns in the first line"),
+        (
+            "path,class,category\n1.png,cat,cat\n",
+            "labels: a/l.csv: the label could be in 'class' or 'category': call one",
+        ),
         ("path,label\n1.png,cat\n./1.png,dog\n", "labels: a/l.csv, line 3: ./1.png is there twice, with two labels"),
-        ("file,label\n1.png,cat\n", "labels: a/l.csv must name the columns path and label .* not file, label"),
+        ("who,label\n1.png,cat\n", "labels: a/l.csv must name the columns path and label .* not who, label"),
+        ("path,label_1,label_2\n1.png,cat,dog\n", "labels: a/l.csv must name the columns path and label "),
         ("", "labels: a/l.csv must name the columns path and label in its first line, not nothing"),
         ("path,label\nb/1.png,cat\n", "labels: a/l.csv has no line of these images; its paths start from its own"),
     ],

@@ -31,7 +31,10 @@ _SPLITS = {
 
 
 def find_columns(
-    where: str, names: Sequence[str], given: Mapping[str, str | list[str] | None], synonyms: Mapping[str, Sequence[str]]
+    where: str,
+    names: Sequence[str],
+    given: Mapping[str, str | list[str] | None] | None,
+    synonyms: Mapping[str, Sequence[str]],
 ) -> dict[str, list[str]]:
     """Return the names of the columns by what they hold; what no column holds is left out.
 
@@ -42,7 +45,7 @@ def find_columns(
     Args:
         where: The beginning of an error.
         names: Those of all columns.
-        given: Names of columns by what they hold; None where there shall be none.
+        given: Names of columns by what they hold; None where there shall be none. None: nothing can name them.
         synonyms: Usual names by what they stand for.
 
     Returns:
@@ -51,12 +54,14 @@ def find_columns(
     Raises:
         InputError: What is named is not there, or two columns could be meant.
     """
-    found = {meaning: _given(where, names, meaning, value) for meaning, value in _checked(given, synonyms).items()}
+    found = {
+        meaning: _given(where, names, meaning, value) for meaning, value in _checked(given or {}, synonyms).items()
+    }
     taken = {name for columns in found.values() for name in columns}
     free = [name for name in names if name not in taken]
     for meaning, usual in synonyms.items():
         if meaning not in found:
-            found[meaning] = _usual(where, free, meaning, usual)
+            found[meaning] = _usual(where, free, meaning, usual, given is not None)
     for meaning, columns in found.items():
         for name in columns:
             if names.count(name) > 1:
@@ -105,15 +110,13 @@ def _given(where: str, names: Sequence[str], meaning: str, value: str | list[str
     return wanted
 
 
-def _usual(where: str, names: Sequence[str], meaning: str, usual: Sequence[str]) -> list[str]:
+def _usual(where: str, names: Sequence[str], meaning: str, usual: Sequence[str], can_be_named: bool) -> list[str]:
     if meaning in names:
         return [meaning]
     columns = [name for name in dict.fromkeys(names) if _plain(name) in usual]
     if len(columns) > 1:
-        raise InputError(
-            f"{where}: the {meaning} could be in {' or '.join(map(repr, columns))}: say which by data.columns "
-            f"'{{{meaning}: {columns[0]}}}'"
-        )
+        which = f"say which by data.columns '{{{meaning}: {columns[0]}}}'" if can_be_named else f"call one {meaning}"
+        raise InputError(f"{where}: the {meaning} could be in {' or '.join(map(repr, columns))}: {which}")
     if not columns and meaning == "label":
         columns = [name for name in dict.fromkeys(names) if _NUMBERED.fullmatch(_plain(name))]
     return columns

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from noisy_lightning.data.sets.columns import recognized
 from noisy_lightning.errors import InputError, reading
 
-_KEY = "data.csv"
 PARQUET = ".parquet"
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -43,7 +42,9 @@ class Table(NamedTuple):
         return [name.strip() for name in self.header]
 
 
-def read_table(path: Path, encoding: str | None, columns: Mapping[str, str | list[str] | None]) -> Table:
+def read_table(
+    path: Path, encoding: str | None, columns: Mapping[str, str | list[str] | None], key: str = "data.csv"
+) -> Table:
     """Read a table.
 
     Text may be separated by commas, semicolons, tabs or bars: by that which makes the most known names of columns of
@@ -54,22 +55,23 @@ def read_table(path: Path, encoding: str | None, columns: Mapping[str, str | lis
         path: The file: Parquet if its name ends so, text otherwise.
         encoding: Of a text; None: the one that is found.
         columns: Names of columns, as `find_columns` takes them.
+        key: What names the file, the beginning of an error.
 
     Raises:
         InputError: It cannot be read, or a row has not as many cells as there are columns.
     """
     if path.suffix.lower() == PARQUET:
-        return _read_parquet(path)
-    text, found = _read_text(path, encoding)
+        return _read_parquet(key, path)
+    text, found = _read_text(key, path, encoding)
     # The first line of spreadsheets that name their separator.
     named = re.match(r'"?sep=([^\r\n])"?\r?\n', text)
     separator = named[1] if named else _separator(text, columns)
-    names, *rows = [*_rows(path, text[named.end() if named else 0 :], separator, 1 if named else 0)] or [(1, [])]
+    names, *rows = [*_rows(key, path, text[named.end() if named else 0 :], separator, 1 if named else 0)] or [(1, [])]
     guessed = [SEPARATORS.get(separator, repr(separator))] * (separator != ",")
     guessed += [_NAMES.get(found, found)] * (found not in ("utf-8", "utf-8-sig"))
     kept = []
     for line, cells in rows:
-        where = f"{_KEY}: {path}, line {line}"
+        where = f"{key}: {path}, line {line}"
         if len(cells) != len(names[1]):
             raise InputError(
                 f"{where}: there are not as many cells as columns in the first line, {len(cells)} instead of "
@@ -79,7 +81,7 @@ def read_table(path: Path, encoding: str | None, columns: Mapping[str, str | lis
     return Table(names[1], kept, ", ".join(guessed))
 
 
-def _rows(path: Path, text: str, separator: str, before: int) -> Iterator[tuple[int, list[str]]]:
+def _rows(key: str, path: Path, text: str, separator: str, before: int) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that have any content, each with the number of its line."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
@@ -87,7 +89,7 @@ def _rows(path: Path, text: str, separator: str, before: int) -> Iterator[tuple[
             if any(cell.strip() for cell in cells):
                 yield reader.line_num + before, cells
     except csv.Error as error:
-        raise InputError(f"{_KEY}: {path}, line {reader.line_num + before}: {error}") from error
+        raise InputError(f"{key}: {path}, line {reader.line_num + before}: {error}") from error
 
 
 def _separator(text: str, columns: Mapping[str, str | list[str] | None]) -> str:
@@ -101,27 +103,27 @@ def _separator(text: str, columns: Mapping[str, str | list[str] | None]) -> str:
     return max(SEPARATORS, key=made)
 
 
-def _read_text(path: Path, encoding: str | None) -> tuple[str, str]:
+def _read_text(key: str, path: Path, encoding: str | None) -> tuple[str, str]:
     """Return the text of a file and its encoding."""
-    with reading(path, _KEY):
+    with reading(path, key):
         content = path.read_bytes()
     marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     chosen = encoding or marked or "utf-8"
     hint = "name its encoding by data.encoding, such as cp1252, cp1250 or utf-16-le"
     try:
-        text = _decoded(path, content, chosen, hint)
+        text = _decoded(key, path, content, chosen, hint)
     except InputError:
         if encoding or marked or b"\0" in content:
             raise
         chosen, hint = _WINDOWS, "it is no UTF-8 text either: " + hint
-        text = _decoded(path, content, chosen, hint)
+        text = _decoded(key, path, content, chosen, hint)
     if "\0" in text:
         line = text[: text.index("\0")].count("\n") + 1
-        raise InputError(f"{_KEY}: {path}, line {line}: it is no {_NAMES.get(chosen, chosen)} text: {hint}")
+        raise InputError(f"{key}: {path}, line {line}: it is no {_NAMES.get(chosen, chosen)} text: {hint}")
     return text, chosen
 
 
-def _decoded(path: Path, content: bytes, encoding: str, hint: str) -> str:
+def _decoded(key: str, path: Path, content: bytes, encoding: str, hint: str) -> str:
     try:
         return content.decode(encoding)
     except LookupError as error:
@@ -129,25 +131,25 @@ def _decoded(path: Path, content: bytes, encoding: str, hint: str) -> str:
     except UnicodeError as error:
         name = _NAMES.get(encoding, encoding)
         if not isinstance(error, UnicodeDecodeError):
-            raise InputError(f"{_KEY}: {path}: it is no {name} text ({error}): {hint}") from error
+            raise InputError(f"{key}: {path}: it is no {name} text ({error}): {hint}") from error
         line = content[: error.start].decode(encoding, "ignore").count("\n") + 1
         wrong = content[error.start : error.end].hex(" ")
-        raise InputError(f"{_KEY}: {path}, line {line}: it is no {name} text (bytes {wrong}): {hint}") from error
+        raise InputError(f"{key}: {path}, line {line}: it is no {name} text (bytes {wrong}): {hint}") from error
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(key: str, path: Path) -> Table:
     try:
         from pyarrow import parquet, types  # noqa: PLC0415
     except ImportError as error:
-        raise InputError(f"{_KEY}: Parquet needs pyarrow: pip install 'noisy_lightning[parquet]'") from error
-    with reading(path, _KEY):
+        raise InputError(f"{key}: Parquet needs pyarrow: pip install 'noisy_lightning[parquet]'") from error
+    with reading(path, key):
         # Memory-mapped or from several threads, it would be no quicker: a table of paths is small.
         file = parquet.ParquetFile(path)
         plain = [field.name for field in file.schema_arrow if not _holds_bytes(types, field.type)]
         content = file.read(columns=plain)
         columns = [[_cell(value) for value in column.to_pylist()] for column in content.columns]
     rows = [list(cells) for cells in zip(*columns, strict=True)]
-    kept = [TableRow(f"{_KEY}: {path}, row {number}", cells) for number, cells in enumerate(rows, 1) if any(cells)]
+    kept = [TableRow(f"{key}: {path}, row {number}", cells) for number, cells in enumerate(rows, 1) if any(cells)]
     return Table(list(content.column_names), kept, "")
 
 
