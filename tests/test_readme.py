@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 import noisy_lightning
 from noisy_lightning.cli.catalog import ALIASES, KINDS, entries
@@ -72,6 +73,9 @@ def test_the_commands_run_in_order(
     for command in ours:
         if "--apply" in command:
             _give_a_verdict(Path("runs/own_photographs/cleaned/selection.csv"), Path("verdicts.csv"))
+        if "--images" in command:
+            Path("data/new_images").mkdir()
+            Image.new("RGB", (8, 8)).save("data/new_images/one.jpg")
         assert run(*command, *_quick(command)) == 0, (command, capsys.readouterr().err)
 
 

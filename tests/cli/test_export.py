@@ -1,6 +1,7 @@
 """The classifier of a run in one file, which programs without this package, or without torch, can use."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,30 +19,13 @@ from noisy_lightning import Digits, backbones, load_run
 from noisy_lightning.training import export_formats
 from tests.conftest import SMALL
 from tests.networks import Plain
+from tests.processes import ROOT
 
 Run = Callable[..., int]
 SHORT = (*SMALL, "--trainer.max_epochs", "1")
 ONCE = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--recorder.pictures", "false")
 
-# What README shows.
-WITHOUT_TORCH = """
-import json
-
-import numpy as np
-import onnxruntime
-from PIL import Image, ImageOps
-
-session = onnxruntime.InferenceSession("model_best.onnx")
-about = {key: json.loads(value) for key, value in session.get_modelmeta().custom_metadata_map.items()}
-photo = Image.open("photo.jpg")
-photo.draft(None, (2 * max(about["height"], about["width"]),) * 2)  # large JPEGs need not be decoded in full
-photo = ImageOps.exif_transpose(photo).convert("RGBA")
-photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo).convert(about["mode"])
-photo = ImageOps.fit(photo, (about["width"], about["height"]), Image.Resampling.BILINEAR)
-pixels = np.asarray(photo).reshape(1, about["height"], about["width"], -1).transpose(0, 3, 1, 2)
-(probability,) = session.run(None, {"image": pixels})
-print(about["class_names"][probability[0].argmax()], probability[0].max())
-"""
+(WITHOUT_TORCH,) = re.findall(r"```python\n(.*?onnxruntime.*?)```", (ROOT / "configs/README.md").read_text(), re.DOTALL)
 # Runs code for which packages are not there.
 ABSENT = """
 import sys
