@@ -51,11 +51,11 @@ def test_labels_of_a_file_go_by_its_name_and_column(run: Run, tmp_path: Path) ->
     assert selection_row(RunFolder(Path("runs/s/0")))["labels"] == "of_people worst"
 
 
-def test_means_are_over_seeds_and_what_is_missing_is_a_dash() -> None:
+def test_means_are_over_seeds_seconds_the_quickest_and_what_is_missing_is_a_dash() -> None:
     row = dict.fromkeys(COLUMNS) | {"selector": "A", "arguments": "", "network": "n", "labels": "x", "noise_rate": 0.1}
     measures = {"average_precision": 0.5, "auroc": 0.75, "found_f1": None, "seconds": 10.0}
     table = compared_selectors([row | measures, row | measures | {"average_precision": 0.7, "seconds": 20.0}])
-    assert table.splitlines()[2] == "| A | n | 0.600 / 0.750 / – | 15 | 2 |"
+    assert table.splitlines()[2] == "| A | n | 0.600 / 0.750 / – | 10 | 2 |"
 
 
 @pytest.mark.parametrize(
