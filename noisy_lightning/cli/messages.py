@@ -48,6 +48,7 @@ _ABSTRACT_NAMES = {"Callback", "LRScheduler", "Logger", "Optimizer"}
 _RENAMED = {
     "pretrained": "weights: hub has taken its place in Timm",
     "checkpoint_path": "weights: FILE has taken its place in Timm",
+    "balanced": "data.sampling: undersample has taken the place of true, natural that of false",
 }
 _UNNAMED = "NoneType"  # that a key can be left out goes without saying
 # Where the classes are that a key of Lightning or torch can name.

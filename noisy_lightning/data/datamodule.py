@@ -15,6 +15,7 @@ from noisy_lightning.data.arguments import at_least, check_choice, check_names, 
 from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, rare_classes, summarize
 from noisy_lightning.data.loading.augment import Augmentation, seeded_generator
+from noisy_lightning.data.loading.sampling import Sampling
 from noisy_lightning.data.loading.statistics import measure
 from noisy_lightning.data.noise.alignment import OtherLabelsError
 from noisy_lightning.data.noise.class_conditional import LabelNoise, NoNoise
@@ -61,8 +62,14 @@ class NoisyDataModule(ServingDataModule, ABC):
         validation: `given` validates on what the data set itself keeps for it, or else on val_fraction of each given
             class; `trusted` on the samples whose labels the data set says are right, which are then not trained on;
             `none` on nothing.
-        balanced: Whether an epoch trains on as many samples of each given class as the rarest has, drawn anew each
-            time, instead of all.
+        sampling: How many samples of each given class an epoch trains on, where classes differ in size. `natural`: all,
+            once. `undersample`: as many of each as the smallest class has, so that most of the others is left out.
+            `oversample`: as many of each as the largest has, so that an epoch is longer. `sqrt`: as many in all as
+            there are, in proportion to the square roots of the sizes (Mahajan et al., ECCV 2018). Within a class all
+            samples come equally often, or some once more than others: these are drawn anew for each epoch. Each time, a
+            sample is augmented anew; what is recorded of it is of the last time. A noise rate that a method estimates
+            is that of all samples, each once. Methods that remember samples, or count on seeing each once, refuse
+            `oversample` and `sqrt`.
         selection: CSV file of the samples to train on, such as `noisy-lightning clean` writes, with the columns
             `index`, `select` and `candidate` (see `read_selection`). Of the training part, only what is selected is
             trained on, and candidates by methods that use them. A file that was made for other labels is refused.
@@ -114,7 +121,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         eval_batch_size: int = 256,
         val_fraction: float = 0.1,
         validation: Validation = "given",
-        balanced: bool = False,
+        sampling: Sampling = "natural",
         selection: Path | None = None,
         redraw: Redraw = "once",
         seed: int = 0,
@@ -137,11 +144,13 @@ class NoisyDataModule(ServingDataModule, ABC):
         if not 0 <= val_fraction < 1:
             raise InputError(f"data.val_fraction must be in [0, 1), got {val_fraction}")
         check_choice("validation", validation, get_args(Validation))
-        self.val_fraction, self.validation, self.balanced = val_fraction, validation, balanced
+        self.val_fraction, self.validation = val_fraction, validation
+        check_choice("sampling", sampling, get_args(Sampling))
+        self.sampling = sampling
         self.selection = None if selection is None else Path(selection)
         check_choice("redraw", redraw, get_args(Redraw))
-        if redraw == "per_epoch" and balanced:
-            raise InputError("data.redraw per_epoch leaves no class its size: data.balanced must be false")
+        if redraw == "per_epoch" and sampling != "natural":
+            raise InputError("data.redraw per_epoch leaves no class its size: data.sampling must be natural")
         self.redraw = redraw
         padding = self.default_padding if crop_padding is None else at_least(0, "crop_padding", crop_padding)
         flip = self.default_flip if horizontal_flip is None else horizontal_flip

@@ -14,6 +14,7 @@ from noisy_lightning.data.labels import check_label_hash
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, placed
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
 from noisy_lightning.data.loading.network_input import describe_inputs
+from noisy_lightning.data.loading.sampling import Sampling, served_counts
 from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.types import Batch
@@ -38,7 +39,7 @@ class ServingDataModule(L.LightningDataModule, ABC):
     batch_size: int
     eval_batch_size: int
     workers: int
-    balanced: bool
+    sampling: Sampling
     served_views: int = 1
     """How many times, each augmented anew, the training loader serves an image of a batch."""
     given_statistics: Collection[str]
@@ -59,11 +60,16 @@ class ServingDataModule(L.LightningDataModule, ABC):
     def train_dataloader(self) -> BatchLoader:
         """Serve the training part, shuffled and augmented."""
         shuffle = not self._overfits
-        classes = self.labels[self.train_indices] if self.balanced and shuffle else None
+        sampling: Sampling = self.sampling if shuffle else "natural"
         epoch_labels = self._redrawn if shuffle else None
         return self._loader(
-            "train", self.train_indices, self.batch_size, shuffle, self.served_views, classes, epoch_labels
+            "train", self.train_indices, self.batch_size, shuffle, self.served_views, sampling, epoch_labels
         )
+
+    def served_counts(self) -> Tensor:
+        """Return how many samples of each given class an epoch of training serves, (K,) int64."""
+        sizes = self.labels[self.train_indices].bincount(minlength=len(self.class_names))
+        return served_counts(sizes, self.sampling)
 
     def serve_views(self, views: int) -> None:
         """Have each image of a training batch served so many times; the method says it."""
@@ -153,7 +159,7 @@ class ServingDataModule(L.LightningDataModule, ABC):
         batch_size: int,
         shuffle: bool = False,
         views: int = 1,
-        classes: Tensor | None = None,
+        sampling: Sampling = "natural",
         epoch_labels: EpochLabels | None = None,
     ) -> BatchLoader:
         if part == "train":
@@ -163,7 +169,8 @@ class ServingDataModule(L.LightningDataModule, ABC):
             data = LabeledImages(source.images, source.labels, source.labels)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         training_seed = compat.training_seed()
-        schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size, classes)
+        classes = None if sampling == "natural" else self.labels[index]
+        schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size, sampling, classes)
         store = self._store(part, data.images) if isinstance(data.images, Tensor) and not self.workers else None
         return BatchLoader(Batches(data, self.augmentation, schedule, store, views), self.workers)
 

@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -15,6 +15,11 @@ from noisy_lightning.losses.base import RobustLoss
 from noisy_lightning.types import Step
 
 _log = logging.getLogger(__name__)
+
+ONCE = ("natural", "undersample")
+"""What of `data.sampling` serves a sample at most once per epoch."""
+ANY = (*ONCE, "oversample", "sqrt")
+"""All of `data.sampling`."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,18 @@ class Method(nn.Module, ABC):
     """How many times `step` gets each image, augmented anew each time."""
     uses_candidates: ClassVar[bool] = False
     """Whether it also trains on the candidates of a selection, and not only on its selected samples."""
+    samplings: ClassVar[Collection[str]] = ONCE
+    """What of `data.sampling` it goes with: `ANY`, unless it remembers samples or counts on seeing each once."""
+    weighs_classes: ClassVar[bool] = False
+    """Whether `step` passes the losses that it averages through `weighted`."""
+
+    class_weights: Tensor | None
+    """(K,) >= 0, weights of given classes, which average 1 over the samples of an epoch; None: all are 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Made anew of the labels for each fit, so that no checkpoint needs it.
+        self.register_buffer("class_weights", None, persistent=False)
 
     @property
     def oracle(self) -> bool:
@@ -133,6 +150,15 @@ class Method(nn.Module, ABC):
     def spans(self, context: EpochContext) -> dict[str, float]:
         """Return how many epochs the run must have for an argument to take full effect, by the argument's name."""
         return {}
+
+    def weighted(self, losses: Tensor, label: Tensor) -> Tensor:
+        """Return losses (B,) times the weight of the given class (B,), for a mean that is then divided by their number.
+
+        Only what is minimized is weighted, never what is ranked, selected by, or recorded. As weights average 1 over an
+        epoch, the mean over a batch has the gradient of Σ w·loss / Σ w over the epoch without bias, whichever classes
+        the batch happens to have.
+        """
+        return losses if self.class_weights is None else losses * self.class_weights[label]
 
     @abstractmethod
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:

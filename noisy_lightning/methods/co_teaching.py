@@ -1,10 +1,11 @@
 """Co-teaching: Han, Yao, Yu, Niu, Xu, Hu, Tsang and Sugiyama, NeurIPS 2018."""
 
-from typing import Literal, final
+from collections.abc import Collection
+from typing import ClassVar, Literal, final
 
 from torch import Tensor
 
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import ANY, EpochContext, Problem
 from noisy_lightning.methods.parts.ranks import total
 from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
 from noisy_lightning.methods.parts.small_loss_networks import SmallLossNetworks
@@ -45,6 +46,9 @@ class CoTeaching(SmallLossNetworks):
         ValueError: A value is out of range.
     """
 
+    samplings: ClassVar[Collection[str]] = ANY
+    weighs_classes: ClassVar[bool] = True
+
     def __init__(
         self,
         problem: Problem,
@@ -73,8 +77,8 @@ class CoTeaching(SmallLossNetworks):
         by_first = small_loss(losses_first, index, self.forgetting.remember_rate) & for_second
         by_second = small_loss(losses_second, index, self.forgetting.remember_rate) & for_first
         least = self.forgetting.least
-        loss_first = mean_of_kept(losses_first, by_second, least)
-        loss_second = mean_of_kept(losses_second, by_first, least)
+        loss_first = mean_of_kept(self.weighted(losses_first, label), by_second, least)
+        loss_second = mean_of_kept(self.weighted(losses_second, label), by_first, least)
         if self.divide_twice:
             loss_first, loss_second = loss_first / total(by_second.sum()), loss_second / total(by_first.sum())
         return Step(loss_first + loss_second, losses, logits, (by_first.float() + by_second.float()) / 2)

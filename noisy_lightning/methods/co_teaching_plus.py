@@ -1,13 +1,14 @@
 """Co-teaching+: Yu, Han, Yao, Niu, Tsang and Sugiyama, ICML 2019."""
 
-from typing import Literal, final
+from collections.abc import Collection
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import ANY, EpochContext, Problem
 from noisy_lightning.methods.parts.ranks import total
 from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
 from noisy_lightning.methods.parts.small_loss_networks import SmallLossNetworks
@@ -52,6 +53,9 @@ class CoTeachingPlus(SmallLossNetworks):
         ValueError: A value is out of range.
     """
 
+    samplings: ClassVar[Collection[str]] = ANY
+    weighs_classes: ClassVar[bool] = True
+
     started: Tensor
     """Whether the current epoch is among those in which only disagreements count, ()."""
 
@@ -89,7 +93,8 @@ class CoTeachingPlus(SmallLossNetworks):
         by_second = small_loss(losses_second, index, self.forgetting.remember_rate, among) | none
         for_first, for_second = self.forgetting.learned_by(index)
         by_first, by_second, least = by_first & for_second, by_second & for_first, self.forgetting.least
-        loss = mean_of_kept(losses_first, by_second, least) + mean_of_kept(losses_second, by_first, least)
+        first_learns, second_learns = self.weighted(losses_first, label), self.weighted(losses_second, label)
+        loss = mean_of_kept(first_learns, by_second, least) + mean_of_kept(second_learns, by_first, least)
         return Step(loss, losses, first, (by_first.float() + by_second.float()) / 2)
 
     def _losses(self, logits: Tensor, label: Tensor) -> Tensor:

@@ -1,12 +1,13 @@
 """Decoupling "when to update" from "how to update": Malach and Shalev-Shwartz, NeurIPS 2017."""
 
-from typing import final
+from collections.abc import Collection
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import ANY, EpochContext, Problem
 from noisy_lightning.methods.parts.networks import TwoNetworks
 from noisy_lightning.methods.parts.small_loss import mean_of_kept
 from noisy_lightning.types import Step
@@ -38,6 +39,9 @@ class Decoupling(TwoNetworks):
         ValueError: A value is out of range.
     """
 
+    samplings: ClassVar[Collection[str]] = ANY
+    weighs_classes: ClassVar[bool] = True
+
     steps: Tensor
     """Optimizer steps so far, ()."""
 
@@ -58,7 +62,8 @@ class Decoupling(TwoNetworks):
         losses_first, losses_second = self.loss(first, label), self.loss(second, label)
         losses = (losses_first + losses_second) / 2
         kept = (first.argmax(1) != second.argmax(1)) | (self.steps < self.warm_up_steps) | losses.isnan()
-        loss = mean_of_kept(losses_first, kept, self.min_share) + mean_of_kept(losses_second, kept, self.min_share)
+        first_learns, second_learns = self.weighted(losses_first, label), self.weighted(losses_second, label)
+        loss = mean_of_kept(first_learns, kept, self.min_share) + mean_of_kept(second_learns, kept, self.min_share)
         return Step(loss, losses, first, kept)
 
     def on_step_end(self) -> None:

@@ -3,7 +3,8 @@
 import copy
 import math
 import warnings
-from typing import final
+from collections.abc import Collection
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from noisy_lightning.backbones.classifier import classifiers
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import ANY, EpochContext, Problem
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.types import Step
@@ -62,6 +63,8 @@ class DimensionalityDriven(OneNetwork):
         InputError: The loss takes no soft targets, or trainer.max_epochs is not set.
         ValueError: A value is out of range.
     """
+
+    samplings: ClassVar[Collection[str]] = ANY
 
     seed: Tensor
     """(), int64: chooses the samples of an estimate, together with the epoch."""

@@ -3,13 +3,14 @@
 Text and code of their report disagree, and its tables come from the code; the modes keep the two apart.
 """
 
-from typing import Literal, final
+from collections.abc import Collection
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import Problem
+from noisy_lightning.methods.base import ANY, Problem
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import batch_mean, total, world_size
 from noisy_lightning.types import Step
@@ -36,6 +37,9 @@ class DynamicWeights(OneNetwork):
         ValueError: The threshold is out of range.
     """
 
+    samplings: ClassVar[Collection[str]] = ANY
+    weighs_classes: ClassVar[bool] = True
+
     def __init__(
         self,
         problem: Problem,
@@ -50,14 +54,15 @@ class DynamicWeights(OneNetwork):
         """Weight the losses; they are recorded unweighted, for comparison with other methods."""
         logits = self.backbone(image)
         losses = self.loss(logits, label)
+        learned = self.weighted(losses, label)
         weights = self._weights(logits.float().softmax(1).amax(1))
         if self.mode == "as_run":
             # The product of both means over all ranks, in a form whose gradients can be averaged over the ranks.
-            loss, weight = batch_mean(losses), batch_mean(weights)
+            loss, weight = batch_mean(learned), batch_mean(weights)
             mean_loss, mean_weight = total(torch.stack([loss, weight])) / world_size()
             return Step(loss * mean_weight + mean_loss * (weight - mean_weight), losses, logits)
         weights = weights.detach()
-        return Step(batch_mean(weights * losses), losses, logits, weights if self.mode == "as_described" else None)
+        return Step(batch_mean(weights * learned), losses, logits, weights if self.mode == "as_described" else None)
 
     def _weights(self, confidence: Tensor) -> Tensor:
         """Return the weights (B,) of samples with these confidences (B,)."""

@@ -1,6 +1,6 @@
 """Early-learning regularization (ELR): Liu, Niles-Weed, Razavian and Fernandez-Granda, NeurIPS 2020."""
 
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -43,6 +43,8 @@ class EarlyLearningRegularization(OneNetwork):
         ValueError: A value is out of range.
     """
 
+    weighs_classes: ClassVar[bool] = True
+
     contradicted: Tensor
     """(), share of the training samples whose target prefers another class than the given one."""
 
@@ -65,7 +67,7 @@ class EarlyLearningRegularization(OneNetwork):
         p = clamped_probabilities(logits)
         self.targets.write(index, moved(self.targets.read(index), p / p.sum(1, keepdim=True), self.beta))
         regularizer = early_learning(p, self.targets.read(index))
-        return Step(batch_mean(losses + self.strength * regularizer), losses, logits)
+        return Step(batch_mean(self.weighted(losses + self.strength * regularizer, label)), losses, logits)
 
     def on_epoch_end(self, context: EpochContext) -> None:
         """Compare the targets with the given labels."""

@@ -1,5 +1,6 @@
 """Co-teaching on the samples that INCV selected: Chen, Liao, Chen and Zhang, ICML 2019."""
 
+from collections.abc import Collection
 from typing import ClassVar, Literal, final
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import ANY, EpochContext, Problem
 from noisy_lightning.methods.parts.forget_rate import ForgetRate
 from noisy_lightning.methods.parts.inference import inferred
 from noisy_lightning.methods.parts.networks import TwoNetworks
@@ -60,6 +61,8 @@ class INCVCoTeaching(TwoNetworks):
     """
 
     uses_candidates: ClassVar[bool] = True
+    samplings: ClassVar[Collection[str]] = ANY
+    weighs_classes: ClassVar[bool] = True
 
     selected: Tensor
     """(N,) bool, S."""
@@ -147,5 +150,6 @@ class INCVCoTeaching(TwoNetworks):
         losses_first, losses_second = self.loss(logits, label), self.loss(self.second(image), label)
         losses = (losses_first + losses_second) / 2
         least = torch.maximum((size == 0).float(), self.forgetting.least)  # 0 and not NaN where nothing is kept
-        loss = mean_of_kept(losses_first, by_second, least) + mean_of_kept(losses_second, by_first, least)
+        first_learns, second_learns = self.weighted(losses_first, label), self.weighted(losses_second, label)
+        loss = mean_of_kept(first_learns, by_second, least) + mean_of_kept(second_learns, by_first, least)
         return Step(loss, losses, logits, (by_first.float() + by_second.float()) / 2)

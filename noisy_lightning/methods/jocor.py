@@ -1,13 +1,14 @@
 """JoCoR, joint training with co-regularization: Wei, Feng, Chen and An, CVPR 2020."""
 
-from typing import Literal, final
+from collections.abc import Collection
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import ANY, EpochContext, Problem
 from noisy_lightning.methods.parts.small_loss import mean_of_kept, small_loss
 from noisy_lightning.methods.parts.small_loss_networks import SmallLossNetworks
 from noisy_lightning.types import Step
@@ -44,6 +45,9 @@ class JoCoR(SmallLossNetworks):
         ValueError: A value is out of range.
     """
 
+    samplings: ClassVar[Collection[str]] = ANY
+    weighs_classes: ClassVar[bool] = True
+
     def __init__(
         self,
         problem: Problem,
@@ -71,12 +75,12 @@ class JoCoR(SmallLossNetworks):
         supervised = losses_first + losses_second
         joint = (1 - self.co_lambda) * supervised + self.co_lambda * jeffreys_divergence(first, second)
         kept = small_loss(joint, index, self.forgetting.remember_rate)
-        loss = mean_of_kept(joint, kept)
+        loss = mean_of_kept(self.weighted(joint, label), kept)
         if self.forgetting.given is None:
             # The divergence would tell a network of the labels that it is not to see.
             for_first, for_second, least = *self.forgetting.learned_by(index), self.forgetting.least
-            apart = mean_of_kept(losses_first, kept & for_first, least)
-            apart = apart + mean_of_kept(losses_second, kept & for_second, least)
+            apart = mean_of_kept(self.weighted(losses_first, label), kept & for_first, least)
+            apart = apart + mean_of_kept(self.weighted(losses_second, label), kept & for_second, least)
             loss = torch.where(self.forgetting.measuring, apart, loss)
         return Step(loss, supervised / 2, first, kept)
 

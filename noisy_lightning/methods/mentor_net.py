@@ -1,7 +1,7 @@
 """MentorNet: Jiang, Zhou, Leung, Li and Fei-Fei, ICML 2018."""
 
 from pathlib import Path
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
@@ -75,6 +75,8 @@ class MentorNet(OneNetwork):
         InputError: `trusted` is missing, not needed, or cannot be read; or trainer.max_epochs is not set.
         ValueError: A value is out of range.
     """
+
+    weighs_classes: ClassVar[bool] = True
 
     average: Tensor
     """(), a."""
@@ -163,7 +165,8 @@ class MentorNet(OneNetwork):
         broken = ~all_losses.isfinite().any()
         v = torch.where(broken, 1, v.where(losses.isfinite(), 0))
         self.seen.add_(len(all_losses))
-        loss = (losses.where(v > 0, 0) * v).sum() * world_size() / len(all_losses)
+        learned = self.weighted(losses.where(v > 0, 0), label)
+        loss = (learned * v).sum() * world_size() / len(all_losses)
         if self.weight_decay:
             squares = sum(weight.square().sum() for weight in self.backbone.parameters() if weight.dim() > 1)
             loss = loss + self.weight_decay / 2 * total(v.sum()) / len(all_losses) * squares

@@ -1,13 +1,14 @@
 """CORES², a sample sieve: Cheng, Zhu, Li, Gong, Sun and Liu, ICLR 2021."""
 
-from typing import Literal, final
+from collections.abc import Collection
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.base import ANY, EpochContext, Problem
 from noisy_lightning.methods.parts.all_labels import losses_of_all_labels
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import total, weighted_mean
@@ -49,6 +50,9 @@ class SampleSelectionCORES(OneNetwork):
     Raises:
         ValueError: A value is out of range.
     """
+
+    samplings: ClassVar[Collection[str]] = ANY
+    weighs_classes: ClassVar[bool] = True
 
     beta_now: Tensor
     """β of the current epoch."""
@@ -107,11 +111,13 @@ class SampleSelectionCORES(OneNetwork):
         kept = ~(self.sieving & (losses.detach() > every.detach().mean(1)))
         self.kept_labels.add_(total(torch.zeros_like(self.kept_labels).index_add_(0, label, kept.long())))
         regularized = losses - self.beta_now * (self.prior * every).sum(1)
-        loss = weighted_mean(regularized.where(kept, 0), kept)
+        loss = weighted_mean(self.weighted(regularized, label).where(kept, 0), kept)
         return Step(loss / (1 + self.beta_now) if self.divide else loss, losses, logits, kept)
 
     def _set_prior(self, counts: Tensor) -> None:
         """Set the prior by the counts (K,) of labels; it stays as it is where nothing was kept."""
+        if self.class_weights is not None:  # the more a label counts, the more it would count if it were random
+            counts = counts.to(self.class_weights.device) * self.class_weights
         if self.prior_follows and counts.any():
             self.prior.copy_(counts / counts.sum())
 

@@ -23,6 +23,8 @@ _OF_DATA = ("root", "download", "workers")
 """Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
 _NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only", "audit")
 """What `noisy-lightning clean` does not use, or what does not change its judgment."""
+_ADDED_TO_MODEL = ("class_weights",)
+"""Keys that older runs lack; left out where they are null, and all is as before."""
 
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,6 +39,8 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         own = {key: value for key, value in trainer.items() if key not in _OF_TRAINER}
         counts = {key: float(value) for key in _COUNTS if isinstance(value := own.get(key), int) and value > 1}
         kept["trainer"] = own | counts
+    if isinstance(model := kept.get("model"), Mapping):
+        kept["model"] = {key: value for key, value in model.items() if value is not None or key not in _ADDED_TO_MODEL}
     if isinstance(data := kept.get("data"), Mapping) and isinstance(arguments := data.get("init_args"), Mapping):
         kept["data"] = {**data, "init_args": _of_data(arguments)}
     return kept

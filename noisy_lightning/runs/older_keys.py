@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+# Keys of every data set, of which a configuration written by hand names a few.
+_OF_KEPT_DATA = {"balanced", "eval_batch_size", "validation", "test_sets"}
+
 
 def with_present_keys(content: Any) -> Any:
     """Return a configuration that a run has kept, or a part of one, with today's keys.
 
     `Timm` had `pretrained` and `checkpoint_path`, which kept configurations hold both; the two have become `weights`.
-    One of them alone was written by hand, and stays, to be refused.
+    One of them alone was written by hand, and stays, to be refused. So does `balanced` of a data set where its other
+    keys are not all there; what was kept has become `sampling`.
     """
     if isinstance(content, list):
         return [with_present_keys(one) for one in content]
@@ -18,6 +22,8 @@ def with_present_keys(content: Any) -> Any:
     arguments = own.get("init_args")
     if str(own.get("class_path", "")).endswith(".Timm") and isinstance(arguments, dict):
         own["init_args"] = _of_timm(arguments)
+    if own.keys() >= _OF_KEPT_DATA:
+        own["sampling"] = "undersample" if own.pop("balanced") else "natural"
     return own
 
 

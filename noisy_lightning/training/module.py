@@ -19,6 +19,7 @@ from noisy_lightning.methods import Method, Problem, Standard
 from noisy_lightning.methods.base import warn_of_short_run
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.training.callbacks.required import require
+from noisy_lightning.training.class_balance import ClassWeights, balance
 from noisy_lightning.training.classifier import Classifier
 from noisy_lightning.training.construction import MakeBackbone, build, only
 from noisy_lightning.training.epoch_context import epoch_context
@@ -46,6 +47,11 @@ class NoisyClassifier(Classifier):
         backbone: Class of the network, called with (num_classes, in_channels).
         loss: What one sample costs.
         method: How the network is trained.
+        class_weights: By what the loss of a sample is multiplied in training, by its given class. `balanced`: by the
+            inverse of how often an epoch serves the class, so that all classes weigh the same; or K numbers, of which
+            the ratios matter. They are scaled to 1 on average over an epoch, and the sum over a batch is divided by its
+            number of samples: the learning rate keeps its meaning. Samples are ranked, recorded, validated and tested
+            by their unweighted losses. Methods whose targets are not the given labels alone refuse it.
         optimizer: Class of the optimizer, called with the method's parameters. Of SGD, Adam and AdamW the fused
             implementation, which takes half the time, unless `foreach` or `fused` is given.
         lr_scheduler: Class of a scheduler, called with the optimizer. CosineAnnealingLR with T_max 0 spans the run, as
@@ -72,6 +78,7 @@ class NoisyClassifier(Classifier):
         backbone: MakeBackbone = ResNet18,
         loss: RobustLoss | None = None,
         method: Callable[[Problem], Method] = Standard,
+        class_weights: ClassWeights | None = None,
         optimizer: OptimizerCallable = torch.optim.SGD,
         lr_scheduler: LRSchedulerCallable | None = None,
         frozen_epochs: int = 0,
@@ -85,7 +92,7 @@ class NoisyClassifier(Classifier):
         if not l1_decay >= 0:
             raise InputError(f"model.l1_decay must be at least 0, got {l1_decay}")
         self.num_samples, self.l1_decay = num_samples, l1_decay
-        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.optimizer, self.lr_scheduler, self.class_weights = optimizer, lr_scheduler, class_weights
         self.loss = loss or CrossEntropy()
         shape = num_classes, in_channels, num_samples
         self.method, networks = build(method, backbone, self.loss, shape, channels_last, compile)
@@ -140,6 +147,7 @@ class NoisyClassifier(Classifier):
             data.serve_views(self.method.views)
             if self.method.uses_candidates:
                 data.train_on_candidates()
+            balance(self.method, data, self.class_weights)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, K) for images (B, C, H, W)."""

@@ -22,8 +22,8 @@ _OBJECT = "given_as_object"
 def described(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments of a constructor as plain data.
 
-    A class becomes its import path, a `functools.partial` of one that and its arguments. Of any other object no more is
-    kept than what it was.
+    A class becomes its import path, a `functools.partial` of one that and its arguments; a list of numbers and the like
+    stays. Of any other object no more is kept than what it was.
 
     Args:
         arguments: By name.
@@ -97,6 +97,8 @@ def import_path(found: type) -> str:
 def _described(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, list) and _is_plain(value):
+        return list(value)
     if isinstance(value, type):
         return {"class_path": import_path(value)}
     if isinstance(value, partial) and isinstance(value.func, type) and not value.args and _is_plain(value.keywords):

@@ -1,3 +1,5 @@
+import pytest
+
 from noisy_lightning.runs.identity import identity
 from noisy_lightning.runs.older_keys import with_present_keys
 
@@ -17,6 +19,29 @@ def test_weights_of_a_kept_configuration_go_by_their_present_key() -> None:
 def test_weights_of_the_hub_left_images_as_they_were() -> None:
     older = _timm(name="resnet10t", pretrained=True, checkpoint_path=None, image_size=None)
     assert with_present_keys(older) == _timm(name="resnet10t", weights="hub", image_size="unchanged")
+
+
+@pytest.mark.parametrize(("balanced", "sampling"), [(True, "undersample"), (False, "natural")])
+def test_balanced_classes_of_a_kept_configuration_go_by_their_present_key(balanced: bool, sampling: str) -> None:
+    others = {"eval_batch_size": 256, "validation": "given", "test_sets": None}
+
+    def of(arguments: dict[str, object]) -> dict[str, object]:
+        return {"data": {"class_path": "noisy_lightning.data.Digits", "init_args": arguments}}
+
+    older, present = of({**others, "balanced": balanced}), of({**others, "sampling": sampling})
+    assert with_present_keys(older) == present
+    assert identity(older) == identity(present)
+    features = {"class_path": "noisy_lightning.data.Embedded"}
+    inner = with_present_keys({"data": {**features, "init_args": {**others, "balanced": balanced, **older}}})
+    assert inner == {"data": {**features, "init_args": {**others, "sampling": sampling, **present}}}
+    by_hand = of({"balanced": balanced, "eval_batch_size": 256})
+    assert with_present_keys(by_hand) == by_hand
+
+
+def test_a_model_without_class_weights_is_that_of_before_there_were_any() -> None:
+    assert identity({"model": {"loss": "CE"}}) == identity({"model": {"loss": "CE", "class_weights": None}})
+    assert identity({"model": {"loss": "CE"}}) != identity({"model": {"loss": "CE", "class_weights": "balanced"}})
+    assert identity({"model": {"lr_scheduler": None}}) != identity({"model": {}})
 
 
 def test_what_is_written_by_hand_stays_to_be_refused() -> None:

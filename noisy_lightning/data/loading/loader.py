@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from noisy_lightning import compat
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.loading.sampling import Sampling, appearances, repeats, served_counts
 from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
 from noisy_lightning.jobs.processes import end_with_parent
@@ -37,8 +38,12 @@ class Schedule:
 
     A batch of `batch_size` samples is split over the ranks, so that the optimizer sees the same batches on any
     number of devices; the parts of one that does not divide evenly differ by one sample. Every sample is served once
-    per epoch, or at most once where classes are balanced; all ranks have equally many batches. A last batch with fewer
-    than two samples per rank joins the one before it: batch normalization cannot train on one sample.
+    per epoch, or as often as `sampling` says; all ranks have equally many batches. A last batch with fewer than two
+    samples per rank joins the one before it: batch normalization cannot train on one sample.
+
+    Where classes are sampled, the samples of a class are served equally often, or some of them once more than the
+    others: these are drawn anew for each epoch. A sample that is served several times stands anywhere in the order,
+    perhaps twice in a batch.
 
     Raises:
         InputError: `batch_size` is not positive, or a batch has fewer samples than there are ranks.
@@ -53,9 +58,10 @@ class Schedule:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
+    sampling: Sampling = "natural"
+    """How many samples of each class an epoch serves; see `served_counts`."""
     classes: Tensor | None = None
-    """(n,) class of each sample, to serve as many of each as there are of the rarest, drawn anew for each epoch; None:
-    every sample is served."""
+    """(n,) class of each sample; None: they are served as they are."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -69,22 +75,26 @@ class Schedule:
     @cached_property
     def count(self) -> int:
         """Samples that an epoch serves, over all ranks."""
-        if self.classes is None:
-            return len(self.index)
-        counts = _counts(self.classes)
-        return len(counts) * int(counts.min())
+        return len(self.index) if self._served is None else int(self._served.sum())
+
+    @cached_property
+    def _served(self) -> Tensor | None:
+        """Samples of each class that an epoch serves; None: all of all."""
+        return None if self.classes is None else served_counts(self.classes.bincount(), self.sampling)
 
     def order(self, generator: torch.Generator) -> Tensor:
         """Return the positions in the data set (count,) that an epoch serves, in an order drawn at random."""
         drawn = torch.randperm(len(self.index), generator=generator)
-        if self.classes is None:
+        if self.classes is None or self._served is None:
             return self.index[drawn]
-        classes = self.classes[drawn]
-        by_class = classes.argsort(stable=True)
-        counts = _counts(classes)
-        # Where each sample stands among those of its class.
-        place = torch.arange(len(drawn)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-        return self.index[drawn[by_class[place < counts.min()].sort().values]]
+        order = self.index[drawn.repeat_interleave(appearances(self.classes[drawn], self._served))]
+        # Without a second draw, all appearances of a sample would follow each other.
+        return order[torch.randperm(len(order), generator=generator)] if self.repeats else order
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a sample may be served more than once per epoch."""
+        return repeats(self.sampling)
 
     def __len__(self) -> int:
         full, rest = divmod(self.count, self.batch_size)
@@ -94,12 +104,6 @@ class Schedule:
         """Return where in an epoch's order this rank's share of a batch stands."""
         end = self.count if batch == len(self) - 1 else (batch + 1) * self.batch_size
         return slice(batch * self.batch_size + self.rank, end, self.world_size)
-
-
-def _counts(classes: Tensor) -> Tensor:
-    """Return how many samples each class has that has any, in the order of classes."""
-    counts = classes.bincount()
-    return counts[counts > 0]
 
 
 class _Epoch(NamedTuple):
@@ -158,10 +162,12 @@ class Batches(Dataset[Batch]):
     def _epoch(self, number: int) -> _Epoch:
         index, count = self.schedule.index, len(self.data.labels)
         if self.schedule.shuffle:
-            # Offsets are drawn for the whole data set, so that a sample's augmentation does not depend on the split.
             generator = seeded_generator("epoch", self.schedule.seed, number)
             index = self.schedule.order(generator)
-            offsets = self.augmentation.offsets_of_views(count, generator, self.views)[:, index]
+            if self.schedule.repeats:  # each appearance is augmented by draws of its own
+                offsets = self.augmentation.offsets_of_views(len(index), generator, self.views)
+            else:  # drawn for the whole data set, so that a sample's augmentation does not depend on the split
+                offsets = self.augmentation.offsets_of_views(count, generator, self.views)[:, index]
         else:
             offsets = self.augmentation.center_offsets(len(index)).expand(self.views, -1)
         labels = self.data.labels if self.data.epoch_labels is None else self.data.epoch_labels(number)
@@ -173,8 +179,8 @@ class Batches(Dataset[Batch]):
 class BatchLoader:
     """Iterates over the batches of an epoch; Lightning takes it as a data loader.
 
-    Order and augmentation are functions of seed, epoch, sample and view, so they are the same on any number of ranks,
-    in memory or through workers, and after a resume.
+    Order and augmentation are functions of seed, epoch, sample and view (or place in the order, where a sample may come
+    several times), so they are the same on any number of ranks, in memory or through workers, and after a resume.
 
     Args:
         batches: What is served.

@@ -23,7 +23,7 @@ from noisy_lightning.errors import InputError
 
 # What belongs to the outer data set, with what the inner one has where nobody sets it.
 _OUTER: dict[str, Any] = {
-    "balanced": False,
+    "sampling": "natural",
     "selection": None,
     "redraw": "once",
     "seed": 0,

@@ -1,5 +1,8 @@
 """A network whose loss is corrected by a transition matrix: Patrini, Rozza, Menon, Nock and Qu, CVPR 2017."""
 
+from collections.abc import Collection
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -31,6 +34,9 @@ class TransitionCorrection(OneNetwork):
 
     `on_epoch_start` of a subclass has to update `noise`; for the arguments see `ForwardCorrection`.
     """
+
+    # Otherwise labels are given, to what is served, by another matrix than the one that is counted or known.
+    samplings: ClassVar[Collection[str]] = ("natural",)
 
     def __init__(
         self,

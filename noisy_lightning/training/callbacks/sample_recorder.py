@@ -30,6 +30,8 @@ _LOSS, _CONFIDENCE, _MARK, _KEPT, _MARGIN = range(_COLUMNS := 5)
 # Steps between entries into the table. All at once, these take 9 µs a step; each after a step of its own, when the
 # network has driven their code and data out of the processor's caches, 270 µs, and on a GPU with launches of its own.
 _STEPS = 32
+# More than the samples of a batch: what orders all samples of an epoch.
+_BATCH = 2**32
 
 
 @without_idle_step_hooks
@@ -42,6 +44,9 @@ class SampleRecorder(L.Callback):
     pictures. Where the method works with a transition matrix, its mean absolute difference to the realized one is
     `method/transition_error`. An epoch of which the method keeps no sample gives a warning. It only observes: without
     it a training run ends with the same weights.
+
+    Losses are those of the given labels, without class weights. Of a sample that an epoch serves several times
+    (`data.sampling`), the last time is recorded, on any number of devices; of one that it does not serve, nothing.
 
     Args:
         folder: Where records and noise files go, made if missing; None: the trainer's `default_root_dir`, where the
@@ -72,7 +77,8 @@ class SampleRecorder(L.Callback):
         self.pictures, self.picture_epochs = pictures, picture_epochs
         self._boards: list[SampleBoard] = []
         self._table = torch.zeros(0, _COLUMNS)
-        self._waiting: list[tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]] = []
+        self._served = torch.zeros(0, dtype=torch.long)  # (N,) when a sample was last served; 0: not yet
+        self._waiting: list[tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor, int]] = []
         self._epoch: int | None = None  # the epoch whose samples the table holds; None: it is empty
         self._selects = False
         self._restored: dict[str, Any] | None = None
@@ -88,6 +94,7 @@ class SampleRecorder(L.Callback):
         """Make the table: the first hook that knows the device, and that a resume in mid-epoch does not skip."""
         data = _data(trainer)
         self._table = torch.zeros(len(data.labels), _COLUMNS, device=pl_module.device)
+        self._served = torch.zeros(len(data.labels), dtype=torch.long, device=pl_module.device)
         self._waiting.clear()
         self._epoch, self._selects = None, False
         writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
@@ -108,7 +115,7 @@ class SampleRecorder(L.Callback):
         """Keep the step's samples; every now and then, write what has gathered into the table."""
         step = cast(Step, pl_module.last_step)
         kept = None if step.sample_weight is None else step.sample_weight.detach()
-        self._waiting.append((step.losses.detach(), step.logits.detach(), kept, batch.label, batch.index))
+        self._waiting.append((step.losses.detach(), step.logits.detach(), kept, batch.label, batch.index, batch_idx))
         self._epoch = trainer.current_epoch
         if len(self._waiting) >= _STEPS:
             self._enter()
@@ -119,14 +126,27 @@ class SampleRecorder(L.Callback):
             return
         self._selects = self._selects or any(step[2] is not None for step in self._waiting)
         shares = [torch.ones_like(step[0]) if step[2] is None else step[2] for step in self._waiting]
-        losses, logits, _, labels, index = zip(*self._waiting, strict=True)
+        losses, logits, _, labels, parts, batches = zip(*self._waiting, strict=True)
         # Over the first dimension, since over a last one of ten classes softmax is not vectorized (510 µs to 55).
         by_class, label = torch.cat(logits).t(), torch.cat(labels).unsqueeze(0)
         confidence = by_class.softmax(0, dtype=torch.float32).gather(0, label).squeeze(0)
         margin = by_class.gather(0, label).squeeze(0) - by_class.scatter(0, label, -torch.inf).amax(0)
         columns = (torch.cat(losses), confidence, by_class.argmax(0) + 1, torch.cat(shares), margin)
-        self._table.index_copy_(0, torch.cat(index), torch.stack([column.float() for column in columns], 1))
+        rows, index = torch.stack([column.float() for column in columns], 1), torch.cat(parts)
+        # A sample that is there several times gets the same row each time, the last one.
+        place = torch.arange(len(index), device=index.device)
+        last = torch.zeros_like(self._served).scatter_reduce_(0, index, place, "amax")[index]
+        self._table.index_copy_(0, index, rows[last])
+        self._served.index_copy_(0, index, self._order(batches, parts).to(index.device)[last])
         self._waiting.clear()
+
+    def _order(self, batches: Sequence[int], parts: Sequence[Tensor]) -> Tensor:
+        """Return numbers, from 2, that grow in the order in which an epoch serves samples, on all ranks together."""
+        ranks, rank = (1, 0) if self._trainer is None else (self._trainer.world_size, self._trainer.global_rank)
+        starts = (
+            torch.tensor(batches).repeat_interleave(torch.tensor([len(part) for part in parts])) * _BATCH + 2 + rank
+        )
+        return starts + ranks * torch.cat([torch.arange(len(part)) for part in parts])
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the epoch's record and log its measures.
@@ -138,6 +158,7 @@ class SampleRecorder(L.Callback):
             measures = self._close(trainer, self._epoch, table, self._selects)
             pl_module.log_dict(measures, logger=False, **compat.EQUAL_ON_ALL_RANKS)
             self._table.zero_()
+            self._served.zero_()
             self._epoch, self._selects = None, False
 
     def state_dict(self) -> dict[str, Any]:
@@ -165,17 +186,17 @@ class SampleRecorder(L.Callback):
         self._epoch, self._selects = state["epoch"], state["selects"]
         if trainer.is_global_zero:
             self._table.copy_(state["table"])
+            self._served.copy_(self._table[:, _MARK] > 0)  # 1: before whatever is served from here on
 
     def _gather(self) -> Tensor:
         """Return the rows of all ranks in one table (N, 5) on the CPU; called by all ranks together."""
         self._enter()
         trainer, table = self._trainer, self._table
         if trainer is not None and trainer.world_size > 1:
-            # Where a sampler pads, two ranks meet the same sample: the row of the higher rank counts, whole.
-            rank = (table[:, _MARK] > 0) * (trainer.global_rank + 1)
-            owner = trainer.strategy.reduce(rank.clone(), reduce_op="max")
+            # Two ranks may meet the same sample: the row of the later time counts, whole.
+            last = trainer.strategy.reduce(self._served.clone(), reduce_op="max")
             # A copy, as the sum is made in place and the epoch may go on.
-            table = table.masked_fill((rank != owner).unsqueeze(1), 0.0)
+            table = table.masked_fill((self._served != last).unsqueeze(1), 0.0)
             table = trainer.strategy.reduce(table, reduce_op="sum")
         return table.to("cpu", copy=True)
 

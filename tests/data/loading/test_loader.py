@@ -5,6 +5,7 @@ import torch
 
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
+from noisy_lightning.data.loading.sampling import Sampling
 from noisy_lightning.errors import InputError
 from noisy_lightning.types import Batch
 
@@ -67,18 +68,105 @@ def test_balanced_classes_are_served_equally_often() -> None:
     classes = torch.tensor([0] * 30 + [2] * 8 + [5] * 12)
     ranks = []
     for rank in range(2):
-        schedule = Schedule(index, 6, True, 0, rank, 2, classes)
+        schedule = Schedule(index, 6, True, 0, rank, 2, "undersample", classes)
         assert (schedule.count, len(schedule)) == (24, 4)
         ranks += [batch.index for batch in BatchLoader(Batches(_data(), AUGMENTATION, schedule, None))]
     epochs = []
     for epoch in range(2):
-        loader = BatchLoader(Batches(_data(), AUGMENTATION, Schedule(index, 6, True, classes=classes), None))
+        schedule = Schedule(index, 6, True, sampling="undersample", classes=classes)
+        loader = BatchLoader(Batches(_data(), AUGMENTATION, schedule, None))
         loader.set_epoch(epoch)
         epochs.append(torch.cat([batch.index for batch in loader]))
         assert len(epochs[-1].unique()) == 24
         assert classes[epochs[-1] - 10].bincount().tolist() == [8, 0, 8, 0, 0, 8]
     assert not epochs[0].sort().values.equal(epochs[1].sort().values), "others of the frequent classes"
     assert torch.cat(ranks).sort().values.equal(epochs[0].sort().values)
+
+
+# Of 60 samples, 50 are served; the classes have 30, 8 and 12 of them.
+SAMPLED = torch.arange(10, 60)
+CLASSES = torch.tensor([0] * 30 + [2] * 8 + [5] * 12)
+
+
+def _sampled(
+    sampling: Sampling, rank: int = 0, world_size: int = 1, workers: int = 0, views: int = 1, epoch: int = 0
+) -> BatchLoader:
+    data = _data()
+    schedule = Schedule(SAMPLED, 9, True, 3, rank, world_size, sampling, CLASSES)
+    store = None if workers else WindowStore(torch.as_tensor(data.images), AUGMENTATION)
+    loader = BatchLoader(Batches(data, AUGMENTATION, schedule, store, views), workers)
+    loader.set_epoch(epoch)
+    return loader
+
+
+def test_the_order_of_undersampled_classes_is_that_of_older_versions() -> None:
+    """Runs that they have begun go on with the same batches."""
+    generator = seeded_generator("epoch", 3, 4)
+    drawn = torch.randperm(50, generator=generator)
+    by_class = CLASSES[drawn].argsort(stable=True)
+    first = torch.cat([part[:8] for part in by_class.split([30, 8, 12])]).sort().values
+    order = SAMPLED[drawn[first]]
+    batches = list(_sampled("undersample", epoch=4))
+    assert torch.cat([batch.index for batch in batches]).equal(order)
+    store = WindowStore(torch.as_tensor(_data().images), AUGMENTATION)
+    images = store.read(order, AUGMENTATION.random_offsets(60, generator)[order])
+    assert torch.cat([batch.image for batch in batches]).equal(images)
+
+
+@pytest.mark.parametrize(("sampling", "served"), [("oversample", [30, 30, 30]), ("sqrt", [23, 12, 15])])
+def test_samples_of_a_class_are_repeated_equally_often_others_in_each_epoch(
+    sampling: Sampling, served: list[int]
+) -> None:
+    epochs = []
+    for epoch in range(2):
+        index = torch.cat([batch.index for batch in _sampled(sampling, epoch=epoch)])
+        times = index.bincount(minlength=60)
+        assert times[:10].sum() == 0
+        for part, count in zip(times[10:].split([30, 8, 12]), served, strict=True):
+            assert part.sum() == count
+            assert part.max() - part.min() <= 1
+        epochs.append((index, times))
+    assert not epochs[0][1].equal(epochs[1][1])
+    assert not epochs[0][0].equal(epochs[0][0].sort().values)
+    assert (epochs[0][0][1:] != epochs[0][0][:-1]).float().mean() > 0.8, "appearances are spread over the epoch"
+
+
+@pytest.mark.parametrize("views", [1, 2])
+def test_each_appearance_of_a_sample_is_augmented_anew(views: int) -> None:
+    batches = list(_sampled("oversample", views=views))
+    index = torch.cat([batch.index for batch in batches])
+    images = torch.cat([batch.image if views == 1 else batch.image[0] for batch in batches])
+    rare = index[index >= 40].unique()
+    assert all(len({image.numpy().tobytes() for image in images[index == one]}) > 1 for one in rare[:5])
+    store = WindowStore(torch.as_tensor(_data().images), AUGMENTATION)
+    windows = {  # all that crop and flip can make of a sample
+        store.read(rare[:1], torch.tensor([offset])).numpy().tobytes() for offset in range(2 * 36) if _fits(offset)
+    }
+    assert {image.numpy().tobytes() for image in images[index == rare[0]]} <= windows
+
+
+def _fits(offset: int) -> bool:
+    """Return whether a window of 4×4 begins there, in 6×6 pixels and their mirror image."""
+    row, column = divmod(offset % 36, 6)
+    return row <= 2 and column <= 2
+
+
+@pytest.mark.parametrize("sampling", ["undersample", "oversample", "sqrt"])
+def test_sampled_epochs_do_not_hang_on_ranks_and_workers_and_go_on_within(sampling: Sampling) -> None:
+    whole = list(_sampled(sampling, epoch=2))
+    ranks = [list(_sampled(sampling, rank, 2, epoch=2)) for rank in range(2)]
+    for number, batch in enumerate(whole):
+        for rank, batches in enumerate(ranks):
+            assert batches[number].index.equal(batch.index[rank::2])
+            assert batches[number].image.equal(batch.image[rank::2])
+    assert _equal(whole, list(_sampled(sampling, workers=1, epoch=2)))
+    begun = _sampled(sampling, epoch=2)
+    iterator = iter(begun)
+    head = [next(iterator) for _ in range(2)]
+    resumed = _sampled(sampling)
+    resumed.load_state_dict(begun.state_dict())
+    resumed.set_epoch(2)
+    assert _equal(head + list(resumed), whole)
 
 
 def test_no_rank_trains_on_a_single_sample() -> None:

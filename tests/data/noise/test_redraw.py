@@ -91,7 +91,7 @@ def test_validation_keeps_the_labels_of_the_first_draw() -> None:
     [
         (lambda: digits(NoNoise()), "^data.redraw must be once: NoNoise would be the same in every epoch"),
         (lambda: digits(redraw="often"), "^data.redraw must be one of once, per_epoch, got 'often'$"),
-        (lambda: digits(balanced=True), "^data.redraw per_epoch .* data.balanced must be false$"),
+        (lambda: digits(sampling="sqrt"), "^data.redraw per_epoch .* data.sampling must be natural$"),
     ],
 )
 def test_what_makes_no_sense_is_refused(make: Callable[[], object], message: str) -> None:
@@ -166,7 +166,7 @@ def test_the_configurations_of_study_0_take_its_protocol(
         assert run("fit", "--config", str(path), *QUICK) == 0
 
 
-@pytest.mark.parametrize("arguments", [{}, {"redraw": "once", "balanced": True}])
+@pytest.mark.parametrize("arguments", [{}, {"redraw": "once", "sampling": "oversample"}])
 def test_a_run_that_overfits_keeps_samples_and_the_labels_of_the_first_epoch(arguments: dict[str, Any]) -> None:
     """It repeats a few batches to see whether they can be learned, which labels drawn anew never are."""
     data = digits(**arguments)

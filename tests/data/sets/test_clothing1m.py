@@ -145,7 +145,7 @@ def test_a_sound_tree_warns_of_nothing(published: Path) -> None:
 def test_the_published_protocol_crops_and_balances(joined: Path) -> None:
     path = joined / "annotations/noisy_train.txt"
     path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "/13.jpg" not in line))
-    data = loaded(joined, validation="trusted", crop_margin=2, horizontal_flip=True, balanced=True)
+    data = loaded(joined, validation="trusted", crop_margin=2, horizontal_flip=True, sampling="undersample")
     assert data.source.images.shape[1:] == (20, 20, 3)
     batches = list(data.train_dataloader())
     assert batches[0].image.shape == (4, 3, 16, 16)

@@ -1,7 +1,7 @@
 """The recorder against a per-sample loop, over resumes, ranks and missing truth, on a stand-in data module."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Barrier, Thread
 from types import SimpleNamespace
@@ -394,16 +394,68 @@ def test_a_sample_that_two_ranks_meet_counts_once(tmp_path):
         recorder.on_train_batch_end(trainer, module, None, Batch(index, index % K, index, index % K), 0)
         states[rank] = recorder.state_dict()
 
-    threads = [Thread(target=work, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _side_by_side(work)
     table = states[0]["table"]
     assert torch.equal(table, states[1]["table"])
     assert table[[7, 10, 11], 0].tolist() == [2.0, 2.0, 3.0]
     assert table[[7, 10, 11], 2].tolist() == [2.0, 4.0, 4.0]
     assert (table[:, 2] > 0).sum() == 3
+
+
+def _side_by_side(work: Callable[[int], None]) -> None:
+    threads = [Thread(target=work, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_of_a_sample_that_an_epoch_serves_several_times_the_last_time_is_recorded(resumes, tmp_path):
+    """Within a batch, within what is entered together, and over ranks, as one process does."""
+    steps = 40  # more than are entered together
+    order = torch.randint(20, (steps, 5), generator=torch.Generator().manual_seed(0))
+    losses = torch.arange(steps * 5.0).view(steps, 5)
+    expected = torch.zeros(20)
+    for index, loss in zip(order.flatten().tolist(), losses.flatten().tolist(), strict=True):
+        expected[index] = loss
+    assert (losses[-1] > 0).all()
+    meet = Barrier(2)
+    slots: list[Tensor] = [torch.empty(0), torch.empty(0)]
+    tables: dict[tuple[int, int], Tensor] = {}
+
+    def records(rank: int, ranks: int) -> None:
+        def reduce(value: Tensor, reduce_op: str) -> Tensor:
+            slots[rank] = value.clone()
+            meet.wait()
+            both = torch.stack(slots)
+            meet.wait()
+            return both.amax(0) if reduce_op == "max" else both.sum(0)
+
+        trainer: Any = SimpleNamespace(
+            datamodule=Data(), world_size=ranks, global_rank=rank, current_epoch=0, loggers=[], is_global_zero=rank == 0
+        )
+        trainer.strategy, trainer.default_root_dir = SimpleNamespace(reduce=reduce), tmp_path
+        module: Any = SimpleNamespace(device=torch.device("cpu"))
+        recorder = SampleRecorder()
+        recorder.setup(trainer, module, "fit")
+        recorder.on_train_start(trainer, module)
+        for number in range(steps):
+            if resumes and number == 37:
+                state, recorder = recorder.state_dict(), SampleRecorder()
+                recorder.setup(trainer, module, "fit")
+                recorder.load_state_dict(state)
+                recorder.on_train_start(trainer, module)
+            index, loss = order[number, rank::ranks], losses[number, rank::ranks]
+            module.last_step = Step(loss.sum(), loss, torch.zeros(len(index), K))
+            recorder.on_train_batch_end(trainer, module, None, Batch(index, index % K, index, index % K), number)
+        tables[rank, ranks] = recorder.state_dict()["table"]
+
+    records(0, 1)
+    _side_by_side(lambda rank: records(rank, 2))
+    assert tables[0, 1][:20, 0].equal(expected)
+    assert tables[0, 2].equal(tables[0, 1])
+    assert tables[1, 2].equal(tables[0, 1])
 
 
 def _fit_rank(rank: int, run: Path) -> None:
