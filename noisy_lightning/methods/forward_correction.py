@@ -28,6 +28,8 @@ class ForwardCorrection(TransitionCorrection):
     - `dual_t`: the product of two matrices: that of `anchor_points`, from true class to prediction, and how often each
       label was given to what is predicted as a class (`dual_transition`; Yao et al., NeurIPS 2020).
 
+    T is of labels as they were given, so that classes are neither sampled (`data.sampling`) nor weighted.
+
     The row of a class that no training sample has as its given label stays that of the identity, and if the network's
     outputs are NaN, all of T does: both with a warning. T is written to `result.json`, and is shown as a picture in
     TensorBoard.

@@ -27,6 +27,8 @@ class JoCoR(SmallLossNetworks):
     joint losses, at least one; R grows as in `CoTeaching`. The gradient flows through both sides of either divergence.
     A sample whose joint loss is NaN is not selected.
 
+    Class weights multiply ℓ in the mean, not where it selects.
+
     The first network gives the logits. The authors report both networks, and so do the metrics. Recorded are the mean
     of ℓ₁ and ℓ₂, without the divergence, and as `kept` what was selected.
 

@@ -30,6 +30,8 @@ class SampleSelectionCORES(OneNetwork):
 
     β is 0 for `warm_up` epochs, then grows linearly, from 0 in the first to `beta` in the last of `ramp` epochs.
 
+    Class weights multiply both terms of the loss, and the weights of labels in E_k where these are counted (`kept`).
+
     Recorded are the losses without the regularizer. A sample whose loss is NaN is kept, so that it shows when training
     has broken down. A step computes the loss for all K labels, so that memory grows with B·K².
 

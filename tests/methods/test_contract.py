@@ -19,6 +19,7 @@ from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.runs.records import load
+from noisy_lightning.types import Step
 from tests.kill import Fall
 from tests.methods.examples import EXAMPLES, NAMES, make, options
 from tests.networks import Plain
@@ -163,6 +164,81 @@ def test_one_class_and_a_last_batch_of_one_sample_pass(example: Any) -> None:
     assert all(value.isfinite() for value in method.scalars().values())
 
 
+# Class weights and repeated samples
+
+
+WEIGHTS = torch.tensor([0.4, 1.0, 1.9])
+
+
+def _weigh(method: Method) -> None:
+    """Weigh classes where the method can."""
+    if method.weighs_classes:
+        method.class_weights = WEIGHTS.clone()
+
+
+def _step_with(example: Any, weights: Tensor | None) -> tuple[Step, list[Tensor | None]]:
+    """Return a step of the second epoch and the gradients of the parameters, in a method that is always the same."""
+    torch.manual_seed(0)
+    method, labels = make(example, _problem()), _data()[1]
+    for epoch in range(2):
+        method.on_epoch_start(_context(epoch))
+    index = torch.arange(30)
+    for _ in range(3):  # what follows the losses, such as the average of MentorNet, begins at 0
+        method.step(_images(method, index), labels[index], index)
+    method.class_weights = weights
+    step = method.step(_images(method, index), labels[index], index)
+    step.loss.backward()
+    return step, [parameter.grad for parameter in method.parameters()]
+
+
+@each_example
+def test_a_weight_multiplies_what_the_samples_of_a_class_teach_and_nothing_else(example: Any) -> None:
+    if not getattr(methods, example[0]).weighs_classes:
+        pytest.skip("it refuses weights, as training/test_class_balance.py has it")
+    plain, gradients = _step_with(example, None)
+    ones, same = _step_with(example, torch.ones(K))
+    none, nothing = _step_with(example, torch.zeros(K))
+    parts = [_step_with(example, weight * torch.eye(K)[k]) for k, weight in enumerate(WEIGHTS)]
+    whole, weighted = _step_with(example, WEIGHTS)
+    assert ones.loss.equal(plain.loss)
+    for step in (none, whole, *(part for part, _ in parts)):
+        assert step.losses.equal(plain.losses)
+        assert step.logits.equal(plain.logits)
+        assert (step.sample_weight is None) == (plain.sample_weight is None)
+        assert (
+            step.sample_weight is None or plain.sample_weight is None or step.sample_weight.equal(plain.sample_weight)
+        )
+    differs = False
+    for number, gradient in enumerate(gradients):
+        if gradient is None:
+            continue
+        zero, heavy = nothing[number], weighted[number]
+        assert zero is not None
+        assert heavy is not None
+        torch.testing.assert_close(same[number], gradient)
+        # What does not depend on samples, such as a penalty on weights, is in each of them.
+        added = sum(part[number] - zero for _, part in parts)  # type: ignore[misc,operator]
+        torch.testing.assert_close(heavy - zero, added, rtol=1e-4, atol=1e-6)
+        differs = differs or not torch.allclose(heavy, gradient, rtol=1e-2)
+    assert differs
+
+
+@each_example
+def test_a_method_that_remembers_samples_asks_for_each_once(example: Any) -> None:
+    """A second time in a batch, what one appearance remembers would overwrite the other."""
+    torch.manual_seed(0)
+    method, labels = make(example, _problem()), _data()[1]
+    for epoch in range(EPOCHS):
+        method.on_epoch_start(_context(epoch))
+    parts = [part for part in method.modules() if isinstance(part, SampleMemory)]
+    before = [part.values.clone() for part in parts]
+    index = torch.arange(30)
+    method.step(_images(method, index), labels[index], index).loss.backward()
+    method.on_step_end()
+    if any(not part.values.equal(values) for part, values in zip(parts, before, strict=True)):
+        assert set(method.samplings) <= {"natural", "undersample"}
+
+
 # On several ranks
 
 
@@ -184,6 +260,7 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
     """Train without Lightning on this rank's parts of the batches."""
     torch.manual_seed(0)
     method = make(example, _problem())
+    _weigh(method)
     stepping: nn.Module = Stepping(method)
     if world_size > 1:
         stepping = DistributedDataParallel(stepping)
@@ -193,8 +270,11 @@ def _train(example: Any, rank: int, world_size: int) -> dict[str, Tensor]:
     labels = _data()[1]
     for epoch in range(EPOCHS):
         method.on_epoch_start(_context(epoch))
-        order = torch.randperm(N, generator=torch.Generator().manual_seed(epoch))
-        for batch in order.split(25):  # of which two do not divide evenly
+        random = torch.Generator().manual_seed(epoch)
+        order = torch.randperm(N, generator=random)
+        if "oversample" in method.samplings:  # then some come several times, also within a batch
+            order = torch.cat([order, order[:10]])[torch.randperm(N + 10, generator=random)]
+        for batch in order.split(25):  # of which some do not divide evenly
             index = batch[rank::world_size]
             optimizer.zero_grad()
             stepping(_images(method, index), labels[index], index).backward()

@@ -149,6 +149,24 @@ def test_two_processes_draw_the_same_labels_in_every_epoch(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("sampling", ["undersample", "oversample", "sqrt"])
+def test_two_processes_sample_and_weigh_classes_as_one_does(sampling: str, tmp_path: Path) -> None:
+    # As many images per process in every batch: those of `oversample` are an even number.
+    options = ("--data.sampling", sampling, "--model.class_weights", "[1, 9, 1, 9, 1, 9, 1, 9, 1, 9]")
+    for folder, devices in {"one": ("--trainer.devices", "1"), "two": TWO}.items():
+        (tmp_path / folder).mkdir()
+        done = noisy_lightning("fit", *COMMAND, *options, *devices, cwd=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+    one, two = (tmp_path / folder / "runs/default/run" for folder in ("one", "two"))
+    first, second = (torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for run in (one, two))
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=1e-5, atol=1e-6)
+    alone, together = load(one), load(two)
+    np.testing.assert_allclose(alone.loss, together.loss, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(np.isnan(alone.loss), np.isnan(together.loss))
+
+
+@pytest.mark.slow
 def test_one_of_two_processes_trains_the_scores_of_the_noise(tmp_path: Path) -> None:
     scores = {"cache": "kept", "epochs": 1, "backbone": "tests.networks.Plain"}
     noise = {"class_path": "InstanceDependent", "init_args": {"rate": 0.3, "scores": scores}}

@@ -78,5 +78,15 @@ def _data(trainer: L.Trainer) -> str:
     share = "an unknown share" if noise.realised_rate is None else f"{100 * noise.realised_rate:.2f} %"
     return (
         f"{noise.dataset}: {len(data.train_indices):,} training and {len(data.val_indices):,} validation samples of "
-        f"{data.num_classes} classes; {noise.kind}: {share} of labels wrong"
+        f"{data.num_classes} classes; {noise.kind}: {share} of labels wrong{_sampling(data)}"
     )
+
+
+def _sampling(data: NoisyDataModule) -> str:
+    """Return what an epoch serves, where that is not all samples once."""
+    if data.sampling == "natural":
+        return ""
+    served = data.served_counts()
+    least, most = served[served > 0].aminmax()
+    each = f"{least:,} of each class" if least == most else f"{least:,} to {most:,} of a class"
+    return f"; {data.sampling}: {served.sum():,} samples per epoch, {each}"

@@ -27,6 +27,20 @@ def test_fit_says_where_on_what_with_which_data_and_how_to_watch(run: Run, capsy
     assert lines[-1] == "next: noisy-lightning test runs/default/0, tensorboard --logdir runs"
 
 
+@pytest.mark.parametrize(
+    ("sampling", "served"),
+    [
+        ("undersample", r"undersample: 1,\d\d0 samples per epoch, 1\d\d of each class"),
+        ("sqrt", r"sqrt: 1,293 samples per epoch, 1\d\d to 1\d\d of a class"),
+    ],
+)
+def test_fit_says_how_many_samples_an_epoch_has_where_classes_are_sampled(
+    sampling: str, served: str, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, "--data.sampling", sampling) == 0
+    assert re.search(f"% of labels wrong; {served}\n", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize(("at", "place"), [((1, 0), "epoch 2/2"), ((1, 3), "epoch 2/2, batch 4")])
 def test_fit_says_from_where_it_goes_on(
     at: tuple[int, int], place: str, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
