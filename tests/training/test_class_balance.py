@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from noisy_lightning import Digits, ImageArrays, NoisyClassifier, methods
+from noisy_lightning.data.loading.sampling import Sampling
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods import Method
 from noisy_lightning.runs.records import load
@@ -24,7 +25,7 @@ from tests.networks import Plain
 
 Run = Callable[..., int]
 METHODS = sorted(name for name in methods.__all__ if name != "Method" and issubclass(getattr(methods, name), Method))
-SAMPLINGS = ["natural", "undersample", "oversample", "sqrt"]
+SAMPLINGS: tuple[Sampling, ...] = ("natural", "undersample", "oversample", "sqrt")
 
 
 def _uneven(**arguments: Any) -> ImageArrays:

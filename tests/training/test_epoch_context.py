@@ -41,7 +41,7 @@ def test_labels_are_those_of_the_epoch_and_of_the_training_part_alone() -> None:
 
 
 @pytest.mark.parametrize("method", [INCVCoTeaching, CoTeaching])
-def test_a_method_that_uses_candidates_trains_on_them(method: type[Method], tmp_path: Path) -> None:
+def test_a_method_that_uses_candidates_trains_on_them(method: Callable[..., Method], tmp_path: Path) -> None:
     lines = [f"{index},{label},{int(index % 2 == 0)},{int(index % 4 == 1)},0.3" for index, label in enumerate(LABELS)]
     (tmp_path / "selection.csv").write_text("\n".join(["index,y_noisy,select,candidate,eval_ratio", *lines]) + "\n")
     images = np.zeros((len(LABELS), 8, 8), np.uint8)
