@@ -191,10 +191,10 @@ def _step_with(example: Any, weights: Tensor | None) -> tuple[Step, list[Tensor 
     return step, [parameter.grad for parameter in method.parameters()]
 
 
-@each_example
+@pytest.mark.parametrize(
+    "example", [one for one in EXAMPLES if getattr(methods, one[0]).weighs_classes], ids=lambda one: one[0]
+)
 def test_a_weight_multiplies_what_the_samples_of_a_class_teach_and_nothing_else(example: Any) -> None:
-    if not getattr(methods, example[0]).weighs_classes:
-        pytest.skip("it refuses weights, as training/test_class_balance.py has it")
     plain, gradients = _step_with(example, None)
     ones, same = _step_with(example, torch.ones(K))
     none, nothing = _step_with(example, torch.zeros(K))
