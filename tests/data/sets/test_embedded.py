@@ -291,6 +291,7 @@ def test_a_method_that_takes_more_views_than_there_are_is_refused(tmp_path: Path
     ("arguments", "message"),
     [
         ({"data": Digits(seed=1)}, r"data\.data\.seed must be left out: give it as data\.seed"),
+        ({"data": Digits(sampling="sqrt")}, r"data\.data\.sampling must be left out: give it as data\.sampling"),
         ({"data": Digits(noise=Symmetric(0.1))}, r"data\.data\.noise must be left out: give it as data\.noise"),
         ({"mean": [0.1]}, r"data\.mean must be left out"),
         ({"crop_padding": 2}, r"data\.crop_padding must be left out"),
