@@ -1,6 +1,7 @@
 """VolMinNet: Li, Liu, Han, Niu and Sugiyama, ICML 2021."""
 
-from typing import final
+from collections.abc import Collection
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -41,6 +42,8 @@ class VolMinNet(OneNetwork):
     Raises:
         ValueError: A value is out of range.
     """
+
+    samplings: ClassVar[Collection[str]] = ("natural",)
 
     weight: Tensor
     """(K, K), of which the diagonal does not count."""
