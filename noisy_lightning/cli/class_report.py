@@ -56,6 +56,14 @@ def write_classes(folder: Path, answers: Answers, class_names: Sequence[str], ti
         write_picture(folder / "calibration.png", reliability_diagram(sure, title))
 
 
+def remove_classes(folder: Path) -> None:
+    """Remove what `write_classes` leaves, and the folder if nothing else is in it."""
+    for name in ("classes.csv", "confusion.csv", "calibration.csv", "confusion.png", "calibration.png"):
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def write_picture(path: Path, figure: Any) -> None:
     """Write a figure of matplotlib as PNG."""
     from noisy_lightning.figures.style import as_array, as_png  # noqa: PLC0415  # slow to import
@@ -65,7 +73,7 @@ def write_picture(path: Path, figure: Any) -> None:
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a table; what is not a number is empty."""
-    with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(map(as_cell, columns))
         # NaN is not equal to itself.

@@ -21,6 +21,7 @@ from noisy_lightning.data.labels import rare_classes
 from noisy_lightning.data.sets.file_data import FileDataModule
 from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.errors import InputError
+from noisy_lightning.runs.measures import wrong_share
 
 _TRAINER_KEYS = ("accelerator", "devices", "precision", "strategy")
 _WARNING = "WARNING"
@@ -150,12 +151,11 @@ def _unread(data: NoisyDataModule) -> Iterator[Finding]:
 def _labels(data: NoisyDataModule) -> Finding:
     data.setup("fit")
     noise = data.noise_summary()
-    rate = "an unknown share" if noise.realised_rate is None else f"{100 * noise.realised_rate:.2f} %"
     shape = "×".join(map(str, data.image_shape))
     return Finding(
         "labels",
         f"{noise.dataset}: {noise.num_samples:,} training images of {shape} in {noise.num_classes} classes, "
-        f"{rate} of the labels wrong ({noise.kind})",
+        f"{wrong_share(noise.realised_rate, noise.num_known)} ({noise.kind})",
     )
 
 

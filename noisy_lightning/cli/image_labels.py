@@ -1,6 +1,7 @@
 """Which images a command line names, and what is known of their labels."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def image_labels(
         found = [known.get(os.path.abspath(path), -1) for path in paths]  # noqa: PTH100  # also takes '..' away
         if max(found) < 0:
             raise InputError(f"labels: {labels} has no line of these images; its paths start from its own folder")
+        if unknown := len(known) - len({os.path.abspath(path) for path in paths} & known.keys()):  # noqa: PTH100
+            print(f"labels: {unknown:,} of {len(known):,} lines of {labels} name none of these images", file=sys.stderr)
         return found
     for folder in given:
         if folder.is_dir():
@@ -89,8 +92,14 @@ def _of_folders(folder: Path, paths: Sequence[Path], classes: dict[str, int]) ->
     if not any(name.casefold() in small for name in names):
         return {}
     if unknown := sorted(name for name in names if name not in classes):
-        what = f"{folder / unknown[0]} is no class of the run" if unknown[0] else "others lie beside them"
         named = sorted(name for name in names if name.casefold() in small)[0]
+        what = f"{folder / unknown[0]} is no class of the run" if unknown[0] else "others lie beside them"
+        alike = [name for name in classes if name.casefold() == unknown[0].casefold()]
+        if alike:
+            raise InputError(
+                f"images: {folder / unknown[0]} is no class of the run, but {alike[0]} is: rename one, or say --labels "
+                "none to have no labels"
+            )
         raise InputError(
             f"images: {folder / named} seems to hold images of a class, but {what}: move them, or say --labels none to "
             "have none, or --labels FILE (CSV with columns path and label)"

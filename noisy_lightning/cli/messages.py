@@ -48,7 +48,7 @@ _ABSTRACT_NAMES = {"Callback", "LRScheduler", "Logger", "Optimizer"}
 _RENAMED = {
     "pretrained": "weights: hub has taken its place in Timm",
     "checkpoint_path": "weights: FILE has taken its place in Timm",
-    "balanced": "data.sampling: undersample has taken the place of true, natural that of false",
+    "balanced": "data.sampling undersample is what balanced true was, and natural what false was",
 }
 _UNNAMED = "NoneType"  # that a key can be left out goes without saying
 # Where the classes are that a key of Lightning or torch can name.

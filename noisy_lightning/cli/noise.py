@@ -14,6 +14,7 @@ from noisy_lightning.errors import InputError, cannot_write
 from noisy_lightning.figures.samples import transition_matrices
 from noisy_lightning.figures.style import as_array, as_png
 from noisy_lightning.runs.files import write_bytes
+from noisy_lightning.runs.measures import wrong_share
 
 PICTURE_FILE = "noise.png"
 _DPI = 150
@@ -98,5 +99,5 @@ def _check_labels(folder: Path, label_hash: str) -> None:
 
 
 def _title(noise: NoiseSummary) -> str:
-    rate = "unknown" if noise.realised_rate is None else f"{100 * noise.realised_rate:.2f} %"
-    return f"{noise.dataset}, {noise.kind}, seed {noise.seed}: {rate} of the labels wrong"
+    share = wrong_share(noise.realised_rate, noise.num_known)
+    return f"{noise.dataset}, {noise.kind}, seed {noise.seed}: {share}"

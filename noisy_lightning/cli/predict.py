@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from noisy_lightning import compat
-from noisy_lightning.cli.class_report import Answers, class_table, write_classes
+from noisy_lightning.cli.class_report import Answers, class_table, remove_classes, write_classes
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.image_labels import find_images, image_labels
@@ -73,6 +73,7 @@ def predict_images(run: Path, checkpoint: str | None, args: Sequence[str]) -> No
     labels = image_labels(paths, options.images, options.labels, opened.class_names)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        remove_classes(measured)  # of other predictions
         seen = _write(out, opened, paths, labels, min(options.top, len(opened.class_names)))
         _report(out, measured, opened, seen, len(paths))
     except OSError as error:
@@ -111,7 +112,7 @@ def _write(out: Path, run: LoadedRun, paths: Sequence[Path], labels: Sequence[in
     names, seen = run.class_names, _Seen()
     more = [column for k in range(2, top + 1) for column in (f"class_{k}", f"probability_{k}")]
     columns = [*_COLUMNS, *more, "margin", *(["label"] if labels is not None else []), "error"]
-    with replacing(out) as staged, staged.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with replacing(out) as staged, staged.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         with closing(_predictions(run, paths)) as predictions:
@@ -177,7 +178,7 @@ def _looked_at(run: LoadedRun, waiting: Sequence[Future[Tensor | str]]) -> Itera
 def _report(out: Path, folder: Path, run: LoadedRun, seen: _Seen, count: int) -> None:
     """Print what came out, and measure it where there are labels."""
     names, written = run.class_names, [str(out)]
-    print("\n".join(seen.rows), end="\n\n" if seen.rows else "")
+    _say("\n".join(seen.rows), end="\n\n" if seen.rows else "")
     lines = [f"run       {run.path} ({run.checkpoint.stem})"]
     if seen.broken:
         lines.append(f"unread    {len(seen.broken):,} of {count:,} images, see the column error: {seen.broken[0]}")
@@ -193,4 +194,9 @@ def _report(out: Path, folder: Path, run: LoadedRun, seen: _Seen, count: int) ->
         title = f"{run.path.parent.name}/{run.path.name}, {run.checkpoint.stem}: {out.stem}"
         write_classes(folder, answers, names, title, pictures=True)
         written.append(f"{folder}: tables and pictures of classes and calibration")
-    print("\n".join([*lines, f"files     {', '.join(written)}"]))
+    _say("\n".join([*lines, f"files     {', '.join(written)}"]))
+
+
+def _say(text: str, end: str = "\n") -> None:
+    """Print a text in which a path may be no text: its bytes are then shown as a terminal can show them."""
+    print(text.encode("utf-8", "backslashreplace").decode(), end=end)

@@ -1,6 +1,7 @@
 """What a test leaves in the folder of a run and shows: classes, confusions, calibration, the hardest images."""
 
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def write_tested(
         The checkpoint's folder.
     """
     place = run / FOLDER / re.sub(r"[^\w.=-]+", "_", checkpoint).strip("_")
+    # What an earlier test has left, of test sets that this one does not have, would pass for its own.
+    shutil.rmtree(place, ignore_errors=True)
     for name, images in tested.items():
         further = name.removeprefix("test").removeprefix("_")
         title = f"{run.parent.name}/{run.name}, {checkpoint} (epoch {epoch + 1}), {name.replace('_', ' ', 1)} images"

@@ -75,12 +75,15 @@ class NoiseSummary:
     """How many images are those of another data set."""
     foreign_checksum: str | None = None
     """What identifies it."""
+    num_known: int | None = None
+    """Of how many labels the true ones are known, where not of all: what the realized rate is a share of."""
     redraw: str = "once"
     """Or `per_epoch`: each epoch has labels of its own, and this summary is that of the first draw."""
 
     def headline(self) -> dict[str, Any]:
         """Return what a result says of its noise."""
-        names = ("kind", "arguments", "nominal_rate", "realised_rate", "label_hash")
+        names = ["kind", "arguments", "nominal_rate", "realised_rate", "label_hash"]
+        names += [] if self.num_known is None else ["num_known"]
         return {name: getattr(self, name) for name in names}
 
 
@@ -221,6 +224,7 @@ def summarize(
         num_foreign=0 if foreign is None else int((foreign >= 0).sum()),
         foreign_checksum=foreign_checksum,
         redraw=redraw,
+        num_known=known if 0 < (known := int((true != UNKNOWN).sum())) < len(true) else None,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from noisy_lightning.runs.files import as_cell, replacing
-from noisy_lightning.runs.measures import UNKNOWN, Bools, Ints, noise_auroc
+from noisy_lightning.runs.measures import UNKNOWN, Bools, Ints, noise_auroc, wrong_share
 from noisy_lightning.selectors.base import Judgment
 from noisy_lightning.selectors.self_check import advice
 from noisy_lightning.selectors.theory import (
@@ -204,7 +204,8 @@ def summary_table(result: Mapping[str, Any], folder: Path, files: Sequence[str])
     if result["oracle"]:
         rows.append(("oracle", "it was given what only an experiment knows: no result to compare with"))
     noise = result["noise"]
-    rows.append(("data", f"{result['dataset']}, {noise['kind']}, {_percent(noise['realised_rate'])} of labels wrong"))
+    share = wrong_share(noise["realised_rate"], noise.get("num_known"))
+    rows.append(("data", f"{result['dataset']}, {noise['kind']}, {share}"))
     selected = f"{result['selected']:,} of {result['samples']:,} labels selected"
     rows.append(("labels", selected + (f", {result['candidates']:,} candidates" if result["candidates"] else "")))
     if result["estimated_noise_rate"] is not None:

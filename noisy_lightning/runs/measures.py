@@ -128,3 +128,16 @@ def class_accuracy(prediction: Ints, reference: Ints, num_classes: int) -> Float
 
 def _mean(values: Floats | Bools, where: Bools) -> float | None:
     return float(values[where].mean(dtype=np.float64)) if where.any() else None
+
+
+def wrong_share(rate: float | None, known: int | None) -> str:
+    """Return in words how many labels are wrong.
+
+    Args:
+        rate: The realized rate; None where it is unknown.
+        known: Of how many labels the true ones are known, where not of all; None: of all.
+    """
+    if rate is None:
+        return "an unknown share of labels wrong"
+    of = "of labels wrong" if known is None else f"wrong of the {known:,} labels whose true one is known"
+    return f"{100 * rate:.2f} % {of}"

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from noisy_lightning.runs.measures import wrong_share
+
 
 def divergence(found: Mapping[str, Any]) -> str:
     """Return where a run diverged.
@@ -58,9 +60,8 @@ def evaluation_table(
     if result.get("oracle"):
         rows.append(("oracle", "it knew what only an experiment knows of the true labels: no result to compare with"))
     if noise := result.get("noise"):
-        rows.append(
-            ("data", f"{result['dataset']}, {noise['kind']}, {_percent(noise['realised_rate'])} of labels wrong")
-        )
+        share = wrong_share(noise["realised_rate"], noise.get("num_known"))
+        rows.append(("data", f"{result['dataset']}, {noise['kind']}, {share}"))
     for name, values in measured.items():
         epoch = {"best": _choice(result), "last": "last epoch"}.get(name, "this checkpoint")
         if unfinished and name in ("best", "last"):

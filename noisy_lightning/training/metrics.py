@@ -77,17 +77,17 @@ class _Images(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in TestedImages._fields:
+        for name in TestedImages.__annotations__:
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, *columns: Tensor) -> None:
         """Take in the fields of `TestedImages` of a batch."""
-        for name, column in zip(TestedImages._fields, columns, strict=True):
+        for name, column in zip(TestedImages.__annotations__, columns, strict=True):
             getattr(self, name).append(column)
 
     def compute(self) -> TestedImages:
         """Return all images in their order."""
-        columns = [dim_zero_cat(getattr(self, name)).cpu() for name in TestedImages._fields]
+        columns = [dim_zero_cat(getattr(self, name)).cpu() for name in TestedImages.__annotations__]
         order = columns[0].argsort()
         return TestedImages(*(column[order] for column in columns))
 

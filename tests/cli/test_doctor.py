@@ -67,9 +67,7 @@ def test_a_sound_configuration_passes(run: Run, tmp_path: Path, capsys: pytest.C
     assert not wrong
     data = Digits(noise=Symmetric(0.4))
     data.setup("fit")
-    assert well["labels"].startswith(
-        "Digits: 1,437 training images of 8×8×1 in 10 classes, 38.76 % of the labels wrong"
-    )
+    assert well["labels"].startswith("Digits: 1,437 training images of 8×8×1 in 10 classes, 38.76 % of labels wrong")
     assert well["split"] == f"{len(data.train_indices):,} images to train on, {len(data.val_indices):,} to validate on"
     assert well["tests"] == "360 test images, 360 test images of again"
     assert well["devices"].startswith("1 × ")

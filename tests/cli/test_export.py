@@ -72,6 +72,7 @@ def _of_all_kinds(folder: Path) -> list[Path]:
         "transparent.png": color.convert("RGBA"),
         "palette.png": palette,
         "print.jpg": color.convert("CMYK"),
+        "deep.png": Image.fromarray(np.asarray(color.convert("L")).astype(np.uint16) * 257),
     }
     pictures["transparent.png"].putalpha(color.convert("L"))
     for name, picture in pictures.items():

@@ -61,7 +61,7 @@ def test_the_present_folder_is_one_too() -> None:
     [
         ("a/owl/1.png", "a/owl is no class of the run"),
         ("a/1.png", "others lie beside them"),
-        ("a/Dog/1.png", "a/Dog is no class of the run"),
+        ("a/Dog/1.png", "a/Dog is no class of the run, but dog is: rename one"),
     ],
 )
 def test_folders_of_classes_and_of_others_are_refused(also: str, message: str) -> None:
@@ -80,6 +80,13 @@ def test_a_table_of_labels_starts_from_its_own_folder() -> None:
     _touch("a/1.png", "a/2.png", "a/3.png")
     Path("a/labels.csv").write_text("\ufeffpath, label ,more\n1.png,dog,x\n../a/3.png,cat,y\n4.png,cat,\n")
     assert _labels("a", labels="a/labels.csv") == [1, -1, 0]
+
+
+def test_lines_of_no_image_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    _touch("a/1.png", "a/2.png")
+    Path("a/labels.csv").write_text("path,label\n1.png,dog\n9.png,cat\n8.png,cat\n")
+    assert _labels("a", labels="a/labels.csv") == [1, -1]
+    assert capsys.readouterr().err == "labels: 2 of 3 lines of a/labels.csv name none of these images\n"
 
 
 def test_a_table_may_be_that_of_a_spreadsheet() -> None:

@@ -74,6 +74,11 @@ def test_images_in_files_are_predicted_as_those_of_the_test_set(
         *("classes.csv", "confusion.csv", "calibration.csv", "confusion.png", "calibration.png")
     }
     assert sum(int(row["n"]) for row in _rows("predictions_measured/classes.csv")) == COUNT
+    Path("photos/0/caf\udce9.png").write_bytes(Path(paths[0]).read_bytes())  # a name that is no text
+    alone = ("--images", "photos/0", "--trainer.accelerator", "cpu")
+    assert run("predict", "runs/default/0", *alone) == 0
+    assert Path("predictions.csv").read_text(encoding="utf-8").count("caf\\udce9.png") == 1
+    assert not Path("predictions_measured").exists(), "of other predictions"
 
 
 def test_few_images_without_labels_are_printed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,6 +64,10 @@ def test_pictures_are_drawn_unless_the_run_has_none(run: Run) -> None:
     assert _files(folder) == TABLES | PICTURES
     for name in PICTURES:
         assert np.asarray(Image.open(folder / name)).std() > 10
+    (folder / "other").mkdir()  # as an earlier test of a further set leaves it
+    (folder / "other/classes.csv").write_text("old")
+    assert run("test", "runs/default/0", "last") == 0
+    assert _files(folder) == TABLES
 
 
 def test_weights_from_elsewhere_have_a_folder_of_their_own(run: Run) -> None:

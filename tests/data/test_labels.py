@@ -182,6 +182,7 @@ def test_the_files_say_what_they_should(tmp_path: Path) -> None:
         "num_foreign": 0,
         "foreign_checksum": None,
         "redraw": "once",
+        "num_known": 7,
     }
 
 

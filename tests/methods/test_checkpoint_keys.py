@@ -29,6 +29,7 @@ SLN = "seed epoch noise_now relabelled backbone.weight average.network.weight"
 KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("Standard", {}, "backbone.weight"),
     ("DynamicWeights", {}, "backbone.weight"),
+    ("VolMinNet", {}, "weight velocity backbone.weight"),
     ("Decoupling", {}, f"steps {PAIR}"),
     ("CoTeaching", {"forget_rate": 0.3}, f"{PAIR} {FORGETTING}"),
     ("CoTeaching", {}, f"{PAIR} {FORGETTING}"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, roc_curve
 
-from noisy_lightning.runs.measures import EpochRecord, class_accuracy, measure, noise_auroc
+from noisy_lightning.runs.measures import EpochRecord, class_accuracy, measure, noise_auroc, wrong_share
 
 # given, true, prediction: two clean samples, three noisy ones, one of unknown truth, one never seen
 LABELS = np.array([0, 1, 1, 2, 0, 1, 2])
@@ -103,3 +103,9 @@ def test_accuracy_of_a_class_is_a_share_of_its_samples_or_nan_without_any():
 def test_what_was_not_seen_counts_for_no_class():
     prediction, reference = np.array([0, -1, 1, 1]), np.array([0, 0, 1, -1])
     np.testing.assert_array_equal(class_accuracy(prediction, reference, 2), [1, 1])
+
+
+def test_a_share_of_wrong_labels_says_of_how_many() -> None:
+    assert wrong_share(None, None) == "an unknown share of labels wrong"
+    assert wrong_share(0.3876, None) == "38.76 % of labels wrong"
+    assert wrong_share(0.5, 1010) == "50.00 % wrong of the 1,010 labels whose true one is known"

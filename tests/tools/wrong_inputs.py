@@ -203,7 +203,7 @@ KEYS_OF_DATA = [
     Mistake("fit SMALL --data.validation clean", "data.validation", "trusted"),
     Mistake("fit SMALL --data.validation trusted", "data.validation", "trusted"),
     Mistake("fit SMALL --data.sampling balanced", "data.sampling", "undersample"),
-    Mistake("fit SMALL --data.balanced true", "balanced", "data.sampling: undersample"),
+    Mistake("fit SMALL --data.balanced true", "balanced", "data.sampling undersample"),
     Mistake("fit SMALL --data.sampling oversample --model.method ELR", "data.sampling", "natural or undersample"),
     Mistake("fit SMALL --data.sampling sqrt --model.method ForwardCorrection", "data.sampling", "choose natural"),
     Mistake("fit SMALL --model.class_weights '[1, 2]'", "model.class_weights", "10 numbers"),

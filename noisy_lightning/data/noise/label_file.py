@@ -13,7 +13,7 @@ from noisy_lightning.data.noise.alignment import check_length, check_true_labels
 from noisy_lightning.data.noise.class_conditional import LabelNoise
 from noisy_lightning.data.noise.foreign import ForeignImages, take_images
 from noisy_lightning.data.noise.label_columns import read_labels
-from noisy_lightning.data.noise.label_lists import labels_of, read_list
+from noisy_lightning.data.noise.label_lists import labels_of, read_list, read_paths_and_labels
 from noisy_lightning.data.noise.sampling import check_labels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
@@ -36,9 +36,10 @@ class LabelFile(LabelNoise):
       file may hold 45,000 of CIFAR-10's labels in an order that nobody knows: it is refused. A `.pt` file is a pickle,
       which could run anything, and is read with an allow-list of numpy's arrays and torch's tensors and nothing else;
     - `.txt` with the path of an image and its label on each line, as WebVision and Clothing1M have them, for data sets
-      of files: the label is the last field, after a tab, a comma or blanks. Paths start from the data set's folder, in
-      any order, and every training image must be listed; other images are ignored. Labels are the names of classes, or
-      their numbers where they are no names. Lines that begin with `#` are comments. Or with a number on each line.
+      of files: the label is the last field, after a tab, a comma, a semicolon or blanks. Paths start from the folder
+      of the data, in any order, and every training image must be listed; others are ignored. Labels are the names of
+      classes, or their numbers where they are no names. Lines that begin with `#` are comments. Or with a number on
+      each line. A `.csv` whose only columns are `path` and `label` is such a list, too.
 
     It can also correct labels that came with the images and whose true ones nobody knows, for example by the
     `labels.csv` of a page of suspects. A file that repeats the true labels (`label`, `true_label`, `clean_label` or
@@ -59,7 +60,8 @@ class LabelFile(LabelNoise):
         self.path = path
         self.column = column
         self.source = source
-        self._listed = read_list(Path(path)) if Path(path).suffix == ".txt" else []
+        readers = {".txt": read_list, ".csv": read_paths_and_labels}
+        self._listed = readers[suffix](Path(path)) if (suffix := Path(path).suffix) in readers else []
         self._names: Sequence[str] | None = None
         self._class_names: Sequence[str] = ()
         self._labels = None if self._lists_paths else read_labels(Path(path), column)

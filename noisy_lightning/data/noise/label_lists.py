@@ -1,5 +1,6 @@
 """Lists with the path of an image and its label on each line, matched to the images of a data set."""
 
+import csv
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,8 +30,8 @@ def read_list(path: Path) -> list[ListedLabel]:
 
     Args:
         path: A text in UTF-8. The label is the last field of a line; fields are separated by tabs where each line has
-            one, else by commas where each line has one, else by blanks, so that other blanks may stand in a path. What
-            begins with `#` is a comment.
+            one, else by commas, else by semicolons where each line has one, else by blanks, so that other blanks may
+            stand in a path. What begins with `#` is a comment.
 
     Raises:
         InputError: It cannot be read, is empty, or a line has no path where others have one.
@@ -41,16 +42,46 @@ def read_list(path: Path) -> list[ListedLabel]:
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise InputError(f"path: {path} lists no label")
-    separator = next((one for one in ("\t", ",") if all(one in line for _, line in lines)), None)
+    separator = next((one for one in ("\t", ",", ";") if all(one in line for _, line in lines)), None)
     listed = []
     for number, line in lines:
         *before, label = line.rsplit(separator, 1)
-        name = before[0].strip().replace("\\", "/").removeprefix("./") if before else ""
-        listed.append(ListedLabel(number, name, label.strip()))
+        listed.append(ListedLabel(number, _posix(before[0]) if before else "", label.strip()))
     without = next((one for one in listed if not one.path), None)
     if without is not None and any(one.path for one in listed):
         raise InputError(f"path: {path}, line {without.number}, must be a path and a label, got {without.label[:60]!r}")
     return listed
+
+
+def read_paths_and_labels(path: Path) -> list[ListedLabel]:
+    """Return the lines of a table whose only columns are called path and label; nothing of any other, or of none.
+
+    Args:
+        path: A `.csv` file in UTF-8, with commas.
+
+    Raises:
+        InputError: It cannot be read, or a line has other than two cells.
+    """
+    if not path.is_file():
+        return []
+    with reading(path, "path"), path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        if sorted(header) != ["label", "path"]:
+            return []
+        listed = []
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise InputError(f"path: {path}, line {reader.line_num}, has {len(cells)} cells, its first line 2")
+            own = dict(zip(header, cells, strict=True))
+            listed.append(ListedLabel(reader.line_num, _posix(own["path"]), own["label"].strip()))
+    return listed
+
+
+def _posix(name: str) -> str:
+    return name.strip().replace("\\", "/").removeprefix("./")
 
 
 def labels_of(

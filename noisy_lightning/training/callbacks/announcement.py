@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.runs.environment import device_name
 from noisy_lightning.runs.folder import RunFolder
+from noisy_lightning.runs.measures import wrong_share
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 
 
@@ -75,10 +76,10 @@ def _device(trainer: L.Trainer) -> str:
 def _data(trainer: L.Trainer) -> str:
     data = cast(NoisyDataModule, cast(Any, trainer).datamodule)
     noise = data.noise_summary()
-    share = "an unknown share" if noise.realised_rate is None else f"{100 * noise.realised_rate:.2f} %"
+    share = wrong_share(noise.realised_rate, noise.num_known)
     return (
         f"{noise.dataset}: {len(data.train_indices):,} training and {len(data.val_indices):,} validation samples of "
-        f"{data.num_classes} classes; {noise.kind}: {share} of labels wrong{_sampling(data)}"
+        f"{data.num_classes} classes; {noise.kind}: {share}{_sampling(data)}"
     )
 
 

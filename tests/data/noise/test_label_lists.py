@@ -40,12 +40,25 @@ def lines(separator: str, labels: list[object], names: list[str] = NAMES) -> lis
     return [f"{name}{separator}{label}" for name, label in zip(names, labels, strict=True)]
 
 
-@pytest.mark.parametrize("separator", [" ", "\t", ",", "  ", ", "])
+@pytest.mark.parametrize("separator", [" ", "\t", ",", ";", "  ", ", "])
 @pytest.mark.parametrize("labels", [LABELS, ["sea lion", "cat", "sea lion", "cat"]])
 def test_labels_belong_to_paths_whatever_separates_them(separator: str, labels: list[object], opened: Opened) -> None:
     if separator.isspace() and separator != "\t" and "sea lion" in labels:
         pytest.skip("a name with a blank needs another separator")
     assert opened("\n".join(lines(separator, labels))).labels.tolist() == LABELS
+
+
+def test_a_table_of_paths_and_labels_is_a_list(opened: Opened, tmp_path: Path) -> None:
+    opened("\n".join(lines(",", list(LABELS))))  # makes the images
+    table = tmp_path / "labels.csv"
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([("label", " path"), *zip(LABELS, NAMES, strict=True)])
+    data = ImageFolder(tmp_path / "images", image_size=4, channels=1, validation="none", noise=LabelFile(table))
+    data.setup("fit")
+    assert data.labels.tolist() == LABELS
+    table.write_text("path,label\ncat/1.png\n")
+    with pytest.raises(InputError, match=r"labels\.csv, line 2, has 1 cells, its first line 2"):
+        LabelFile(table)
 
 
 def test_order_comments_other_images_and_ways_of_writing_paths_do_not_matter(opened: Opened) -> None:

@@ -96,7 +96,7 @@ def scalars() -> set[str]:
 
 def test_a_folder_goes_through_all_commands(folder: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--config", folder) == 0
-    assert "an unknown share of the labels wrong" in capsys.readouterr().out
+    assert "an unknown share of labels wrong" in capsys.readouterr().out
     assert run("noise", "--config", folder) == 0
     noise = json.loads(Path("noise/mine/noise.json").read_text())
     assert noise["realised_rate"] is None
