@@ -5,9 +5,9 @@
 
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
-from noisy_lightning.backbones.convolution import check_image_size, conv_block
+from noisy_lightning.backbones.convolution import FixedSizeNetwork, conv_block
 
 
 def _linear_block(in_features: int, out_features: int) -> nn.Sequential:
@@ -22,7 +22,7 @@ def _initialize(module: nn.Module) -> None:
 
 
 @final
-class EightLayerCNN(nn.Module):
+class EightLayerCNN(FixedSizeNetwork):
     """The paper's network for CIFAR-10: six convolutions of 64 to 196 channels, two linear layers; 1.6 million.
 
     Args:
@@ -32,10 +32,7 @@ class EightLayerCNN(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, image_size: int = 32) -> None:
-        super().__init__()
-        if image_size < 8:
-            raise ValueError(f"image_size must be in [8, inf), got {image_size}")
-        self.image_size = image_size
+        super().__init__(image_size, least=8)
         self.network = nn.Sequential(
             conv_block(in_channels, 64),
             conv_block(64, 64, pool=True),
@@ -48,19 +45,9 @@ class EightLayerCNN(nn.Module):
             nn.Linear(256, num_classes),
         ).apply(_initialize)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W).
-
-        Raises:
-            InputError: The images have another size.
-        """
-        check_image_size(image, self.image_size)
-        logits: Tensor = self.network(image)
-        return logits
-
 
 @final
-class FourLayerCNN(nn.Module):
+class FourLayerCNN(FixedSizeNetwork):
     """The paper's network for MNIST: convolutions of 32 and 64 channels, two linear layers; 422 thousand parameters.
 
     Args:
@@ -70,10 +57,7 @@ class FourLayerCNN(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, image_size: int = 28) -> None:
-        super().__init__()
-        if image_size < 4:
-            raise ValueError(f"image_size must be in [4, inf), got {image_size}")
-        self.image_size = image_size
+        super().__init__(image_size, least=4)
         self.network = nn.Sequential(
             conv_block(in_channels, 32, pool=True),
             conv_block(32, 64, pool=True),
@@ -81,13 +65,3 @@ class FourLayerCNN(nn.Module):
             _linear_block(64 * (image_size // 4) ** 2, 128),
             nn.Linear(128, num_classes),
         ).apply(_initialize)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W).
-
-        Raises:
-            InputError: The images have another size.
-        """
-        check_image_size(image, self.image_size)
-        logits: Tensor = self.network(image)
-        return logits

@@ -1,4 +1,6 @@
-"""The block that plain convolutional networks repeat, and what those with linear layers ask of their images."""
+"""The block that plain convolutional networks repeat, and what those for images of one size share."""
+
+from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
@@ -29,12 +31,45 @@ def conv_block(
     return nn.Sequential(*layers)
 
 
-def check_image_size(image: Tensor, image_size: int) -> None:
-    """Check that images (B, C, H, W) have the height and width that a network's linear layers were made for.
+class FixedSizeNetwork(nn.Module, ABC):
+    """A network whose linear layers are made for images of one height and width; subclasses set `network`.
+
+    Args:
+        image_size: height and width of the images in pixels.
+        least: the smallest that the layers leave something of.
 
     Raises:
-        InputError: They have others.
+        ValueError: if image_size is below it.
     """
-    height, width = image.shape[2:]
-    if (height, width) != (image_size, image_size):
-        raise InputError(f"model.backbone.image_size is {image_size}, but the images have {height}×{width} pixels")
+
+    network: nn.Sequential
+    """From images (B, C, H, W) to logits (B, K)."""
+
+    @abstractmethod
+    def __init__(self, image_size: int, least: int) -> None:
+        super().__init__()
+        if image_size < least:
+            raise ValueError(f"image_size must be in [{least}, inf), got {image_size}")
+        self.image_size = image_size
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits (B, K) of images (B, C, H, W).
+
+        Raises:
+            InputError: The images have another size.
+        """
+        self.check_size(image)
+        logits: Tensor = self.network(image)
+        return logits
+
+    def check_size(self, image: Tensor) -> None:
+        """Check that images (B, C, H, W) have the height and width that the linear layers were made for.
+
+        Raises:
+            InputError: They have others.
+        """
+        height, width = image.shape[2:]
+        if (height, width) != (self.image_size, self.image_size):
+            raise InputError(
+                f"model.backbone.image_size is {self.image_size}, but the images have {height}×{width} pixels"
+            )

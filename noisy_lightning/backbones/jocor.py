@@ -2,13 +2,13 @@
 
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
-from noisy_lightning.backbones.convolution import check_image_size, conv_block
+from noisy_lightning.backbones.convolution import FixedSizeNetwork, conv_block
 
 
 @final
-class TwoLayerMLP(nn.Module):
+class TwoLayerMLP(FixedSizeNetwork):
     """JoCoR's network for MNIST, also Co-teaching+'s: 256 hidden units with ReLU; 204 thousand parameters.
 
     Weights start with PyTorch's defaults, as in the authors' code. For features there is `MLP`.
@@ -23,10 +23,7 @@ class TwoLayerMLP(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, image_size: int = 28) -> None:
-        super().__init__()
-        if image_size < 1:
-            raise ValueError(f"image_size must be in [1, inf), got {image_size}")
-        self.image_size = image_size
+        super().__init__(image_size, least=1)
         self.network = nn.Sequential(
             nn.Flatten(),
             nn.Linear(in_channels * image_size**2, 256),
@@ -34,19 +31,9 @@ class TwoLayerMLP(nn.Module):
             nn.Linear(256, num_classes),
         )
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W).
-
-        Raises:
-            InputError: The images have another size.
-        """
-        check_image_size(image, self.image_size)
-        logits: Tensor = self.network(image)
-        return logits
-
 
 @final
-class SevenLayerCNN(nn.Module):
+class SevenLayerCNN(FixedSizeNetwork):
     """JoCoR's network for CIFAR: six convolutions of 64 to 196 channels, the last of 16; 518 thousand parameters.
 
     One linear layer follows. Weights start with PyTorch's defaults, as in the authors' code, whose argument
@@ -62,10 +49,7 @@ class SevenLayerCNN(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, image_size: int = 32) -> None:
-        super().__init__()
-        if image_size < 8:
-            raise ValueError(f"image_size must be in [8, inf), got {image_size}")
-        self.image_size = image_size
+        super().__init__(image_size, least=8)
         self.network = nn.Sequential(
             conv_block(in_channels, 64),
             conv_block(64, 64, pool=True),
@@ -76,13 +60,3 @@ class SevenLayerCNN(nn.Module):
             nn.Flatten(),
             nn.Linear(16 * (image_size // 8) ** 2, num_classes),
         )
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W).
-
-        Raises:
-            InputError: The images have another size.
-        """
-        check_image_size(image, self.image_size)
-        logits: Tensor = self.network(image)
-        return logits

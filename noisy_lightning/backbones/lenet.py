@@ -2,13 +2,13 @@
 
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
-from noisy_lightning.backbones.convolution import check_image_size
+from noisy_lightning.backbones.convolution import FixedSizeNetwork
 
 
 @final
-class LeNet(nn.Module):
+class LeNet(FixedSizeNetwork):
     """LeNet-5 as T-Revision, VolMinNet and CDR trained it on MNIST: 62 thousand parameters.
 
     Two 5×5 convolutions of 6 and 16 channels, the first padded by 2, each with ReLU and 2×2 max pooling, then linear
@@ -25,10 +25,7 @@ class LeNet(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, image_size: int = 28) -> None:
-        super().__init__()
-        if image_size < 12:
-            raise ValueError(f"image_size must be in [12, inf), got {image_size}")
-        self.image_size = image_size
+        super().__init__(image_size, least=12)
         self.network = nn.Sequential(
             nn.Conv2d(in_channels, 6, 5, padding=2),
             nn.MaxPool2d(2),  # before the activation, which is equal and cheaper
@@ -43,13 +40,3 @@ class LeNet(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(84, num_classes),
         )
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W).
-
-        Raises:
-            InputError: The images have another size.
-        """
-        check_image_size(image, self.image_size)
-        logits: Tensor = self.network(image)
-        return logits

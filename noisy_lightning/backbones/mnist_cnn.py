@@ -2,13 +2,13 @@
 
 from typing import final
 
-from torch import Tensor, nn
+from torch import nn
 
-from noisy_lightning.backbones.convolution import check_image_size
+from noisy_lightning.backbones.convolution import FixedSizeNetwork
 
 
 @final
-class MNISTCNN(nn.Module):
+class MNISTCNN(FixedSizeNetwork):
     """The network that generates, and trains on, the instance-dependent noise of MNIST: 431 thousand parameters.
 
     Two 5×5 convolutions of 20 and 50 channels without padding, each with ReLU and 2×2 max pooling, then 500 hidden
@@ -25,10 +25,7 @@ class MNISTCNN(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, image_size: int = 28) -> None:
-        super().__init__()
-        if image_size < 16:
-            raise ValueError(f"image_size must be in [16, inf), got {image_size}")
-        self.image_size = image_size
+        super().__init__(image_size, least=16)
         self.network = nn.Sequential(
             nn.Conv2d(in_channels, 20, 5),
             nn.MaxPool2d(2),  # before the activation, which is equal and cheaper
@@ -41,13 +38,3 @@ class MNISTCNN(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(500, num_classes),
         )
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits (B, K) of images (B, C, H, W).
-
-        Raises:
-            InputError: The images have another size.
-        """
-        check_image_size(image, self.image_size)
-        logits: Tensor = self.network(image)
-        return logits

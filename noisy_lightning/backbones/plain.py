@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from noisy_lightning.backbones.convolution import check_image_size
+from noisy_lightning.backbones.convolution import FixedSizeNetwork
 
 
 def _xavier(module: nn.Module) -> None:
@@ -13,7 +13,7 @@ def _xavier(module: nn.Module) -> None:
 
 
 @final
-class PlainCNN(nn.Module):
+class PlainCNN(FixedSizeNetwork):
     """The network of Kim and Kang (2023): five convolutions of 8 to 128 channels, not normalized, two linear layers.
 
     4.3 million parameters, nearly all in the first linear layer. The linear weights start with Xavier's uniform
@@ -26,10 +26,7 @@ class PlainCNN(nn.Module):
     """
 
     def __init__(self, num_classes: int, in_channels: int, image_size: int = 32) -> None:
-        super().__init__()
-        if image_size < 4:
-            raise ValueError(f"image_size must be in [4, inf), got {image_size}")
-        self.image_size = image_size
+        super().__init__(image_size, least=4)
         self.features = nn.Sequential(
             nn.Conv2d(in_channels, 8, 3, padding=1),
             nn.ReLU(inplace=True),
@@ -54,6 +51,6 @@ class PlainCNN(nn.Module):
         Raises:
             InputError: The images have another size.
         """
-        check_image_size(image, self.image_size)
+        self.check_size(image)
         logits: Tensor = self.classifier(self.features(image))
         return logits

@@ -5,8 +5,8 @@ from typing import final
 import torch.nn.functional as F
 from torch import Tensor
 
+from noisy_lightning.losses.active_passive import ActivePassive
 from noisy_lightning.losses.base import RobustLoss
-from noisy_lightning.losses.normalized import NormalizedCrossEntropy
 from noisy_lightning.losses.probabilities import at_label, complement, is_hard, log_probabilities
 from noisy_lightning.losses.ranges import check_range
 
@@ -71,12 +71,7 @@ class JointAsymmetricLoss(RobustLoss):
         self, active: RobustLoss | None = None, alpha: float = 1.0, beta: float = 1.0, a: float = 30.0
     ) -> None:
         super().__init__()
-        check_range("alpha", alpha, "[0, inf)")
-        check_range("beta", beta, "[0, inf)")
-        self.active = active or NormalizedCrossEntropy()
-        self.passive = AsymmetricMSE(a)
-        self.alpha = alpha
-        self.beta = beta
+        self.sum = ActivePassive(active, AsymmetricMSE(a), alpha, beta)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return (B,) losses of logits (B, K) for class indices (B,), or (B, K) probabilities if active takes them.
@@ -84,6 +79,5 @@ class JointAsymmetricLoss(RobustLoss):
         Raises:
             ValueError: on CPU, if a label lies outside [0, K).
         """
-        active: Tensor = self.active(logits, target)
-        passive: Tensor = self.passive(logits, target)
-        return self.alpha * active + self.beta * passive
+        losses: Tensor = self.sum(logits, target)
+        return losses

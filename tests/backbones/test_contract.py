@@ -19,7 +19,7 @@ def discover():
         module = importlib.import_module(found.name)
         for name, value in vars(module).items():
             own = inspect.isclass(value) and value.__module__ == module.__name__ and not name.startswith("_")
-            if own and issubclass(value, nn.Module):
+            if own and issubclass(value, nn.Module) and not inspect.isabstract(value):
                 yield value
 
 

@@ -40,11 +40,15 @@ def lines(separator: str, labels: list[object], names: list[str] = NAMES) -> lis
     return [f"{name}{separator}{label}" for name, label in zip(names, labels, strict=True)]
 
 
-@pytest.mark.parametrize("separator", [" ", "\t", ",", ";", "  ", ", "])
-@pytest.mark.parametrize("labels", [LABELS, ["sea lion", "cat", "sea lion", "cat"]])
+@pytest.mark.parametrize(
+    ("separator", "labels"),
+    [
+        *((separator, LABELS) for separator in (" ", "\t", ",", ";", "  ", ", ")),
+        # A name with a blank needs another separator.
+        *((separator, ["sea lion", "cat", "sea lion", "cat"]) for separator in ("\t", ",", ";", ", ")),
+    ],
+)
 def test_labels_belong_to_paths_whatever_separates_them(separator: str, labels: list[object], opened: Opened) -> None:
-    if separator.isspace() and separator != "\t" and "sea lion" in labels:
-        pytest.skip("a name with a blank needs another separator")
     assert opened("\n".join(lines(separator, labels))).labels.tolist() == LABELS
 
 
