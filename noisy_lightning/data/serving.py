@@ -13,7 +13,7 @@ from noisy_lightning import compat
 from noisy_lightning.data.labels import check_label_hash
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, placed
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
-from noisy_lightning.data.loading.network_input import describe_inputs
+from noisy_lightning.data.loading.network_input import check_image_shape, describe_inputs
 from noisy_lightning.data.loading.sampling import Sampling, served_counts
 from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.sets.sources import Source
@@ -118,13 +118,15 @@ class ServingDataModule(L.LightningDataModule, ABC):
         return {"noise_hash": self.noise_hash, "inputs": inputs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuse a checkpoint that was trained on other labels, and normalize as its network wants it.
+        """Refuse a checkpoint that was trained on other labels or sizes, and normalize as its network wants it.
 
         Raises:
-            InputError: The hashes of the given labels differ.
+            InputError: The hashes of the given labels differ, or the shapes of the images.
         """
         check_label_hash(state_dict["noise_hash"], self.noise_hash)
         if inputs := state_dict.get("inputs"):
+            # What comes of images of another size would stand in the result of the run as if it were its own.
+            check_image_shape(inputs, self.state_dict()["inputs"])
             self.normalize_by(inputs["mean"], inputs["std"])
 
     def normalize_by(self, mean: Sequence[float], std: Sequence[float]) -> None:

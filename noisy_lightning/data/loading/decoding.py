@@ -1,5 +1,6 @@
 """One image of any kind and size as uint8 pixels of the shape that a data set has."""
 
+import io
 import math
 import os
 from pathlib import Path
@@ -44,28 +45,49 @@ def decode(path: Path, image_shape: tuple[int, int, int], megapixels: float = ME
     """
     if path.exists() and not path.is_file():  # a pipe or a device may never end
         raise InputError(f"{path} cannot be read: it is no regular file")
+    return decode_content(path, str(path), image_shape, megapixels)
+
+
+def decode_content(
+    file: Path | io.BytesIO, named: str, image_shape: tuple[int, int, int], megapixels: float
+) -> NDArray[np.uint8]:
+    """Do what `decode` does, also with the bytes of a file.
+
+    Args:
+        file: Path of a regular file, or what stands in one.
+        named: What an error calls it.
+        image_shape: As there.
+        megapixels: As there.
+
+    Returns:
+        (H, W, C).
+
+    Raises:
+        InputError: It cannot be read, or is too large.
+    """
     try:
-        with open_image(path) as image:
+        with open_image(file) as image:
             # JPEG decodes at a half, a quarter or an eighth of its size in a fraction of the time; twice the size that
             # is needed leaves the filter enough to work on.
             image.draft(None, (2 * max(image_shape[:2]),) * 2)
             if image.width * image.height > megapixels * 1e6:
-                raise InputError(_too_large(path, image.width * image.height / 1e6, megapixels))
+                raise InputError(_too_large(named, image.width * image.height / 1e6, megapixels))
             return _fitted(image, image_shape)
     except InputError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(_too_large(path, None, megapixels)) from error
+        raise InputError(_too_large(named, None, megapixels)) from error
     except Exception as error:  # damaged bytes can make a decoder raise anything
         why = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
         if isinstance(error, UnidentifiedImageError):
-            why = "it is no image of a known kind" if path.stat().st_size else "it is empty"
-        raise InputError(f"{path} cannot be read: {why}") from error
+            size = file.stat().st_size if isinstance(file, Path) else len(file.getvalue())
+            why = "it is no image of a known kind" if size else "it is empty"
+        raise InputError(f"{named} cannot be read: {why}") from error
 
 
-def _too_large(path: Path, size: float | None, limit: float) -> str:
+def _too_large(named: str, size: float | None, limit: float) -> str:
     pixels = "more than Pillow opens" if size is None else f"{size:.4g} million pixels"
-    return f"{path} cannot be read: it has {pixels}, data.max_megapixels allows {limit:g}"
+    return f"{named} cannot be read: it has {pixels}, data.max_megapixels allows {limit:g}"
 
 
 def to_pixels(image: object, image_shape: tuple[int, int, int]) -> NDArray[np.uint8]:

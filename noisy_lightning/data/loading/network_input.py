@@ -1,6 +1,6 @@
 """One image as a network takes it: by the same steps as training and test images, described by plain data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore
 from noisy_lightning.data.loading.decoding import decode, to_pixels
+from noisy_lightning.errors import InputError
 
 
 def to_input(
@@ -64,3 +65,22 @@ def describe_inputs(
         "std": [float(value) for value in a.std],
         "crop_margin": (images_shape[1] - a.height) // 2,
     }
+
+
+def check_image_shape(trained: Mapping[str, Any], served: Mapping[str, Any]) -> None:
+    """Check that images are served in the shape that a network was trained on.
+
+    Args:
+        trained: What `describe_inputs` returned for the network.
+        served: What it returns for the images.
+
+    Raises:
+        InputError: They are not.
+    """
+    shapes = ["×".join(map(str, one["image_shape"])) for one in (trained, served)]
+    if shapes[0] != shapes[1]:
+        raise InputError(f"data.image_size: the weights were trained on images of {shapes[0]}, these are {shapes[1]}")
+    if trained.get("crop_margin", margin := served["crop_margin"]) != margin:
+        raise InputError(
+            f"data.crop_margin: the weights were trained on images with {trained['crop_margin']}, these have {margin}"
+        )

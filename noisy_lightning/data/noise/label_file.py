@@ -13,7 +13,8 @@ from noisy_lightning.data.noise.alignment import check_length, check_true_labels
 from noisy_lightning.data.noise.class_conditional import LabelNoise
 from noisy_lightning.data.noise.foreign import ForeignImages, take_images
 from noisy_lightning.data.noise.label_columns import read_labels
-from noisy_lightning.data.noise.label_lists import labels_of, read_list, read_paths_and_labels
+from noisy_lightning.data.noise.label_formats import read_paths_and_labels
+from noisy_lightning.data.noise.label_lists import labels_of, read_list
 from noisy_lightning.data.noise.sampling import check_labels
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError

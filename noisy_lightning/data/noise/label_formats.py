@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from noisy_lightning import compat
-from noisy_lightning.data.noise.label_lists import read_list
-from noisy_lightning.errors import InputError
+from noisy_lightning.data.noise.label_lists import ListedLabel, plain_path, read_list
+from noisy_lightning.errors import InputError, reading
 
 UNNAMED = ""
 """Name of the only column of a file that has no names."""
@@ -36,6 +36,27 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
                 rows.append(row)
     columns = zip(*rows, strict=True) if rows else [[] for _ in header]
     return {name: [cell.strip() for cell in cells] for name, cells in zip(header, columns, strict=True)}
+
+
+def read_paths_and_labels(path: Path) -> list[ListedLabel]:
+    """Return the lines of a table whose only columns are called path and label; nothing of any other, or of none.
+
+    Args:
+        path: A `.csv` file in UTF-8, with commas.
+
+    Raises:
+        InputError: It cannot be read, or a line has other than two cells.
+    """
+    if not path.is_file():
+        return []
+    with reading(path, "path"):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = next(csv.reader(file), [])
+        if sorted(name.strip() for name in first) != ["label", "path"]:
+            return []
+        columns = _read_csv(path)
+    pairs = zip(map(plain_path, columns["path"]), columns["label"], strict=True)
+    return [ListedLabel(number, name, label) for number, (name, label) in enumerate(pairs, start=2)]
 
 
 def _check_header(path: Path, header: Sequence[str]) -> None:

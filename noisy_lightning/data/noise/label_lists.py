@@ -1,6 +1,5 @@
 """Lists with the path of an image and its label on each line, matched to the images of a data set."""
 
-import csv
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,41 +45,15 @@ def read_list(path: Path) -> list[ListedLabel]:
     listed = []
     for number, line in lines:
         *before, label = line.rsplit(separator, 1)
-        listed.append(ListedLabel(number, _posix(before[0]) if before else "", label.strip()))
+        listed.append(ListedLabel(number, plain_path(before[0]) if before else "", label.strip()))
     without = next((one for one in listed if not one.path), None)
     if without is not None and any(one.path for one in listed):
         raise InputError(f"path: {path}, line {without.number}, must be a path and a label, got {without.label[:60]!r}")
     return listed
 
 
-def read_paths_and_labels(path: Path) -> list[ListedLabel]:
-    """Return the lines of a table whose only columns are called path and label; nothing of any other, or of none.
-
-    Args:
-        path: A `.csv` file in UTF-8, with commas.
-
-    Raises:
-        InputError: It cannot be read, or a line has other than two cells.
-    """
-    if not path.is_file():
-        return []
-    with reading(path, "path"), path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        if sorted(header) != ["label", "path"]:
-            return []
-        listed = []
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise InputError(f"path: {path}, line {reader.line_num}, has {len(cells)} cells, its first line 2")
-            own = dict(zip(header, cells, strict=True))
-            listed.append(ListedLabel(reader.line_num, _posix(own["path"]), own["label"].strip()))
-    return listed
-
-
-def _posix(name: str) -> str:
+def plain_path(name: str) -> str:
+    """Return the path of an image as data sets have it, with `/` between folders and none before the first."""
     return name.strip().replace("\\", "/").removeprefix("./")
 
 

@@ -8,12 +8,10 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from noisy_lightning.data.loading.decoding import to_pixels
-from noisy_lightning.data.loading.opening import open_image
+from noisy_lightning.data.loading.decoding import decode_content
 from noisy_lightning.data.sets.image_files import ImageFiles
-from noisy_lightning.errors import InputError, reason
+from noisy_lightning.errors import InputError
 
 
 @final
@@ -55,7 +53,7 @@ class ArrowImages(ImageFiles):
         where += f" ({path})" * bool(path)
         if content is None:
             content = self._read(where, path)
-        return _decoded(where, content, self.image_shape, self.megapixels)
+        return decode_content(io.BytesIO(content), where, self.image_shape, self.megapixels)
 
     def _read(self, where: str, path: str | None) -> bytes:
         """Return the bytes of a file that a row only names; nothing is downloaded."""
@@ -87,19 +85,3 @@ class ArrowImages(ImageFiles):
                 status = path.stat()
                 digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns if place else ''}\0".encode())
         return digest.hexdigest()
-
-
-def _decoded(where: str, content: bytes, image_shape: tuple[int, int, int], megapixels: float) -> NDArray[np.uint8]:
-    """Return what `decode` makes of a file, of its bytes."""
-    try:
-        with open_image(io.BytesIO(content)) as image:
-            image.draft(None, (2 * max(image_shape[:2]),) * 2)
-            size = image.width * image.height / 1e6
-            if size > megapixels:
-                raise InputError(f"it has {size:.4g} million pixels, data.max_megapixels allows {megapixels:g}")
-            return to_pixels(image, image_shape)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{where} cannot be read: it has more pixels than Pillow opens") from error
-    except Exception as error:  # damaged bytes can make a decoder raise anything
-        why = "it is no image of a known kind" if isinstance(error, UnidentifiedImageError) else reason(error)
-        raise InputError(f"{where} cannot be read: {why}") from error

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from noisy_lightning.data import CIFAR10, MNIST, ImageFolder, NoisyDataModule
 from noisy_lightning.data.loading.network_input import to_input
+from noisy_lightning.errors import InputError
 from tests.fabricated import fabricate
 
 RANDOM = np.random.default_rng(0)
@@ -113,3 +114,21 @@ def test_a_checkpoint_without_inputs_is_accepted(monkeypatch: pytest.MonkeyPatch
     data = CIFAR10()
     data.setup("fit")
     data.load_state_dict({"noise_hash": data.noise_hash})
+
+
+def test_images_of_another_shape_are_refused_by_a_checkpoint(folder: Path) -> None:
+    """What comes of them would stand in the result of the run as its own."""
+
+    def opened(**arguments: Any) -> NoisyDataModule:
+        data = ImageFolder(folder, **arguments)
+        data.setup("fit")
+        return data
+
+    state = opened(image_size=16, crop_margin=2).state_dict()
+    with pytest.raises(InputError, match=r"data\.image_size: the weights were trained on images of 16×16×3, these"):
+        opened(image_size=20).load_state_dict(state)
+    with pytest.raises(InputError, match=r"data\.crop_margin: the weights were trained on images with 2, these have 0"):
+        opened(image_size=16).load_state_dict(state)
+    opened(image_size=16, crop_margin=2).load_state_dict(state)
+    del state["inputs"]["crop_margin"]  # as the first releases that kept inputs have it
+    opened(image_size=16).load_state_dict(state)
