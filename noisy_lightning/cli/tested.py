@@ -73,7 +73,8 @@ def answers_of(images: TestedImages) -> Answers:
 
 
 def _names(data: NoisyDataModule, further: str) -> Sequence[str] | None:
-    return (data.test_sets[further] if further else data).test_names
+    of = data.test_sets[further] if further else data
+    return of.test_names if of.has_test_set else of.train_names
 
 
 def _row(images: TestedImages, order: Tensor) -> TestedImages:

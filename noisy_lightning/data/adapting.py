@@ -9,6 +9,7 @@ from torch import Tensor
 
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.errors import InputError
+from noisy_lightning.runs.measures import UNKNOWN
 
 _NAMED = 5  # classes that a message names
 
@@ -73,6 +74,17 @@ def _are_numbers(names: Sequence[str]) -> bool:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+
+
+def as_test_set(source: Source) -> Source:
+    """Return training images as test images: where nobody knows a true label, the one that came with the image counts.
+
+    Args:
+        source: The training set.
+    """
+    given = source.labels if source.given_labels is None else source.given_labels
+    labels = torch.where(source.labels == UNKNOWN, given, source.labels)
+    return Source(source.images, labels, broken=source.broken, identity=source.identity)
 
 
 def adapted(name: str, source: Source, image_shape: tuple[int, int, int], classes: Sequence[int]) -> Source:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args
 import torch
 from torch import Tensor
 
-from noisy_lightning.data.adapting import adapted, same_classes, without_images
+from noisy_lightning.data.adapting import adapted, as_test_set, same_classes, without_images
 from noisy_lightning.data.arguments import at_least, check_choice, check_names, check_statistics
 from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, rare_classes, summarize
@@ -85,9 +85,10 @@ class NoisyDataModule(ServingDataModule, ABC):
         workers: 0 keeps all images ready on the training device, or in host memory where they do not fit there; more
             prepares batches in as many processes, for images that do not fit at all.
         download: Whether missing files may be downloaded.
-        test_sets: Further data sets by name, whose test images `test` measures as well. They are resized (bilinear,
-            antialiased) and made gray or colored to have this data set's shape. Their classes are found by name, even
-            where they are fewer or in another order; where one of the two has numbers for names, class k is class k.
+        test_sets: Further data sets by name, whose test images, or all images where no part of them is for tests,
+            `test` measures as well. They are resized (bilinear, antialiased) and made gray or colored to have this data
+            set's shape. Their classes are found by name, even where they are fewer or in another order; where one of
+            the two has numbers for names, class k is class k.
     """
 
     num_samples: int
@@ -258,7 +259,11 @@ class NoisyDataModule(ServingDataModule, ABC):
         for name, data in self.test_sets.items():
             if classes[name].remark:
                 self._say(classes[name].remark)
-            tests[f"test_{name}"] = adapted(name, data.load(train=False), self.picture_shape, classes[name].numbers)
+            source = data.load(train=not data.has_test_set)
+            if not data.has_test_set:
+                self._say(f"data.test_sets.{name} has no test part: all of its images are tested, by their labels")
+                source = as_test_set(source)
+            tests[f"test_{name}"] = adapted(name, source, self.picture_shape, classes[name].numbers)
         return tests
 
     def train_on_candidates(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from jsonargparse import auto_cli
+from PIL import Image
 from torch.nn import functional as F
 from torchvision import datasets
 
@@ -17,6 +18,7 @@ from noisy_lightning.data import (
     Asymmetric,
     Digits,
     ImageArrays,
+    ImageFolder,
     LabelNoise,
     NoisyDataModule,
     NoNoise,
@@ -223,6 +225,22 @@ def test_a_test_set_with_fewer_classes_in_another_order_is_measured_by_name(
     _, loader = data.test_dataloader()
     assert torch.cat([batch.true_label for batch in loader]).tolist() == [3, 7, 7, 3]
     assert "data.test_sets.few has no class 0, 1, 2, 4, 5 and 3 more" in capsys.readouterr().err
+
+
+def test_a_further_data_set_without_a_test_part_is_tested_as_a_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, name in enumerate(["7", "3", "7"]):
+        path = tmp_path / name / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8), number).save(path)
+    data = Digits(test_sets={"mine": ImageFolder(tmp_path, image_size=8, channels=1)})
+    data.setup("test")
+    _, loader = data.test_dataloader()
+    (batch,) = loader
+    assert batch.true_label.tolist() == [3, 7, 7]
+    assert data.test_images(batch.index, "test_mine")[:, 0, 0, 0].tolist() == [1, 0, 2]
+    assert "data.test_sets.mine has no test part: all of its images are tested" in capsys.readouterr().err
 
 
 def test_classes_without_a_test_image_are_said(capsys: pytest.CaptureFixture[str]) -> None:
