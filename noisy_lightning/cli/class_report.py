@@ -73,7 +73,7 @@ def write_picture(path: Path, figure: Any) -> None:
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a table; what is not a number is empty."""
-    with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with replacing(path) as staged, staged.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(map(as_cell, columns))
         # NaN is not equal to itself.

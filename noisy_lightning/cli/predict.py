@@ -112,7 +112,7 @@ def _write(out: Path, run: LoadedRun, paths: Sequence[Path], labels: Sequence[in
     names, seen = run.class_names, _Seen()
     more = [column for k in range(2, top + 1) for column in (f"class_{k}", f"probability_{k}")]
     columns = [*_COLUMNS, *more, "margin", *(["label"] if labels is not None else []), "error"]
-    with replacing(out) as staged, staged.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with replacing(out) as staged, staged.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         with closing(_predictions(run, paths)) as predictions:

@@ -1,5 +1,6 @@
 """Help fits a screen, is there at once, and names what there is."""
 
+import gc
 import inspect
 import re
 from collections.abc import Callable
@@ -136,11 +137,16 @@ def test_names_are_those_of_the_kind_that_a_key_takes() -> None:
 def test_a_network_of_ours_counts_where_others_have_its_name() -> None:
     """torch has a Linear and torchvision an MLP; a class made here stands for what else may be imported."""
     names_of_ours = names("backbones")
-    others = [type(name, (nn.Module,), {"__module__": "another.library"}) for name in names_of_ours]
     assert {"Linear", "MLP"} <= set(names_of_ours)
-    for other in others:
-        found = resolved(["--data", "Digits", "--model.backbone", other.__name__])["model"]["backbone"]
-        assert found["class_path"] == f"noisy_lightning.backbones.{other.__name__}"
+    others = [type(name, (nn.Module,), {"__module__": "another.library"}) for name in names_of_ours]
+    try:
+        for name in names_of_ours:
+            found = resolved(["--data", "Digits", "--model.backbone", name])["model"]["backbone"]
+            assert found["class_path"] == f"noisy_lightning.backbones.{name}"
+    finally:
+        others.clear()
+        gc.collect()  # or other tests would meet them
+    assert not [one for one in nn.Module.__subclasses__() if one.__module__ == "another.library"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
