@@ -37,7 +37,8 @@ def write_tested(
     Returns:
         The checkpoint's folder.
     """
-    place = run / FOLDER / re.sub(r"[^\w.=-]+", "_", checkpoint).strip("_")
+    # Dots at an end could make it a folder above, of which all would be removed.
+    place = run / FOLDER / (re.sub(r"[^\w.=-]+", "_", checkpoint).strip("_.") or "weights")
     # What an earlier test has left, of test sets that this one does not have, would pass for its own.
     shutil.rmtree(place, ignore_errors=True)
     for name, images in tested.items():

@@ -75,6 +75,11 @@ def test_weights_from_elsewhere_have_a_folder_of_their_own(run: Run) -> None:
         assert run("fit", *SMALL, "--trainer.max_epochs", "1") == 0
     assert run("test", "runs/default/0", "runs/default/1/checkpoints/last.ckpt") == 0
     assert _files(Path("runs/default/0/test/runs_default_1_checkpoints_last.ckpt")) == TABLES
+    odd = Path("runs/default/0/checkpoints/...ckpt")  # whose stem is the folder above
+    odd.write_bytes(odd.with_name("last.ckpt").read_bytes())
+    assert run("test", "runs/default/0", str(odd)) == 0
+    assert _files(Path("runs/default/0/test/weights")) == TABLES
+    assert odd.exists()
 
 
 def test_without_a_run_a_test_is_shown_and_nothing_is_written(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
