@@ -1,8 +1,11 @@
 """What passes between loader, method, module and recorder."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
+
+View = Literal["weak", "strong"]
+"""How far a view of an image differs from the image: by `data.augmentation`, or by `data.strong_augmentation`."""
 
 
 class Batch(NamedTuple):

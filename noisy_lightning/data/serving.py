@@ -17,7 +17,7 @@ from noisy_lightning.data.loading.network_input import check_image_shape, descri
 from noisy_lightning.data.loading.sampling import Sampling, served_counts
 from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.sets.sources import Source
-from noisy_lightning.types import Batch
+from noisy_lightning.types import Batch, View
 
 
 class ServingDataModule(L.LightningDataModule, ABC):
@@ -40,8 +40,8 @@ class ServingDataModule(L.LightningDataModule, ABC):
     eval_batch_size: int
     workers: int
     sampling: Sampling
-    served_views: int = 1
-    """How many times, each augmented anew, the training loader serves an image of a batch."""
+    served_views: Sequence[View] = ("weak",)
+    """In which views, each augmented anew, the training loader serves an image of a batch."""
     given_statistics: Collection[str]
     """Which of `mean` and `std` were given, so that nothing else is put in their place."""
     noise_hash: str
@@ -71,8 +71,8 @@ class ServingDataModule(L.LightningDataModule, ABC):
         sizes = self.labels[self.train_indices].bincount(minlength=len(self.class_names))
         return served_counts(sizes, self.sampling)
 
-    def serve_views(self, views: int) -> None:
-        """Have each image of a training batch served so many times; the method says it."""
+    def serve_views(self, views: Sequence[View]) -> None:
+        """Have each image of a training batch served in these views; the method says it."""
         self.served_views = views
 
     def training_part(self, epoch: int, augmented: bool, index: Tensor | None = None) -> BatchLoader:
@@ -160,7 +160,7 @@ class ServingDataModule(L.LightningDataModule, ABC):
         index: Tensor,
         batch_size: int,
         shuffle: bool = False,
-        views: int = 1,
+        views: Sequence[View] = ("weak",),
         sampling: Sampling = "natural",
         epoch_labels: EpochLabels | None = None,
     ) -> BatchLoader:

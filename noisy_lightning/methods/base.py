@@ -3,7 +3,7 @@
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.base import RobustLoss
-from noisy_lightning.types import Step
+from noisy_lightning.types import Step, View
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +49,17 @@ class Problem:
 class Predict(Protocol):
     """Passes training samples through a network, in eval mode and without gradient."""
 
-    def __call__(self, network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def __call__(
+        self, network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0
+    ) -> Tensor:
         """Return the outputs (N, ...) float32 on the CPU, equal on all ranks; NaN for samples not trained on.
 
         Args:
             network: From images (B, C, H, W) to outputs (B, ...).
-            augmented: Whether images are cropped and flipped as in training, with random draws of their own.
+            augmented: Whether images are augmented as in training, weakly, with random draws of their own.
             index: (n,) different samples of the training part, on the CPU; the outputs are then (n, ...), in the same
                 order. None: all of them.
+            view: Which of any number of independent draws, >= 0, the augmented images are.
         """
 
 
@@ -104,8 +107,8 @@ class Method(nn.Module, ABC):
         (torch.Size([2]), True)
     """
 
-    views: ClassVar[int] = 1
-    """How many times `step` gets each image, augmented anew each time."""
+    views: ClassVar[Sequence[View]] = ("weak",)
+    """In which views `step` gets each image, each augmented by draws of its own, also two of a kind."""
     uses_candidates: ClassVar[bool] = False
     """Whether it also trains on the candidates of a selection, and not only on its selected samples."""
     samplings: ClassVar[Collection[str]] = ONCE
@@ -165,7 +168,7 @@ class Method(nn.Module, ABC):
         """Return what to minimize and what to record.
 
         Args:
-            image: (B, C, H, W) normalized images, or (views, B, C, H, W) where there is more than one view.
+            image: (B, C, H, W) normalized images, or (V, B, C, H, W) in the order of `views`, where there are several.
             label: (B,) given labels in [0, K).
             index: (B,) positions in the original training set, in [0, num_samples).
         """

@@ -1,6 +1,7 @@
 """DivideMix: Li, Socher and Hoi, ICLR 2020."""
 
 import warnings
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import numpy as np
@@ -16,7 +17,7 @@ from noisy_lightning.methods.parts.mixup import Mixup
 from noisy_lightning.methods.parts.ranks import batch_mean, gather, total, weighted_mean, world_size
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.two_gaussians import two_groups
-from noisy_lightning.types import Step
+from noisy_lightning.types import Step, View
 
 
 @final
@@ -78,7 +79,7 @@ class DivideMix(Method):
         ValueError: A value is out of range.
     """
 
-    views: ClassVar[int] = 2
+    views: ClassVar[Sequence[View]] = ("weak", "weak")
 
     seed: Tensor
     """(), int64: seeds all mixing, together with the epoch and the place in it."""
@@ -176,9 +177,9 @@ class DivideMix(Method):
         unlabeled_weight = self._lambda()
         # A row is one view of one sample, first views first.
         images = image.flatten(0, 1)
-        rows = (index * self.views + torch.arange(self.views, device=index.device)[:, None]).flatten()
+        rows = (index * len(image) + torch.arange(len(image), device=index.device)[:, None]).flatten()
         everyone, everything = gather(rows), gather(images)
-        self.served.add_(len(everyone) // self.views)
+        self.served.add_(len(everyone) // len(image))
         other_of_first, other_of_second = inferred(self.second, images), inferred(self.first, images)
         given = F.one_hot(label, self.num_classes)
         loss, losses = torch.zeros((), device=image.device), torch.zeros((), device=image.device)
@@ -193,13 +194,13 @@ class DivideMix(Method):
             torch.clear_autocast_cache()
             weights = memory.read(index)
             labeled = weights > self.threshold
-            target = self._targets(own, other, given, weights, labeled).repeat(self.views, 1)
+            target = self._targets(own, other, given, weights, labeled).repeat(len(image), 1)
             mixup = Mixup(rows, everyone, self.alpha, random)
             loss = loss + mixed_loss(
                 self.loss,
                 network(mixup.of(everything)),
                 mixup.of(gather(target)),
-                labeled.repeat(self.views),
+                labeled.repeat(len(image)),
                 unlabeled_weight,
             )
             unmixed = own[: len(label)].detach()
@@ -218,7 +219,8 @@ class DivideMix(Method):
     def _targets(self, own: Tensor, other: Tensor, given: Tensor, weights: Tensor, labeled: Tensor) -> Tensor:
         """Return the targets (B, K), by co-refinement or co-guessing; logits are (views · B, K)."""
         p, q = (
-            log_probabilities(logits).exp().view(self.views, -1, self.num_classes).mean(0) for logits in (own, other)
+            log_probabilities(logits).exp().view(len(self.views), -1, self.num_classes).mean(0)
+            for logits in (own, other)
         )
         share = weights[:, None].to(p.dtype)
         target = torch.where(labeled[:, None], share * given + (1 - share) * p, (p + q) / 2)

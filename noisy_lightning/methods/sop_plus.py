@@ -1,5 +1,6 @@
 """SOP+, sparse over-parameterization with consistency and balance: Liu, Zhu, Qu and You, ICML 2022."""
 
+from collections.abc import Sequence
 from typing import ClassVar, final
 
 import torch
@@ -17,7 +18,7 @@ from noisy_lightning.methods.parts.over_parameters import (
     squares,
 )
 from noisy_lightning.methods.parts.ranks import batch_mean, total
-from noisy_lightning.types import Step
+from noisy_lightning.types import Step, View
 
 
 @final
@@ -45,7 +46,7 @@ class SOPPlus(OverParameterized):
         ValueError: A value is out of range.
     """
 
-    views: ClassVar[int] = 2
+    views: ClassVar[Sequence[View]] = ("weak", "weak")
 
     def __init__(
         self,

@@ -33,13 +33,13 @@ def epoch_context(module: "NoisyClassifier") -> EpochContext:
 
 @torch.no_grad()
 def predicted(
-    module: "NoisyClassifier", network: nn.Module, augmented: bool = False, index: Tensor | None = None
+    module: "NoisyClassifier", network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0
 ) -> Tensor:
     """Pass the training part, or some of it, through a network; see `Predict`."""
     trainer = module.trainer
     served_index, output = [], []
     # Epochs beyond the last: the draws are not those of any epoch of the run.
-    epoch = module.current_epoch + (trainer.max_epochs or 0)
+    epoch = module.current_epoch + (1 + view) * (trainer.max_epochs or 0)
     with evaluating(network):
         for served in module.data.training_part(epoch, augmented, index):
             batch: Batch = trainer.strategy.batch_to_device(served)

@@ -62,7 +62,7 @@ def test_validation_is_stratified_by_given_labels_and_keeps_them() -> None:
 def test_only_the_training_loader_serves_several_views() -> None:
     data = _digits(crop_padding=1)
     one = next(iter(data.train_dataloader())).image
-    data.serve_views(2)
+    data.serve_views(("weak", "weak"))
     two = next(iter(data.train_dataloader())).image
     assert two.shape == (2, *one.shape)
     assert two[0].equal(one)

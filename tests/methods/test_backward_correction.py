@@ -25,7 +25,7 @@ def context(epoch: int, labels: Tensor | None = None) -> EpochContext:
     images, given = points()
 
     @torch.no_grad()
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         output: Tensor = network(images)
         return output
 

@@ -40,7 +40,7 @@ def _context(epochs: int, steps_per_epoch: int | None = 10, batch_size: int = 12
     """Return the start of a run; steps are None where its length is unknown."""
     labels = torch.zeros((steps_per_epoch or 10) * batch_size, dtype=torch.long)
     steps = epochs * steps_per_epoch if steps_per_epoch else 0
-    return EpochContext(0, epochs, labels, lambda network, augmented=False, index=None: labels, max_steps=steps)
+    return EpochContext(0, epochs, labels, lambda network, augmented=False, index=None, view=0: labels, max_steps=steps)
 
 
 # For each argument, the shortest run in which it takes full effect, in epochs of 10 steps.

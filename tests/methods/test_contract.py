@@ -44,16 +44,16 @@ def _data() -> tuple[Tensor, Tensor]:
 def _images(method: Method, index: Tensor) -> Tensor:
     """Return images of samples (B,), in as many views as the method takes: each a little brighter than the last."""
     images = _data()[0][index]
-    if method.views == 1:
+    if len(method.views) == 1:
         return images
-    return torch.stack([images + 0.1 * view for view in range(method.views)])
+    return torch.stack([images + 0.1 * view for view in range(len(method.views))])
 
 
 def _context(epoch: int) -> EpochContext:
     images, labels = _data()
 
     @torch.no_grad()
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         with evaluating(network):
             output: Tensor = network(images)
         return output if index is None else output[index]
@@ -80,7 +80,7 @@ def test_a_method_says_whether_its_epochs_depend_on_the_length_of_the_run(exampl
     for epoch in range(EPOCHS):
         plain = _context(epoch)
 
-        def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+        def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
             _Watched.asked.extend(["augmented"] * augmented)  # whose draws are those of epochs beyond the last
             return plain.predict(network, augmented, index)  # noqa: B023  # called within the epoch
 
@@ -139,7 +139,7 @@ def test_a_step_is_complete(example: Any) -> None:
     assert all(gradient.isfinite().all() for gradient in gradients)
     method.eval()
     with torch.no_grad():
-        assert method(images if method.views == 1 else images[0]).shape == (4, K)
+        assert method(images if len(method.views) == 1 else images[0]).shape == (4, K)
 
 
 @each_example

@@ -30,7 +30,7 @@ def _context(epoch: int, seen: list[Tensor] | None = None) -> EpochContext:
     images, labels = points()
 
     @torch.no_grad()
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert index is not None
         assert not augmented
         if seen is not None:
@@ -251,5 +251,7 @@ def _start_with(method: DimensionalityDriven, lid: float, epoch: int) -> None:
         method.on_epoch_start(
             _context(epoch)
             if method.alpha.dtype == torch.float64
-            else EpochContext(epoch, EPOCHS, points()[1], lambda network, augmented=False, index=None: torch.zeros(1))
+            else EpochContext(
+                epoch, EPOCHS, points()[1], lambda network, augmented=False, index=None, view=0: torch.zeros(1)
+            )
         )

@@ -37,7 +37,7 @@ def _context(epoch: int) -> EpochContext:
     points_, labels = points()
 
     @torch.no_grad()
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert not augmented
         output: Tensor = network(points_)
         return output.float()
@@ -261,7 +261,7 @@ def test_losses_that_cannot_be_divided_leave_all_labeled(value: float) -> None:
     method = _method()
     labels = points()[1]
 
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         output = torch.zeros(N, K)
         output[0, 0] = value
         return output
@@ -288,7 +288,7 @@ def test_samples_outside_the_training_part_divide_nothing() -> None:
     some = labels.clone()
     some[N // 2 :] = -1
 
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         output = _context(0).predict(network)
         output[N // 2 :] = float("nan")
         return output

@@ -30,7 +30,7 @@ def part(epoch: int) -> EpochContext:
     images, labels = points()
 
     @torch.no_grad()
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert not augmented
         output: Tensor = network(images)
         return output

@@ -160,7 +160,7 @@ def test_the_noise_of_selected_samples_can_be_estimated_from_predictions_of_held
     assert not method.oracle
     asked: list[Tensor] = []
 
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert index is not None
         asked.append(index)
         wrong = points()[1][index].roll(1) if network is method.first else points()[1][index]

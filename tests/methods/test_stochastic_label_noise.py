@@ -50,7 +50,7 @@ def _context(epoch: int, outside: tuple[int, ...] = ()) -> EpochContext:
     labels[list(outside)] = -1
 
     @torch.no_grad()
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert augmented
         outputs: Tensor = network(images).float()
         outputs[list(outside)] = math.nan
@@ -237,7 +237,7 @@ def test_outputs_that_are_not_finite_correct_nothing(soft: bool, value: float) -
     outputs = torch.randn(N, K)
     outputs[0, 0] = value
     with pytest.warns(UserWarning, match="all given ones are kept"):
-        method.on_epoch_start(EpochContext(0, 10, labels, lambda network, augmented=False, index=None: outputs))
+        method.on_epoch_start(EpochContext(0, 10, labels, lambda network, augmented=False, index=None, view=0: outputs))
     assert method.targets.values.equal(nn.functional.one_hot(labels, K).float())
     assert method.scalars()["relabelled"] == 0
 

@@ -31,6 +31,7 @@ from noisy_lightning.data import CIFAR10, NoisyDataModule
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
+from noisy_lightning.types import View
 
 BATCH = 128
 Step = Callable[..., None]
@@ -273,8 +274,8 @@ def measure_methods(blocks: int) -> None:
     print(
         f"\n| a step on {BATCH} images, bf16, × Standard | {' | '.join(NETWORKS)} |\n| --- |{' ---: |' * len(NETWORKS)}"
     )
-    batches = {}
-    for views in (1, 2):
+    batches: dict[Sequence[View], Iterator[Sequence[Any]]] = {}
+    for views in {getattr(methods, name).views for name in METHODS}:
         data.serve_views(views)
         batches[views] = endless(data.train_dataloader())
     for name, arguments in METHODS.items():
@@ -287,7 +288,7 @@ def measure_methods(blocks: int) -> None:
             for block in range(blocks + 1):
                 theirs, ours = (
                     seconds(itertools.islice(batches[views], steps), step, time.process_time)
-                    for views, step in zip((1, method.views), pair, strict=True)
+                    for views, step in zip((methods.Standard.views, method.views), pair, strict=True)
                 )
                 if block:
                     ratios.append(ours / theirs)
@@ -299,7 +300,7 @@ def _channels_last(make: Callable[[], nn.Module]) -> nn.Module:
     return make().to(memory_format=torch.channels_last)
 
 
-def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
     """Stand in for a pass over the training part: what a step costs does not hang on it."""
     return torch.randn(RandomImages.count if index is None else len(index), 10)
 

@@ -237,7 +237,7 @@ def test_a_method_knows_where_training_stands(tmp_path: Path) -> None:
 class TwoViews(Method):
     """Averages the logits of both views, and keeps what it gets."""
 
-    views = 2
+    views = ("weak", "weak")
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -344,7 +344,7 @@ def test_a_method_gets_as_many_views_as_it_takes(workers: int, tmp_path: Path) -
     assert images.shape == (2, len(data.train_indices), 1, 8, 8)
     assert not images[0].equal(images[1])
     _trainer(tmp_path, max_epochs=1).fit(_model(), data)  # which takes one, of the same data
-    assert data.served_views == 1
+    assert data.served_views == ("weak",)
 
 
 @final

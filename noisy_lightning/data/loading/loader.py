@@ -1,6 +1,6 @@
 """Batches in a reproducible order, sharded over ranks, resumable in mid-epoch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from noisy_lightning.data.loading.sampling import Sampling, appearances, repeats
 from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
 from noisy_lightning.jobs.processes import end_with_parent
-from noisy_lightning.types import Batch
+from noisy_lightning.types import Batch, View
 
 
 class LabeledImages(NamedTuple):
@@ -125,7 +125,7 @@ class Batches(Dataset[Batch]):
         schedule: Which samples make up which batch.
         store: The images ready for reading, on the device where batches are made; None makes batches in host memory,
             reading only their own images.
-        views: How many times each image is served, every time augmented by draws of its own; the first view is the
+        views: In which views each image is served, every time augmented by draws of its own; the first view is the
             same however many there are.
     """
 
@@ -135,7 +135,7 @@ class Batches(Dataset[Batch]):
         augmentation: Augmentation,
         schedule: Schedule,
         store: WindowStore | None,
-        views: int = 1,
+        views: Sequence[View] = ("weak",),
     ) -> None:
         self.data, self.augmentation, self.schedule, self.store = data, augmentation, schedule, store
         self.views = views
@@ -151,12 +151,12 @@ class Batches(Dataset[Batch]):
             store, slot = WindowStore(self.data.images[index], self.augmentation), torch.arange(len(index))
         else:
             store, slot = self.store, index
-        if self.views == 1:
+        if len(self.views) == 1:
             image = store.read(slot, epoch.offset[0, part])
         else:
             # All views are read at once, so that each of them lies in memory as a batch of one view does.
-            image = store.read(slot.repeat(self.views), epoch.offset[:, part].flatten())
-            image = image.view(self.views, -1, *image.shape[1:])
+            image = store.read(slot.repeat(len(self.views)), epoch.offset[:, part].flatten())
+            image = image.view(len(self.views), -1, *image.shape[1:])
         return Batch(image, epoch.label[part], index, epoch.true_label[part])
 
     def _epoch(self, number: int) -> _Epoch:
@@ -165,11 +165,11 @@ class Batches(Dataset[Batch]):
             generator = seeded_generator("epoch", self.schedule.seed, number)
             index = self.schedule.order(generator)
             if self.schedule.repeats:  # each appearance is augmented by draws of its own
-                offsets = self.augmentation.offsets_of_views(len(index), generator, self.views)
+                offsets = self.augmentation.offsets_of_views(len(index), generator, len(self.views))
             else:  # drawn for the whole data set, so that a sample's augmentation does not depend on the split
-                offsets = self.augmentation.offsets_of_views(count, generator, self.views)[:, index]
+                offsets = self.augmentation.offsets_of_views(count, generator, len(self.views))[:, index]
         else:
-            offsets = self.augmentation.center_offsets(len(index)).expand(self.views, -1)
+            offsets = self.augmentation.center_offsets(len(index)).expand(len(self.views), -1)
         labels = self.data.labels if self.data.epoch_labels is None else self.data.epoch_labels(number)
         columns = (index, offsets, labels[index], self.data.true_labels[index])
         device = "cpu" if self.store is None else self.store.device

@@ -20,6 +20,7 @@ from noisy_lightning.data.sets.image_files import ImageFiles
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.errors import InputError
+from noisy_lightning.types import View
 
 # What belongs to the outer data set, with what the inner one has where nobody sets it.
 _OUTER: dict[str, Any] = {
@@ -150,15 +151,15 @@ class Embedded(NoisyDataModule):
         # Noise that looks at images, or replaces some, needs them in memory.
         return self.data.load_lazily(train) if isinstance(self.noise, NoNoise) or not train else self.data.load(train)
 
-    def serve_views(self, views: int) -> None:
-        """Have each image of a training batch served so many times.
+    def serve_views(self, views: Sequence[View]) -> None:
+        """Have each image of a training batch served in so many of its stored views, of whichever kind.
 
         Raises:
             InputError: Fewer views of it are stored.
         """
-        if views > self.views:
+        if len(views) > self.views:
             raise InputError(
-                f"data.views must be at least {views}, as many as the method takes of an image, got {self.views}"
+                f"data.views must be at least {len(views)}, as many as the method takes of an image, got {self.views}"
             )
         super().serve_views(views)
 

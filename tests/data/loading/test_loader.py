@@ -1,4 +1,5 @@
 import multiprocessing
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seed
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
 from noisy_lightning.data.loading.sampling import Sampling
 from noisy_lightning.errors import InputError
-from noisy_lightning.types import Batch
+from noisy_lightning.types import Batch, View
 
 AUGMENTATION = Augmentation(4, 4, (0.5,), (0.5,), padding=1, flip=True)
 
@@ -19,6 +20,11 @@ def _data(count: int = 60) -> LabeledImages:
         labels,
         labels.flip(0),
     )
+
+
+def _weak(views: int) -> Sequence[View]:
+    weak: View = "weak"
+    return (weak,) * views
 
 
 def _loader(
@@ -34,7 +40,7 @@ def _loader(
     data = _data()
     schedule = Schedule(torch.arange(60) if index is None else index, batch_size, shuffle, seed, rank, world_size)
     store = None if workers else WindowStore(torch.as_tensor(data.images), AUGMENTATION)
-    return BatchLoader(Batches(data, AUGMENTATION, schedule, store, views), workers)
+    return BatchLoader(Batches(data, AUGMENTATION, schedule, store, _weak(views)), workers)
 
 
 def _equal(first: list[Batch], second: list[Batch]) -> bool:
@@ -94,7 +100,7 @@ def _sampled(
     data = _data()
     schedule = Schedule(SAMPLED, 9, True, 3, rank, world_size, sampling, CLASSES)
     store = None if workers else WindowStore(torch.as_tensor(data.images), AUGMENTATION)
-    loader = BatchLoader(Batches(data, AUGMENTATION, schedule, store, views), workers)
+    loader = BatchLoader(Batches(data, AUGMENTATION, schedule, store, _weak(views)), workers)
     loader.set_epoch(epoch)
     return loader
 
@@ -245,7 +251,8 @@ def test_every_view_is_of_the_sample_that_it_stands_for() -> None:
 def test_every_view_has_its_channel_last_in_memory() -> None:
     color = LabeledImages(torch.zeros(6, 4, 4, 3, dtype=torch.uint8), torch.zeros(6), torch.zeros(6))
     augmentation = Augmentation(4, 4, (0.5,) * 3, (0.5,) * 3, padding=1)
-    (batch,) = BatchLoader(Batches(color, augmentation, Schedule(torch.arange(6), 6, True), None, views=2))
+    batches = Batches(color, augmentation, Schedule(torch.arange(6), 6, True), None, ("weak", "weak"))
+    (batch,) = BatchLoader(batches)
     assert batch.image.shape == (2, 6, 3, 4, 4)
     assert all(view.is_contiguous(memory_format=torch.channels_last) for view in batch.image)
 

@@ -272,7 +272,7 @@ def test_training_takes_each_view_and_everything_else_the_first(tmp_path: Path) 
     assert (counts > 400).all()
     plain, index = served(data.predict_dataloader())
     torch.testing.assert_close(plain, data.features()[index, 0].float(), rtol=1e-3, atol=1e-3)
-    data.serve_views(2)
+    data.serve_views(("weak", "strong"))
     images, index = served(data.train_dataloader())
     views = [(one[:, None] - data.features()[index].float()).abs().amax(2).argmin(1) for one in images]
     assert (views[0] != views[1]).all()
@@ -280,11 +280,11 @@ def test_training_takes_each_view_and_everything_else_the_first(tmp_path: Path) 
 
 def test_a_method_that_takes_more_views_than_there_are_is_refused(tmp_path: Path) -> None:
     data = _embedded(tmp_path, views=2)
-    data.serve_views(2)
+    data.serve_views(("weak", "strong"))
     with pytest.raises(InputError, match=r"data.views must be at least 4, as many as the method takes .* got 2"):
-        data.serve_views(4)
+        data.serve_views(("weak",) * 4)
     with pytest.raises(InputError, match=r"data.views must be at least 2"):
-        _embedded(tmp_path).serve_views(2)
+        _embedded(tmp_path).serve_views(("weak", "strong"))
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def _logits(accuracy: float = 0.9) -> Tensor:
 def _context(epoch: int, labels: Tensor, logits: Tensor | None = None, max_epochs: int = 20) -> EpochContext:
     """Return the start of an epoch; without outputs, nothing may be predicted."""
 
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert logits is not None
         assert index is not None
         assert not augmented

@@ -47,7 +47,7 @@ def test_mistakes_that_are_few_or_fewer_than_wrong_labels_are_no_weakness() -> N
 def test_what_was_predicted_once_counts_as_it_is() -> None:
     outputs = torch.tensor([[0.0, 2.0], [1.0, 0.0]])
     unseen = HeldOutPredictions(torch.tensor([True, True]), 2)
-    context = EpochContext(1, 2, torch.tensor([0, 1]), lambda network, augmented=False, index=None: outputs)
+    context = EpochContext(1, 2, torch.tensor([0, 1]), lambda network, augmented=False, index=None, view=0: outputs)
     unseen.ask(context, nn.Identity(), due=1)
     probability, labels = unseen.average(context)
     torch.testing.assert_close(probability, outputs.softmax(1))
@@ -61,7 +61,7 @@ def test_what_is_predicted_is_averaged_over_the_last_three_epochs_of_samples_tha
     outputs = torch.tensor([[0.0, 9.0], [0.0, 3.0], [0.0, 1.0], [0.0, -1.0]])
     asked: list[int] = []
 
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert index is not None
         assert index.tolist() == [0, 2]  # the fourth is not trained on
         asked.append(epoch)

@@ -163,7 +163,7 @@ def test_where_everything_was_erased_the_identity_remains() -> None:
 
 def _context(epoch: int, outputs: Tensor, max_epochs: int = 6) -> EpochContext:
     return EpochContext(
-        epoch, max_epochs, _labels(len(outputs), 3), lambda network, augmented=False, index=None: outputs
+        epoch, max_epochs, _labels(len(outputs), 3), lambda network, augmented=False, index=None, view=0: outputs
     )
 
 
@@ -203,7 +203,7 @@ def test_by_default_it_is_counted_among_the_surest_of_the_samples_held_out() -> 
     labels[::7] = -1
     asked: list[Tensor] = []
 
-    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None) -> Tensor:
+    def predict(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
         assert index is not None
         asked.append(index)
         return outputs[index]
