@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from noisy_lightning.backbones.classifier import classifiers
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import ANY, EpochContext, Problem
+from noisy_lightning.methods.parts.features import logits_and_features
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import batch_mean
 from noisy_lightning.types import Step
@@ -176,11 +176,7 @@ class Penultimate(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the features (B, D) of images (B, C, H, W)."""
-        features: list[Tensor] = []
-        hook = classifiers(self.network)[0].register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-        self.network.forward(image)  # not __call__: where that is compiled, hooks do not run
-        hook.remove()
-        return features[0].flatten(1)
+        return logits_and_features(self.network, image)[1]
 
 
 def mean_lid(features: Tensor, neighbors: int) -> float:
