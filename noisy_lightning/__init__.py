@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ImageTable,
         noise,
     )
+    from noisy_lightning.data.loading import recipes as augmentation
     from noisy_lightning.runs.records import load as load_records
     from noisy_lightning.training.callbacks.divergence import Divergence
     from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
@@ -43,6 +44,7 @@ __all__ = [
     "ImageTable",
     "NoisyClassifier",
     "SampleRecorder",
+    "augmentation",
     "backbones",
     "load_records",
     "load_run",
@@ -64,6 +66,7 @@ _HOMES = {
     "load_records": ("noisy_lightning.runs.records", "load"),
     "load_run": ("noisy_lightning.training.loaded_run", "load_run"),
 }
+_ROOMS = {"augmentation": "data.loading.recipes", "noise": "data.noise"}
 
 
 def __getattr__(name: str) -> Any:
@@ -73,7 +76,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         module, attribute = _HOMES[name]
         return getattr(import_module(module), attribute)
-    return import_module("noisy_lightning.data.noise" if name == "noise" else f"noisy_lightning.{name}")
+    return import_module(f"noisy_lightning.{_ROOMS.get(name, name)}")
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,7 @@ KINDS = {
     "backbones": ("backbones", "backbones", "Module"),
     "noise": ("data", "data/noise", "LabelNoise"),
     "data": ("data", "data/sets", "NoisyDataModule"),
+    "augmentation": ("data", "data/loading/recipes", "Recipe"),
     "selectors": ("selectors", "selectors", "Selector"),
 }
 """By kind: the package whose `__all__` names its classes, the folder that defines them, and what they derive from."""
@@ -48,6 +49,17 @@ ALIASES = {
         "SAT": "SelfAdaptiveTraining",
         "SELC": "SelfEnsembleLabelCorrection",
         "SLN": "StochasticLabelNoise",
+    },
+    "augmentation": {
+        "auto_augment_cifar10": "AutoAugment",
+        "color_jitter": "ColorJitter",
+        "crop_flip": "CropFlip",
+        "cutout": "Cutout",
+        "fixmatch": "FixMatchAugment",
+        "none": "NoAugmentation",
+        "rand_augment": "RandAugment",
+        "random_resized_crop": "RandomResizedCrop",
+        "trivial_augment": "TrivialAugment",
     },
     "noise": {"IDN": "InstanceDependent", "PMD": "PolynomialMargin"},
     "selectors": {
@@ -114,6 +126,8 @@ def kind_of(key: str) -> str | None:
         return "losses"
     plural = {
         "noise": "noise",
+        "augmentation": "augmentation",
+        "strong_augmentation": "augmentation",
         "method": "methods",
         "backbone": "backbones",
         "network": "backbones",

@@ -3,17 +3,18 @@
 It needs neither torch nor Lightning, so that help is there at once.
 """
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from noisy_lightning import compat
-from noisy_lightning.cli.catalog import KINDS, PACKAGE, SCHEDULERS, long_name, named
+from noisy_lightning.cli.catalog import KINDS, PACKAGE, SCHEDULERS, kind_of, long_name, named
 from noisy_lightning.cli.messages import explain
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.shipped import find_config
@@ -134,6 +135,9 @@ def _config_file(name: str, sweep: bool) -> str:
 
 
 def _class_at(key: str, value: str) -> str:
+    if value.startswith("[") and kind_of(key) is not None:  # several classes
+        with suppress(ValueError, TypeError, yaml.YAMLError):
+            return json.dumps(_resolved(key, _checked(value)))
     return named(key.removesuffix(".help"), value)
 
 

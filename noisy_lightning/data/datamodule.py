@@ -15,6 +15,9 @@ from noisy_lightning.data.arguments import at_least, check_choice, check_names, 
 from noisy_lightning.data.drawing import Redraw, draw, is_as_found, pixels
 from noisy_lightning.data.labels import LabelTable, NoiseSummary, label_hash, rare_classes, summarize
 from noisy_lightning.data.loading.augment import Augmentation, seeded_generator
+from noisy_lightning.data.loading.recipes.base import CropFlip
+from noisy_lightning.data.loading.recipes.in_turn import Recipes, recipe_of
+from noisy_lightning.data.loading.recipes.policies import RandAugment
 from noisy_lightning.data.loading.sampling import Sampling
 from noisy_lightning.data.loading.statistics import measure
 from noisy_lightning.data.noise.alignment import OtherLabelsError
@@ -79,6 +82,12 @@ class NoisyDataModule(ServingDataModule, ABC):
         crop_padding: Zero pixels around an image from which training crops at random; None: as usual for the data set.
         horizontal_flip: Whether training mirrors images at random, each with probability one half; None: as usual for
             the data set.
+        augmentation: What training does to images at random, each time anew: a recipe, or a list of recipes that follow
+            each other. None: `CropFlip`, no more than what `crop_padding` and `horizontal_flip` say. The others come
+            after that, but for `NoAugmentation`, which shows images as they are, and `RandomResizedCrop`, which crops
+            otherwise. `PerImage` has any transform of torchvision's or of one's own.
+        strong_augmentation: The same for the strong views of an image that some methods ask for beside weak ones; None:
+            `RandAugment`.
         mean: Mean per channel, in [0, 1], for normalization; None: that of the network's pretrained weights, else the
             data set's.
         std: Standard deviation per channel, > 0, for normalization; None: likewise.
@@ -128,6 +137,8 @@ class NoisyDataModule(ServingDataModule, ABC):
         seed: int = 0,
         crop_padding: int | None = None,
         horizontal_flip: bool | None = None,
+        augmentation: Recipes = None,
+        strong_augmentation: Recipes = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
         workers: int = 0,
@@ -162,7 +173,14 @@ class NoisyDataModule(ServingDataModule, ABC):
         self._to_measure = [name for name, values in known.items() if values is None]
         until_measured = [0.5] * channels
         self.augmentation = Augmentation(
-            height, width, known["mean"] or until_measured, known["std"] or until_measured, padding, flip
+            height,
+            width,
+            known["mean"] or until_measured,
+            known["std"] or until_measured,
+            padding,
+            flip,
+            weak=recipe_of(augmentation, CropFlip(), "augmentation"),
+            strong=recipe_of(strong_augmentation, RandAugment(), "strong_augmentation"),
         )
         self.test_sets = test_sets or {}
         self.test_pictures: dict[str, Images] = {}  # as people see them, by the names of metrics, once there are any

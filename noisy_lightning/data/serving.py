@@ -173,11 +173,14 @@ class ServingDataModule(L.LightningDataModule, ABC):
         training_seed = compat.training_seed()
         classes = None if sampling == "natural" else self.labels[index]
         schedule = Schedule(index, batch_size, shuffle, training_seed, rank, world_size, sampling, classes)
-        store = self._store(part, data.images) if isinstance(data.images, Tensor) and not self.workers else None
-        return BatchLoader(Batches(data, self.augmentation, schedule, store, views), self.workers)
+        augmentation = self.augmentation if part == "train" else self.augmentation.of_tests()
+        store: WindowStore | None = None
+        if isinstance(data.images, Tensor) and not self.workers:
+            store = self._store(part, data.images, augmentation)
+        return BatchLoader(Batches(data, augmentation, schedule, store, views), self.workers)
 
-    def _store(self, part: str, images: Tensor) -> WindowStore:
+    def _store(self, part: str, images: Tensor, augmentation: Augmentation) -> WindowStore:
         if part not in self._stores:
             device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-            self._stores[part] = placed(images, self.augmentation, device)
+            self._stores[part] = placed(images, augmentation, device)
         return self._stores[part]

@@ -30,8 +30,8 @@ class SOPPlus(OverParameterized):
     over the batch on all ranks together. Both views pass through the network as one batch. Where classes differ in
     size, `balance` should be 0.
 
-    What is said of `SOP` holds here too. The views differ in crop and flip; the authors' second view is that of
-    AutoAugment.
+    What is said of `SOP` holds here too. The first view is weak, the second one strong: `data.strong_augmentation`, which
+    is AutoAugment for CIFAR-10 in the authors' code.
 
     Args:
         problem: The task.
@@ -46,7 +46,7 @@ class SOPPlus(OverParameterized):
         ValueError: A value is out of range.
     """
 
-    views: ClassVar[Sequence[View]] = ("weak", "weak")
+    views: ClassVar[Sequence[View]] = ("weak", "strong")
 
     def __init__(
         self,

@@ -13,6 +13,9 @@ from noisy_lightning.runs.older_keys import with_present_keys
 RESULTS_VERSION = 1
 """Changes when the same configuration no longer gives the same numbers: every grid is then trained anew."""
 
+_RESULTS_OF = {"SOPPlus": 2}
+"""The same for single methods: its second view is strong since version 2."""
+
 _PLACE = ("config", "run", "ckpt_path", "jobs")
 """Where a run is kept and goes on from, and how many runs of a selection go on side by side."""
 _OF_TRAINER = ("enable_progress_bar", "profiler", "logger", "enable_model_summary")
@@ -24,6 +27,7 @@ _OF_DATA = ("root", "download", "workers")
 _NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only", "audit")
 """What `noisy-lightning clean` does not use, or what does not change its judgment."""
 _ADDED_TO_MODEL = ("class_weights",)
+_ADDED_TO_DATA = ("augmentation", "strong_augmentation")
 """Keys that older runs lack; left out where they are null, and all is as before."""
 
 
@@ -41,6 +45,10 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         kept["trainer"] = own | counts
     if isinstance(model := kept.get("model"), Mapping):
         kept["model"] = {key: value for key, value in model.items() if value is not None or key not in _ADDED_TO_MODEL}
+        method = model.get("method")
+        name = str(method.get("class_path") if isinstance(method, Mapping) else method).rpartition(".")[2]
+        if name in _RESULTS_OF:
+            kept["results_version"] = _RESULTS_OF[name]
     if isinstance(data := kept.get("data"), Mapping) and isinstance(arguments := data.get("init_args"), Mapping):
         kept["data"] = {**data, "init_args": _of_data(arguments)}
     return kept
@@ -49,6 +57,7 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
 def _of_data(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides of the arguments of a data set, and of one that it is made of."""
     own = {key: value for key, value in arguments.items() if key not in _OF_DATA}
+    own = {key: value for key, value in own.items() if value is not None or key not in _ADDED_TO_DATA}
     inner = own.get("data")
     if isinstance(inner, Mapping) and isinstance(inner.get("init_args"), Mapping):
         own["data"] = {**inner, "init_args": _of_data(inner["init_args"])}

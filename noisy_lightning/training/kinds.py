@@ -20,14 +20,15 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from noisy_lightning.data.loading.recipes.base import Recipe
 from noisy_lightning.data.noise import LabelNoise
 from noisy_lightning.data.noise.trained_scores import TrainedScores
 from noisy_lightning.errors import InputError
 from noisy_lightning.selectors import Selector
 
 _KINDS = (
-    *(nn.Module, Optimizer, LRScheduler, LightningDataModule, LabelNoise, TrainedScores, Selector, Callback, Logger),
-    *(Profiler, Accelerator, Strategy, Precision, CheckpointIO, ClusterEnvironment, LayerSync),
+    *(nn.Module, Optimizer, LRScheduler, LightningDataModule, LabelNoise, TrainedScores, Selector, Recipe),
+    *(Callback, Logger, Profiler, Accelerator, Strategy, Precision, CheckpointIO, ClusterEnvironment, LayerSync),
 )
 
 

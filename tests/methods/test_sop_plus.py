@@ -63,7 +63,7 @@ def test_the_first_view_is_recorded_and_the_loss_has_the_value_of_the_papers() -
     views = _views(index)
     step = method.step(views, labels[:5], index)
     first, second = method.backbone(views[0]), method.backbone(views[1])
-    assert method.views == ("weak", "weak")
+    assert method.views == ("weak", "strong")
     assert step.logits.shape == (5, K)
     torch.testing.assert_close(step.logits, first)
     torch.testing.assert_close(step.losses, CrossEntropy()(first, labels[:5]))

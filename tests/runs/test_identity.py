@@ -97,3 +97,18 @@ def test_where_features_and_their_images_lie_makes_no_other_run() -> None:
         assert identity(_with(f"data.init_args.{key}", value, config)) == identity(config)
     for key, value in {"views": 2, "data.init_args.horizontal_flip": True, "data.class_path": "MNIST"}.items():
         assert identity(_with(f"data.init_args.{key}", value, config)) != identity(config)
+
+
+@pytest.mark.parametrize("key", ["data.init_args.augmentation", "data.init_args.strong_augmentation"])
+def test_a_recipe_makes_another_run_and_none_is_what_older_runs_had(key: str) -> None:
+    config = _with("data", {"class_path": "CIFAR10", "init_args": {"seed": 0}})
+    assert identity(_with(key, None, config)) == identity(config)
+    recipe = {"class_path": "noisy_lightning.data.RandAugment", "init_args": {"magnitude": 9}}
+    assert identity(_with(key, recipe, config)) != identity(config)
+
+
+def test_a_method_that_has_changed_makes_other_runs_of_itself_alone() -> None:
+    methods = [{"class_path": f"noisy_lightning.methods.{name}"} for name in ("SOPPlus", "SOP")]
+    changed, same = (deciding({**CONFIG, "model": {"method": method}}) for method in methods)
+    assert changed["results_version"] == 2
+    assert "results_version" not in same

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from noisy_lightning import compat
-from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator
+from noisy_lightning.data.loading.augment import Augmentation, WindowStore, seeded_generator, uniforms
+from noisy_lightning.data.loading.recipes.resizing import resized
 from noisy_lightning.data.loading.sampling import Sampling, appearances, repeats, served_counts
 from noisy_lightning.data.sets.sources import Images
 from noisy_lightning.errors import InputError
@@ -111,9 +112,11 @@ class _Epoch(NamedTuple):
 
     index: Tensor  # type: ignore[assignment]  # hides tuple.index
     offset: Tensor
-    """(views, n)."""
+    """(V, n)."""
     label: Tensor
     true_label: Tensor
+    drawn_for: Tensor
+    """What a recipe's numbers are drawn for, on the CPU: samples, or places in the order."""
 
 
 class Batches(Dataset[Batch]):
@@ -151,13 +154,24 @@ class Batches(Dataset[Batch]):
             store, slot = WindowStore(self.data.images[index], self.augmentation), torch.arange(len(index))
         else:
             store, slot = self.store, index
-        if len(self.views) == 1:
-            image = store.read(slot, epoch.offset[0, part])
+        if self.schedule.shuffle and any(self.augmentation.recipe(view).draws for view in self.views):
+            image = self._augmented(store, slot, epoch.offset[:, part], epoch.drawn_for[part], number)
         else:
             # All views are read at once, so that each of them lies in memory as a batch of one view does.
             image = store.read(slot.repeat(len(self.views)), epoch.offset[:, part].flatten())
+        if len(self.views) > 1:
             image = image.view(len(self.views), -1, *image.shape[1:])
         return Batch(image, epoch.label[part], index, epoch.true_label[part])
+
+    def _augmented(self, store: WindowStore, slot: Tensor, offset: Tensor, drawn_for: Tensor, number: int) -> Tensor:
+        """Return all views of a batch, one after the other, (V · B, C, H, W)."""
+        pixels = []
+        for place, view in enumerate(self.views):
+            recipe = self.augmentation.recipe(view)
+            draws = uniforms("recipe", (self.schedule.seed, number, place), drawn_for, recipe.draws)
+            windows = store.windows(slot, offset[place])
+            pixels.append(resized(recipe(windows, draws, store.mean, store.size), store.size))
+        return store.normalized(torch.cat(pixels))
 
     def _epoch(self, number: int) -> _Epoch:
         index, count = self.schedule.index, len(self.data.labels)
@@ -165,15 +179,17 @@ class Batches(Dataset[Batch]):
             generator = seeded_generator("epoch", self.schedule.seed, number)
             index = self.schedule.order(generator)
             if self.schedule.repeats:  # each appearance is augmented by draws of its own
-                offsets = self.augmentation.offsets_of_views(len(index), generator, len(self.views))
+                offsets = self.augmentation.offsets_of_views(len(index), generator, self.views)
             else:  # drawn for the whole data set, so that a sample's augmentation does not depend on the split
-                offsets = self.augmentation.offsets_of_views(count, generator, len(self.views))[:, index]
+                offsets = self.augmentation.offsets_of_views(count, generator, self.views)[:, index]
         else:
             offsets = self.augmentation.center_offsets(len(index)).expand(len(self.views), -1)
         labels = self.data.labels if self.data.epoch_labels is None else self.data.epoch_labels(number)
         columns = (index, offsets, labels[index], self.data.true_labels[index])
         device = "cpu" if self.store is None else self.store.device
-        return _Epoch(*(column.to(device) for column in columns))
+        served, offset, label, true_label = (column.to(device) for column in columns)
+        drawn_for = torch.arange(len(index)) if self.schedule.repeats else index
+        return _Epoch(served, offset, label, true_label, drawn_for)
 
 
 class BatchLoader:

@@ -63,7 +63,7 @@ def describe_inputs(
         "image_shape": [a.height, a.width, images_shape[3]],
         "mean": [float(value) for value in a.mean],
         "std": [float(value) for value in a.std],
-        "crop_margin": (images_shape[1] - a.height) // 2,
+        "crop_margin": (images_shape[1] - a.window[0]) // 2,
     }
 
 

@@ -96,7 +96,7 @@ class DatasetImages:
         if str(label) != str(other) or (self._pixels(0, first) != self._pixels(0, again)).any():
             warnings.warn(
                 f"{self.items.key}: item 0 differs between two readings: leave random transforms out of the data set, "
-                "which is augmented in training by crop_padding and horizontal_flip",
+                "which is augmented in training by data.augmentation",
                 stacklevel=3,
             )
 

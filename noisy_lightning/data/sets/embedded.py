@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.network_input import describe_inputs
+from noisy_lightning.data.loading.recipes.base import CropFlip
 from noisy_lightning.data.loading.statistics import feature_statistics
 from noisy_lightning.data.noise.class_conditional import NoNoise
 from noisy_lightning.data.sets.embedding import Embedding, frozen_network
@@ -32,7 +33,10 @@ _OUTER: dict[str, Any] = {
     "validation": "given",
 }
 _OUTER_ATTRIBUTES = (*_OUTER, "noise", "val_fraction", "batch_size", "eval_batch_size")
-_NOT_OF_FEATURES = ("root", "crop_padding", "horizontal_flip", "mean", "std", "download")
+_NOT_OF_FEATURES = (
+    *("root", "crop_padding", "horizontal_flip", "augmentation", "strong_augmentation", "mean", "std"),
+    "download",
+)
 
 
 @final
@@ -99,7 +103,7 @@ class Embedded(NoisyDataModule):
         super().__init__(data.root, download=data.download, **arguments)
         if isinstance(data, FileDataModule) and data.validates_by_itself:
             self.val_fraction = data.val_fraction
-        self.augmentation = replace(self.augmentation, stored_views=views)
+        self.augmentation = replace(self.augmentation, stored_views=views, weak=CropFlip(), strong=CropFlip())
         self.given_statistics = {"mean", "std"}  # those of features, which no pretrained network knows better
 
     @property
@@ -221,6 +225,6 @@ def _check(data: NoisyDataModule, arguments: dict[str, Any]) -> None:
     inner = [name for name, usual in _OUTER.items() if getattr(data, name) != usual]
     inner += [] if isinstance(data.noise, NoNoise) else ["noise"]
     if isinstance(data, FileDataModule) and data.decoded_shape != data.image_shape:
-        raise InputError("data.data.crop_margin must be 0: a frozen network sees whole images")
+        raise InputError("data.data must have no crop_margin and crop nothing: a frozen network sees whole images")
     if inner:
         raise InputError(f"data.data.{inner[0]} must be left out: give it as data.{inner[0]}")

@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -14,6 +15,8 @@ from noisy_lightning.data.arguments import check_image_options, height_and_width
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.decoding import MEGAPIXELS
 from noisy_lightning.data.loading.opening import HEIC_EXTRA, unread_heic
+from noisy_lightning.data.loading.recipes.base import CropFlip
+from noisy_lightning.data.loading.recipes.in_turn import recipe_of
 from noisy_lightning.data.sets.image_files import (
     Decoded,
     ImageFiles,
@@ -26,6 +29,9 @@ from noisy_lightning.data.sets.unread import BrokenList, UnreadFiles
 from noisy_lightning.errors import InputError
 
 Broken = Literal["error", "skip"]
+_RECIPES = ("augmentation", "strong_augmentation")
+_ENLARGED = 1.5
+"""How much larger images are kept for a recipe that magnifies parts of them."""
 _NAMED = 5  # broken images that a message names
 _WHY = " cannot be read: "  # what stands before the reason in an error of `decode`
 
@@ -73,7 +79,7 @@ class FileDataModule(NoisyDataModule, ABC):
     Args:
         root: Folder of the files.
         image_size: Height and width, or one number for both, of the images in training: scaled by the shorter side,
-            then cut from the center.
+            then cut from the center. A recipe that crops and resizes gets images half as large again.
         crop_margin: Pixels, >= 0, by which images are decoded larger on each side: training crops from them at random,
             everything else from the center. It replaces `crop_padding`.
         channels: 3 for color, 1 for gray.
@@ -121,6 +127,11 @@ class FileDataModule(NoisyDataModule, ABC):
         self.decoded_shape = (height + 2 * crop_margin, width + 2 * crop_margin, channels)
         if crop_margin:
             arguments["crop_padding"] = crop_margin
+        given = [recipe_of(arguments.get(name), CropFlip(), name) for name in _RECIPES]
+        if any(recipe.zooms for recipe in given):
+            if crop_margin:
+                raise InputError("data.crop_margin must be 0 where a random resized crop is cut from the whole image")
+            self.decoded_shape = (round(_ENLARGED * height), round(_ENLARGED * width), channels)
         self.unread = UnreadFiles()
         self.class_names, self._train, self._test = self.list_files()
         self._check_heic()
@@ -128,6 +139,8 @@ class FileDataModule(NoisyDataModule, ABC):
             raise InputError(f"data: {self.root} has one class, {self.class_names[0]!r}, and must have 2 or more")
         self.num_samples, self.has_test_set = len(self._train.names), self._test is not None
         super().__init__(self.root, download=False, **arguments)
+        if any(recipe.zooms for recipe in given):
+            self.augmentation = replace(self.augmentation, kept=self.decoded_shape[:2])
         self.validates_by_itself = self._train.validation is not None
         if self._train.validation is not None:
             self.val_fraction = self._train.validation.double().mean().item()
@@ -221,8 +234,12 @@ class FileDataModule(NoisyDataModule, ABC):
     def _listings(self) -> list[Listing]:
         return [self._train] if self._test is None else [self._train, self._test]
 
+    def shape_of(self, listing: Listing) -> tuple[int, int, int]:
+        """Return (H', W', C) to which the images of a set are decoded: larger than networks get them to crop from."""
+        return self.image_shape if listing is self._test and self.augmentation.kept else self.decoded_shape
+
     def _files(self, listing: Listing) -> ImageFiles:
-        return ImageFiles(listing.root, listing.names, self.decoded_shape, self.max_megapixels)
+        return ImageFiles(listing.root, listing.names, self.shape_of(listing), self.max_megapixels)
 
     def _decoded(self, files: ImageFiles) -> Decoded:
         """Decode what fits in memory; of what doesn't, find out what is broken if it shall be left out."""
@@ -232,7 +249,7 @@ class FileDataModule(NoisyDataModule, ABC):
                 "processes decode each batch"
             )
             return decode_all(files, keep=False) if self.broken == "skip" else Decoded(None, {})
-        height, width, _ = self.decoded_shape
+        height, width, _ = files.image_shape
         self._say(f"{len(files):,} images of {height}×{width} take {files.nbytes / 2**20:,.1f} MiB of memory")
         return decode_all(files) if self.cache is None else decode_cached(files, self.cache)
 

@@ -112,7 +112,7 @@ class HuggingFaceFolder(FileDataModule):
     def _files(self, listing: Listing) -> ArrowImages:
         part = self._parts[listing is self._train]
         return ArrowImages(
-            part.rows, self._image, self.root, part.folders, part.names, self.decoded_shape, self.max_megapixels
+            part.rows, self._image, self.root, part.folders, part.names, self.shape_of(listing), self.max_megapixels
         )
 
     def _splits(self) -> dict[str, _Part]:

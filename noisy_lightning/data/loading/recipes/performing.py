@@ -1,0 +1,117 @@
+"""Operations drawn at random: which ones, how strong, for each image of a batch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from noisy_lightning.data.loading.recipes import operations
+
+
+class Range(NamedTuple):
+    """How strong an operation may be: at level 0 and at level 1, and linearly between."""
+
+    least: float = 0.0
+    most: float = 0.0
+    signed: bool = False
+    """Whether it goes either way, with equal probability."""
+    offset: float = 0.0
+    """Added once the sign is there: 1 for factors."""
+    whole: Callable[[Tensor], Tensor] | None = None
+    """What makes it a whole number."""
+
+    def at(self, level: Tensor, negative: Tensor) -> Tensor:
+        """Return strengths (B,) at levels (B,) in [0, 1], of which some are negative (B,) bool."""
+        strength = self.least + (self.most - self.least) * level
+        if self.whole is not None:
+            strength = self.whole(strength)
+        return self.offset + (torch.where(negative, -strength, strength) if self.signed else strength)
+
+
+_TABLES: Mapping[str, operations.Tables] = {
+    "Brightness": operations.brightness,
+    "Contrast": operations.contrast,
+    "Posterize": operations.posterize,
+    "Solarize": operations.solarize,
+    "SolarizeAdd": operations.solarize_add,
+    "AutoContrast": operations.auto_contrast,
+    "Equalize": operations.equalize,
+    "Invert": operations.invert,
+}
+_PIXELS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Color": operations.saturated,
+    "Sharpness": operations.sharpened,
+    "Hue": operations.hue_turned,
+}
+_MATRICES: Mapping[str, Callable[[Tensor, int, int], Tensor]] = {
+    "ShearX": lambda slope, height, width: operations.sheared_x(slope),
+    "ShearY": lambda slope, height, width: operations.sheared_y(slope),
+    # Whole pixels, toward zero, of the side's share.
+    "TranslateX": lambda share, height, width: operations.translated((share * width).trunc(), 0 * share),
+    "TranslateY": lambda share, height, width: operations.translated(0 * share, (share * height).trunc()),
+    "Rotate": operations.rotated,
+}
+OPERATIONS = ("Identity", *_MATRICES, *_TABLES, *_PIXELS, "Cutout")
+"""All names. Strengths are factors >= 0 of Brightness, Contrast, Color and Sharpness; a share of the circle, of Hue;
+bits, of Posterize; a threshold of values, of Solarize, and what is added, of SolarizeAdd; slopes; shares of the side,
+of translations and Cutout; degrees. The others have none."""
+PLACES = 2
+"""Numbers in [0, 1) by which Cutout places its square."""
+
+
+def perform(
+    images: Tensor, names: Sequence[str], chosen: Tensor, strength: Tensor, places: Tensor, fill: int, mean: Tensor
+) -> Tensor:
+    """Return images to each of which one operation was applied.
+
+    Args:
+        images: (B, H, W, C) uint8, on any device.
+        names: M of `OPERATIONS`.
+        chosen: (B,) which of them, in [0, M), on the CPU.
+        strength: (B,) how strong, float64, on the CPU.
+        places: (B, 2) where Cutout puts its square, in [0, 1), on the CPU.
+        fill: What stands where an image moved away, in [0, 255].
+        mean: (C,) uint8, what stands where it was cut out; on the device of the images.
+    """
+    height, width = images.shape[1:3]
+    # Images are sorted by operation, operations by kind: then each is done to images that lie side by side.
+    ranks = torch.tensor([OPERATIONS.index(name) for name in names])[chosen]
+    order = ranks.argsort()
+    there = list(zip(OPERATIONS, ranks.bincount(minlength=len(OPERATIONS)).tolist(), strict=True))
+    there = [(name, count) for name, count in there if count]
+    counts = [count for _, count in there]
+    columns = images.index_select(0, order.to(images.device)), strength[order], places[order]
+    how = list(zip((name for name, _ in there), *(torch.split(column, counts) for column in columns), strict=True))
+    done = [part for name, part, _, _ in how if name == "Identity"]
+    if moving := [one for one in how if one[0] in _MATRICES]:
+        matrix = torch.cat([_MATRICES[name](by, height, width) for name, _, by, _ in moving]).float()
+        outside = torch.full_like(mean, fill)
+        done.append(operations.moved(torch.cat([part for _, part, _, _ in moving]), matrix.to(images.device), outside))
+    if by_table := [one for one in how if one[0] in _TABLES]:
+        tables = [
+            operations.as_tables(_TABLES[name](part, by.to(images.device)), images.shape[3])
+            for name, part, by, _ in by_table
+        ]
+        done.append(operations.looked_up(torch.cat([part for _, part, _, _ in by_table]), torch.cat(tables)))
+    done += [_PIXELS[name](part, by.to(images.device)) for name, part, by, _ in how if name in _PIXELS]
+    done += [cut_squares(part, by, where, mean) for name, part, by, where in how if name == "Cutout"]
+    return torch.cat(done).index_select(0, order.argsort().to(images.device))
+
+
+def cut_squares(images: Tensor, share: Tensor, places: Tensor, fill: Tensor) -> Tensor:
+    """Return images (B, H, W, C) uint8 with a square filled, whose middle is anywhere: the rest of it is cut off.
+
+    Args:
+        images: The images.
+        share: (B,) side of the square as a share of the shorter side, rounded down to pixels.
+        places: (B, 2) where its middle is, in [0, 1).
+        fill: (C,) uint8.
+    """
+    height, width = images.shape[1:3]
+    size = (share * min(height, width)).floor()
+    top, left = (
+        ((places[:, axis] * side).floor() - (size / 2).floor()).to(images.device)
+        for axis, side in enumerate((height, width))
+    )
+    return operations.cut_out(images, top, left, size.to(images.device), fill)
