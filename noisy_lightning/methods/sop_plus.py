@@ -30,8 +30,8 @@ class SOPPlus(OverParameterized):
     over the batch on all ranks together. Both views pass through the network as one batch. Where classes differ in
     size, `balance` should be 0.
 
-    What is said of `SOP` holds here too. The first view is weak, the second one strong: `data.strong_augmentation`, which
-    is AutoAugment for CIFAR-10 in the authors' code.
+    What is said of `SOP` holds here too. The first view is weak, the second one strong: `data.strong_augmentation`,
+    which is AutoAugment for CIFAR-10 in the authors' code.
 
     Args:
         problem: The task.

@@ -25,6 +25,8 @@ from noisy_lightning.data import (
     NoNoise,
     OpenSet,
     PartDependent,
+    RandAugment,
+    RandomResizedCrop,
     Symmetric,
 )
 from noisy_lightning.data.sets import embedding, feature_cache
@@ -295,6 +297,8 @@ def test_a_method_that_takes_more_views_than_there_are_is_refused(tmp_path: Path
         ({"data": Digits(noise=Symmetric(0.1))}, r"data\.data\.noise must be left out: give it as data\.noise"),
         ({"mean": [0.1]}, r"data\.mean must be left out"),
         ({"crop_padding": 2}, r"data\.crop_padding must be left out"),
+        ({"augmentation": RandAugment()}, r"data\.augmentation must be left out"),
+        ({"strong_augmentation": RandAugment()}, r"data\.strong_augmentation must be left out"),
         ({"stages": 2, "network": SmallCNN}, r"data\.stages must be 0 for SmallCNN"),
         ({"views": 0}, r"data\.views at least 1, got 0 and 0"),
     ],
@@ -310,8 +314,10 @@ def test_a_margin_to_crop_from_is_refused(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (10, 10)).save(tmp_path / name / "0.png")
-    with pytest.raises(InputError, match=r"data\.data\.crop_margin must be 0"):
-        _embedded(tmp_path, data=ImageFolder(tmp_path, image_size=8, crop_margin=1), network=Color)
+    for arguments in ({"crop_margin": 1}, {"augmentation": RandomResizedCrop()}):
+        data = ImageFolder(tmp_path, image_size=8, **arguments)
+        with pytest.raises(InputError, match=r"data\.data must have no crop_margin and crop nothing"):
+            _embedded(tmp_path, data=data, network=Color)
 
 
 def test_files_are_opened_once_and_broken_ones_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from noisy_lightning.data import ImageFolder, ImageTable, Symmetric
+from noisy_lightning.data import Cutout, ImageFolder, ImageTable, RandomResizedCrop, Symmetric
 from noisy_lightning.data.sets.image_files import processors
 from noisy_lightning.errors import InputError
 
@@ -399,6 +399,27 @@ def test_a_margin_to_crop_from_is_decoded_on_each_side(folder: Path) -> None:
     data.setup("fit")
     assert data.train_images(torch.arange(2)).shape == (2, 1, 8, 9)
     assert next(iter(data.train_dataloader())).image.shape[1:] == (1, 4, 5)
+
+
+@pytest.mark.parametrize("cache_gib", [8.0, 0.0], ids=["in memory", "by workers"])
+def test_images_are_kept_larger_for_a_recipe_that_magnifies_parts_of_them(tmp_path: Path, cache_gib: float) -> None:
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        picture(tmp_path / name / "0.png", 99)
+        picture(tmp_path / name / "1.png", 98)
+    data = opened(tmp_path, image_size=[4, 6], validation="none", augmentation=RandomResizedCrop(), cache_gib=cache_gib)
+    data.setup("fit")
+    data.setup("test")
+    assert data.train_images(torch.arange(2)).shape == (2, 1, 6, 9)
+    assert data.test_images(torch.arange(1)).shape == (1, 1, 4, 6)
+    for loader in (data.train_dataloader(), data.training_part(0, False), *data.test_dataloader()):
+        assert next(iter(loader)).image.shape[1:] == (1, 4, 6)
+    assert data.state_dict()["inputs"]["image_shape"] == [4, 6, 1]
+    assert data.state_dict()["inputs"]["crop_margin"] == 0
+
+
+def test_a_margin_does_not_go_with_a_recipe_that_crops_otherwise(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.crop_margin must be 0 where a random resized crop"):
+        opened(folder, crop_margin=2, strong_augmentation=[RandomResizedCrop(), Cutout()])
 
 
 @pytest.mark.parametrize(
