@@ -106,6 +106,8 @@ def steps_of(trainer: "L.Trainer") -> float:
     If lost: a run that goes on from within an epoch trains on the first batches of that epoch again.
     """
     steps = trainer.estimated_stepping_batches
+    if trainer.max_epochs == -1:  # of such a run Lightning has not counted the batches of an epoch
+        trainer.fit_loop.setup_data()
     trainer.fit_loop._combined_loader = None
     return steps
 
@@ -372,13 +374,13 @@ def span(scheduler: "CosineAnnealingLR", epochs: int) -> None:
 
 
 def span_of(scheduler: "LRScheduler") -> dict[str, Any]:
-    """Return what a cosine, or one cycle, keeps of its length: a part of its state, which it takes back.
+    """Return what a schedule that can span a run keeps of its length: a part of its state, which it takes back.
 
     Private: the names; those of the phases of one cycle, which say when each ends, begin with an underscore.
     If lost: a run that begins with the checkpoint of a shorter one has the learning rates of that one, which end in an
         error of torch where they are those of one cycle.
     """
-    names = ("T_max", "total_steps", "_schedule_phases")
+    names = ("T_max", "warmup_steps", "total_steps", "_schedule_phases")
     return {name: value for name, value in scheduler.state_dict().items() if name in names}
 
 

@@ -70,10 +70,12 @@ ALIASES = {
     },
 }
 
-# Of two classes of one name, the one that can be configured: torch's lacks what is monitored, or wants an optimizer.
+# Schedules of ours; and of two of one name, the one that can be configured: torch's lacks what is monitored, or wants
+# an optimizer.
 SCHEDULERS = {
     "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",
     "SequentialLR": "noisy_lightning.training.schedules.SequentialLR",
+    "WarmupCosine": "noisy_lightning.training.schedules.WarmupCosine",
 }
 
 

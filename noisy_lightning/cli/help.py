@@ -43,8 +43,8 @@ model: network, loss, method, optimizer
   --model.loss NAME                  noisy-lightning list losses (CrossEntropy)
   --model.method NAME                noisy-lightning list methods (Standard)
   --model.optimizer NAME             of torch.optim, with --model.optimizer.lr and so on (SGD)
-  --model.lr_scheduler NAME          of torch.optim.lr_scheduler; CosineAnnealingLR with T_max 0 spans the run;
-                                     SequentialLR makes a warm-up (--model.lr_scheduler.help SequentialLR)
+  --model.lr_scheduler NAME          WarmupCosine spans the run step by step, CosineAnnealingLR with T_max 0 by epochs;
+                                     of torch.optim.lr_scheduler (--model.lr_scheduler.help WarmupCosine)
 
 trainer: Lightning's
   --trainer.max_epochs N             how long

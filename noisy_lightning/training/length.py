@@ -38,4 +38,4 @@ def spans_run(scheduler: Mapping[str, Any]) -> str | None:
         return "T_max 0"
     if kind == "OneCycleLR" and arguments.get("total_steps") is None and arguments.get("epochs") is None:
         return "OneCycleLR without total_steps"
-    return None
+    return kind if kind == "WarmupCosine" else None

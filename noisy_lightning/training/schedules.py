@@ -17,11 +17,6 @@ from noisy_lightning import compat
 from noisy_lightning.errors import InputError
 
 Interval = Literal["epoch", "step"]
-Ending = tuple[CosineAnnealingLR | OneCycleLR, Mapping[str, Any]]
-"""The schedule that a run ends with, and what it keeps of its length."""
-_PER_STEP = (OneCycleLR, CyclicLR)
-"""Those of torch that are made to step with the optimizer; all others step once per epoch."""
-
 _OF_CONFIGURATION = ("parts", "starts", "interval")
 """What a SequentialLR of ours keeps beside the state of torch's."""
 
@@ -59,6 +54,8 @@ class SequentialLR(schedulers_of_torch.SequentialLR):
                 f"{len(schedulers)} schedulers, got {milestones or []}"
             )
         self.parts: list[Any] = [make(optimizer) for make in schedulers]
+        if any(isinstance(part, WarmupCosine) for part in self.parts):
+            raise InputError("model.lr_scheduler.schedulers: WarmupCosine spans the run: name it as model.lr_scheduler")
         if any(isinstance(part, schedulers_of_torch.SequentialLR) for part in self.parts):  # which torch cannot begin
             raise InputError("model.lr_scheduler.schedulers: a SequentialLR in another one: name all schedules in one")
         self.interval = interval or ("step" if any(isinstance(part, _PER_STEP) for part in self.parts) else "epoch")
@@ -69,8 +66,78 @@ class SequentialLR(schedulers_of_torch.SequentialLR):
         return {name: value for name, value in super().state_dict().items() if name not in _OF_CONFIGURATION}
 
 
+@final
+class WarmupCosine(LRScheduler):
+    """A linear warm-up, then half a cosine down to the end of the run; it steps with the optimizer.
+
+    Of T steps, W are the warm-up. The learning rate of step t, counted from 0, is that of the optimizer times
+    (t + 1) / (W + 1) for t < W, and f + (1 − f)·(1 + cos(π·(t − W) / (T − W))) / 2 from there. It spans the run,
+    however long that is: a run that goes on from a checkpoint with another number of epochs has from there the rates of
+    its own length.
+
+    Args:
+        optimizer: Whose learning rates it sets.
+        warmup_epochs: W in epochs, >= 0, also a part of one; rounded to whole steps.
+        final_lr_factor: f in [0, 1], the learning rate that the cosine ends at as a factor of the optimizer's.
+
+    Raises:
+        InputError: A value is out of its range.
+    """
+
+    def __init__(self, optimizer: Optimizer, warmup_epochs: float = 1.0, final_lr_factor: float = 0.0) -> None:
+        if not 0 <= warmup_epochs < math.inf:
+            raise InputError(f"model.lr_scheduler.warmup_epochs must be in [0, inf), got {warmup_epochs}")
+        if not 0 <= final_lr_factor <= 1:
+            raise InputError(f"model.lr_scheduler.final_lr_factor must be in [0, 1], got {final_lr_factor}")
+        self.warmup_epochs, self.final_lr_factor = warmup_epochs, final_lr_factor
+        self.warmup_steps, self.total_steps = 0, 0
+        super().__init__(optimizer)
+
+    def span(self, total_steps: int, epoch_steps: float) -> None:
+        """Last as long as a run.
+
+        Args:
+            total_steps: T, of the optimizer.
+            epoch_steps: Those of an epoch.
+
+        Raises:
+            InputError: The run is over before the warm-up.
+        """
+        self.warmup_steps, self.total_steps = round(self.warmup_epochs * epoch_steps), total_steps
+        if self.warmup_steps >= total_steps:
+            raise InputError(
+                f"model.lr_scheduler.warmup_epochs: the warm-up lasts {self.warmup_steps} steps, the run {total_steps}"
+            )
+        self.set_rates()
+
+    def set_rates(self) -> None:
+        """Give the optimizer the rates of where the schedule stands."""
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the learning rate of each group of weights, in closed form."""
+        return [base * self._factor(self.last_epoch) for base in self.base_lrs]
+
+    def _factor(self, step: int) -> float:
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        done = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+        return self.final_lr_factor + (1 - self.final_lr_factor) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+Ending = tuple[CosineAnnealingLR | OneCycleLR | WarmupCosine, Mapping[str, Any]]
+"""The schedule that a run ends with, and what it keeps of its length."""
+_PER_STEP = (OneCycleLR, CyclicLR, WarmupCosine)
+"""Those that are made to step with the optimizer; all others step once per epoch."""
+
+
 def made(
-    make: LRSchedulerCallable, optimizer: Optimizer, epochs: int, steps: Callable[[], float]
+    make: LRSchedulerCallable,
+    optimizer: Optimizer,
+    epochs: int,
+    steps: Callable[[], float],
+    epoch_steps: Callable[[], float],
 ) -> tuple[Any, Interval]:
     """Return a schedule, which spans the run where it is not said how long it is, and how often it steps.
 
@@ -79,12 +146,14 @@ def made(
         optimizer: Whose learning rates it sets.
         epochs: Of the run; -1 where it has no end.
         steps: Returns the steps of the optimizer in it; infinity where it has no end.
+        epoch_steps: Returns those in an epoch; called after `steps`.
 
     Raises:
         InputError: The schedule refuses a value, is over before the run, or should span a run without an end.
     """
     kind = compat.class_of(make) if isinstance(make, partial) else make
     given = make.keywords if isinstance(make, partial) else {}
+    rates = {group["lr"] for group in optimizer.param_groups}
     if kind in _OF_MADE_SCHEDULES:
         raise InputError(f"model.lr_scheduler: {kind.__name__} takes schedules that are made already: use SequentialLR")
     spans = kind is OneCycleLR and given.get("total_steps") is None and given.get("epochs") is None
@@ -94,15 +163,24 @@ def made(
         raise error if isinstance(error, InputError) else InputError(f"model.lr_scheduler: {error}") from error
     if getattr(scheduler, "step_size", 1) == 0:
         raise InputError("model.lr_scheduler.step_size must be at least 1, got 0")
+    if isinstance(scheduler, WarmupCosine):
+        total = _length(steps())
+        scheduler.span(total, epoch_steps())
     per_step = isinstance(scheduler, _PER_STEP) or getattr(scheduler, "interval", None) == "step"
 
     def end() -> int:
         return _length(steps() if per_step else epochs)
 
-    parts = (
-        zip(scheduler.parts, scheduler.starts, strict=True) if isinstance(scheduler, SequentialLR) else [(scheduler, 0)]
-    )
-    _fill(list(parts), end)
+    parts = [(scheduler, 0)]
+    if isinstance(scheduler, SequentialLR):
+        parts = list(zip(scheduler.parts, scheduler.starts, strict=True))
+    _fill(parts, end)
+    cycle = next((part for part, _ in parts if isinstance(part, OneCycleLR | CyclicLR)), None)
+    if cycle is not None and len(rates) > 1 == len(_highest(cycle)):
+        raise InputError(
+            f"model.lr_scheduler: {type(cycle).__name__} gives all weights one learning rate, whatever "
+            "model.body_lr_factor and model.layer_decay say: use WarmupCosine, or a list as max_lr"
+        )
     return scheduler, "step" if per_step else "epoch"
 
 
@@ -117,23 +195,25 @@ def scheduler_of(make: LRSchedulerCallable, optimizer: Optimizer, trainer: L.Tra
     Raises:
         InputError: The schedule refuses a value, is over before the run, or should span a run without an end.
     """
-    scheduler, interval = made(make, optimizer, trainer.max_epochs or 0, lambda: compat.steps_of(trainer))
+    steps, epoch_steps = (lambda: compat.steps_of(trainer)), (lambda: _steps_of_epoch(trainer))
+    scheduler, interval = made(make, optimizer, trainer.max_epochs or 0, steps, epoch_steps)
     if isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "monitor": scheduler.monitor}
     return {"scheduler": scheduler, "interval": interval}
 
 
 def ending(scheduler: Any) -> Ending | None:
-    """Return the schedule that a run ends with, and what it keeps of its length, if that is a cosine or one cycle.
+    """Return the schedule that a run ends with, and what it keeps of its length, if it is one that can span the run.
 
     Args:
         scheduler: New, before a checkpoint gives it another state.
     """
     last = scheduler.parts[-1] if isinstance(scheduler, SequentialLR) else scheduler
-    return (last, compat.span_of(last)) if isinstance(last, CosineAnnealingLR | OneCycleLR) else None
+    kinds = CosineAnnealingLR | OneCycleLR | WarmupCosine
+    return (last, compat.span_of(last)) if isinstance(last, kinds) else None
 
 
-def set_length(scheduler: CosineAnnealingLR | OneCycleLR, span: Mapping[str, Any]) -> None:
+def set_length(scheduler: CosineAnnealingLR | OneCycleLR | WarmupCosine, span: Mapping[str, Any]) -> None:
     """Have a schedule be as long as its configuration says: its learning rates are those of that length from the start.
 
     Args:
@@ -145,6 +225,9 @@ def set_length(scheduler: CosineAnnealingLR | OneCycleLR, span: Mapping[str, Any
     scheduler.load_state_dict(dict(span))
     done = scheduler.last_epoch
     if done < 0:  # its turn has not come yet
+        return
+    if isinstance(scheduler, WarmupCosine):
+        scheduler.set_rates()
         return
     if isinstance(scheduler, OneCycleLR):
         scheduler.last_epoch = done - 1
@@ -163,16 +246,18 @@ def go_on(trainer: L.Trainer, ending: Ending | None) -> None:
         ending: What `ending` returned before.
 
     Raises:
-        InputError: One cycle would be over before the run, since the checkpoint is of more steps per epoch.
+        InputError: It would be over before the run, since the checkpoint is of more steps per epoch.
     """
     if ending is not None:
         scheduler, span = ending
-        if isinstance(scheduler, OneCycleLR) and trainer.lr_scheduler_configs[0].interval == "step":
+        if isinstance(scheduler, OneCycleLR | WarmupCosine) and trainer.lr_scheduler_configs[0].interval == "step":
             done, has = scheduler.last_epoch, span["total_steps"]
             if done + _steps_left(trainer) > has:
+                cycle = isinstance(scheduler, OneCycleLR)
                 raise InputError(
-                    f"model.lr_scheduler: OneCycleLR is over after {has} steps and has to last "
-                    f"{done + _steps_left(trainer)}, of which the checkpoint has {done}: set its total_steps"
+                    f"model.lr_scheduler: {type(scheduler).__name__} is over after {has} steps and has to last "
+                    f"{done + _steps_left(trainer)}, of which the checkpoint has {done}: "
+                    f"{'set its total_steps' if cycle else 'take the batch size of the checkpoint'}"
                 )
         set_length(scheduler, span)
     for config in trainer.lr_scheduler_configs:
@@ -190,6 +275,13 @@ def catch_up(scheduler: ReduceLROnPlateau, epochs: int, values: Mapping[str, Ten
     """
     if scheduler.last_epoch < epochs and scheduler.monitor in values:
         scheduler.step(values[scheduler.monitor])
+
+
+def _highest(cycle: OneCycleLR | CyclicLR) -> set[float]:
+    """Return the different learning rates that a cycle rises to."""
+    if isinstance(cycle, CyclicLR):
+        return set(cycle.max_lrs)
+    return {group["max_lr"] for group in cycle.optimizer.param_groups}
 
 
 def _fill(parts: Sequence[tuple[LRScheduler, int]], end: Callable[[], int]) -> None:
@@ -219,9 +311,14 @@ def _steps_left(trainer: L.Trainer) -> int:
     """Return how many steps of the optimizer are to come."""
     loop = trainer.fit_loop
     within = loop.epoch_loop.batch_idx + 1 if loop.restarted_mid_epoch else 0
-    per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    left = ((trainer.max_epochs or 0) - trainer.current_epoch) * per_epoch - within // trainer.accumulate_grad_batches
+    epochs = (trainer.max_epochs or 0) - trainer.current_epoch
+    left = epochs * _steps_of_epoch(trainer) - within // trainer.accumulate_grad_batches
     return left if trainer.max_steps < 0 else min(left, trainer.max_steps - trainer.global_step)
+
+
+def _steps_of_epoch(trainer: L.Trainer) -> int:
+    """Return how many steps of the optimizer an epoch has, once the trainer has its batches."""
+    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
 def _length(count: float) -> int:
