@@ -177,7 +177,7 @@ def test_what_was_learned_on_mnist_helps_to_read_other_digits(
     )
     assert run(*pretrain, "--run.experiment", "transfer", "--run.version", "mnist") == 0
     config = ("fit", "--config", str(ROOT / "configs/transfer_digits.yaml"), "--trainer.max_epochs", "5")
-    scratch = ("--model.backbone.weights", "null", "--model.frozen_epochs", "0", "--model.body_lr", "1")
+    scratch = ("--model.backbone.weights", "null", "--model.freeze_body_epochs", "0", "--model.body_lr_factor", "1")
     means: list[float] = []
     for start, options in {"mnist": (), "scratch": scratch}.items():
         accuracies: list[float] = []

@@ -49,6 +49,8 @@ _RENAMED = {
     "pretrained": "weights: hub has taken its place in Timm",
     "checkpoint_path": "weights: FILE has taken its place in Timm",
     "balanced": "data.sampling undersample is what balanced true was, and natural what false was",
+    "frozen_epochs": "model.freeze_body_epochs has taken its place",
+    "body_lr": "model.body_lr_factor has taken its place",
 }
 _UNNAMED = "NoneType"  # that a key can be left out goes without saying
 # Where the classes are that a key of Lightning or torch can name.
@@ -77,7 +79,8 @@ def _of_words(line: str, options: Iterable[str]) -> str | None:
     if unknown := re.match(r"unrecognized arguments: (\S+)", line):
         word = unknown[1].partition("=")[0]
         if word.startswith("--"):
-            return f"unknown option {word}{close_option(word, options)}"
+            renamed = _RENAMED.get(word.rpartition(".")[2])
+            return f"unknown option {word}{close_option(word, options) if renamed is None else f'; {renamed}'}"
         meant = f"--{word.lstrip('-')}"
         if meant not in options and word.startswith("-"):
             return f"unknown option {word}{close_option(meant, options)}"
@@ -129,7 +132,8 @@ def _of_names(where: str, owner: type | None, text: str, options: Iterable[str])
     """Return what is wrong with the name of a key, or which key is missing, if that is it."""
     if option := re.search(r"^Group '([\w.]+)' does not accept option '([\w.]+)'", text):
         own = [name.removeprefix(f"--{option[1]}.") for name in options if name.startswith(f"--{option[1]}.")]
-        return f"{option[1]} takes no '{option[2]}'{close(option[2], own)}"
+        renamed = _RENAMED.get(option[2])
+        return f"{option[1]} takes no '{option[2]}'{close(option[2], own) if renamed is None else f'; {renamed}'}"
     if option := re.search(r"Option '([\w.]+)' is not accepted", text):
         if owner is None:
             return f"{where}there is no key '{option[1]}'{close_option(f'--{option[1]}', options)}"

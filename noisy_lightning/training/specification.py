@@ -42,6 +42,7 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
     Raises:
         InputError: One was given as an object and is not given again, or cannot be made.
     """
+    specification = with_present_keys(specification)
     missing = {name: value[_OBJECT] for name, value in specification.items() if _is_object(value) and name not in given}
     if missing:
         named = ", ".join(f"{name}={kind.rpartition('.')[2]}(...)" for name, kind in missing.items())
@@ -51,7 +52,7 @@ def rebuilt(model: type, specification: Mapping[str, Any], given: Mapping[str, A
     check_class_paths({name: value for name, value in specification.items() if name not in given})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(model, "model", fail_untyped=False, instantiate=False, skip=set(given))
-    own = {name: with_present_keys(value) for name, value in specification.items() if name not in given}
+    own = {name: value for name, value in specification.items() if name not in given}
     try:
         built = parser.instantiate(parser.parse_object({"model": own}))
     except (ArgumentError, ValueError, TypeError) as error:

@@ -66,8 +66,16 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
             ["--model.loss", "ActivePassive", "--model.loss.active.q", "1"],
             "model.loss.active: name the class, a Robust",
         ),
-        (["--model.frozen_epochs", "-1"], "model.frozen_epochs must be at least 0, got -1"),
-        (["--model.body_lr", "0"], "model.body_lr must be above 0, got 0.0"),
+        (["--model.freeze_body_epochs", "-1"], "model.freeze_body_epochs must be at least 0, got -1"),
+        (["--model.body_lr_factor", "0"], "model.body_lr_factor must be above 0, got 0.0"),
+        (["--model.layer_decay", "0"], "model.layer_decay must be in (0, 1], got 0.0"),
+        (["--model.frozen_epochs", "1"], "--model.frozen_epochs; model.freeze_body_epochs has taken its place"),
+        (["--model.body_lr", "0.1"], "unknown option --model.body_lr; model.body_lr_factor has taken its place"),
+        (["--model", "{frozen_epochs: 1}"], "model takes no 'frozen_epochs'; model.freeze_body_epochs has taken its"),
+        (
+            ["--model.lr_scheduler", "WarmupCosine", "--model.lr_scheduler.warmup_epochs", "9"],
+            "model.lr_scheduler.warmup_epochs: the warm-up lasts 54 steps, the run ",
+        ),
         (["--data.test_sets", "{mnist: MNIS}"], "no class is called 'MNIS'; did you mean MNIST?"),
         (
             ["--model.backbone", "Timm", "--model.backbone.name", "resnet81"],

@@ -38,6 +38,16 @@ def test_balanced_classes_of_a_kept_configuration_go_by_their_present_key(balanc
     assert with_present_keys(by_hand) == by_hand
 
 
+def test_rates_of_the_body_of_a_kept_model_go_by_their_present_keys() -> None:
+    others = {"l1_decay": 0.0, "channels_last": True, "compile": False}
+    older = {"model": {**others, "frozen_epochs": 2, "body_lr": 0.1}}
+    present = {"model": {**others, "freeze_body_epochs": 2, "body_lr_factor": 0.1, "layer_decay": 1.0}}
+    assert with_present_keys(older) == present
+    assert identity(older) == identity(present)
+    by_hand = {"model": {"frozen_epochs": 2, "body_lr": 0.1}}
+    assert with_present_keys(by_hand) == by_hand
+
+
 def test_a_model_without_class_weights_is_that_of_before_there_were_any() -> None:
     assert identity({"model": {"loss": "CE"}}) == identity({"model": {"loss": "CE", "class_weights": None}})
     assert identity({"model": {"loss": "CE"}}) != identity({"model": {"loss": "CE", "class_weights": "balanced"}})

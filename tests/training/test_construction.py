@@ -187,7 +187,7 @@ def test_a_class_goes_by_the_package_that_exports_it() -> None:
 
 
 def test_an_argument_out_of_range_is_named() -> None:
-    wrong: dict[str, Any] = {"frozen_epochs": -1, "body_lr": 0.0, "l1_decay": -1.0}
+    wrong: dict[str, Any] = {"freeze_body_epochs": -1, "body_lr_factor": 0.0, "l1_decay": -1.0}
     for argument, value in wrong.items():
         with pytest.raises(InputError, match=f"model.{argument} must be"):
             NoisyClassifier.for_data(_data(), Plain, **{argument: value})

@@ -56,11 +56,11 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_freeze_and_thaw_as_one_does(tmp_path: Path) -> None:
-    frozen = ("--model.frozen_epochs", "1", "--model.body_lr", "0.5", "--model.l1_decay", "0.001")
+    frozen = ("--model.freeze_body_epochs", "1", "--model.body_lr_factor", "0.5", "--model.l1_decay", "0.001")
     unused = ("--trainer.strategy", "ddp_find_unused_parameters_true")
     refused = noisy_lightning("fit", *COMMAND, *frozen, *TWO, cwd=tmp_path)
     assert refused.returncode == 2
-    assert "model.frozen_epochs needs --trainer.strategy ddp_find_unused_parameters_true" in refused.stderr
+    assert "model.freeze_body_epochs needs --trainer.strategy ddp_find_unused_parameters_true" in refused.stderr
     weights = []
     for folder, options in {"one": ("--trainer.devices", "1"), "two": (*TWO, *unused)}.items():
         (tmp_path / folder).mkdir()

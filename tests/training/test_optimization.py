@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from noisy_lightning.backbones import SmallCNN
 from noisy_lightning.cli.keys import TRAINER_DEFAULTS
 from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.errors import InputError
 from noisy_lightning.training.module import NoisyClassifier
+from noisy_lightning.training.optimization import Bodies
 from tests.networks import Plain, Random
 
 
@@ -69,7 +71,7 @@ CLASSIFIER = {"6.weight", "6.bias"}
 
 
 def test_the_classifier_learns_first_and_then_all(tmp_path: Path) -> None:
-    states = _fit(tmp_path, Random, frozen_epochs=2)
+    states = _fit(tmp_path, Random, freeze_body_epochs=2)
     changed = [_changed(before, after) for before, after in pairwise(states)]
     assert changed == [CLASSIFIER, CLASSIFIER, BODY | CLASSIFIER]
 
@@ -81,16 +83,38 @@ def test_without_frozen_epochs_all_learn_from_the_start(tmp_path: Path) -> None:
 
 def test_momentum_and_decay_do_not_move_a_frozen_body(tmp_path: Path) -> None:
     adam = lambda weights: torch.optim.AdamW(weights, lr=0.01, weight_decay=0.1)  # noqa: E731
-    states = _fit(tmp_path, Random, frozen_epochs=1, optimizer=adam)
+    states = _fit(tmp_path, Random, freeze_body_epochs=1, optimizer=adam)
     assert _changed(states[0], states[1]) == CLASSIFIER
 
 
 def test_the_body_learns_at_a_fraction_of_the_rate(tmp_path: Path) -> None:
     one_step = {"max_epochs": 1, "limit_train_batches": 1}
-    whole, tenth = (_fit(tmp_path / str(rate), body_lr=rate, trainer=one_step) for rate in (1.0, 0.1))
+    whole, tenth = (_fit(tmp_path / str(rate), body_lr_factor=rate, trainer=one_step) for rate in (1.0, 0.1))
     for name, before in whole[0].items():
         factor = 1.0 if ".4." in name else 0.1  # Plain's last layer has number 4
         torch.testing.assert_close(tenth[1][name] - before, factor * (whole[1][name] - before), atol=1e-7, rtol=1e-4)
+
+
+def test_each_block_learns_at_a_rate_of_its_depth(tmp_path: Path) -> None:
+    one_step = {"max_epochs": 1, "limit_train_batches": 1}
+    whole = _fit(tmp_path / "1", SmallCNN, one_step)
+    decayed = _fit(tmp_path / "2", SmallCNN, one_step, layer_decay=0.5, body_lr_factor=0.2)
+    for name, before in whole[0].items():
+        if name.endswith(("weight", "bias")):
+            block = 4 if ".classifier." in name else int(name.split(".")[3])
+            factor = 1.0 if block == 4 else 0.2 * 0.5 ** (4 - block)
+            step = factor * (whole[1][name] - before)
+            torch.testing.assert_close(decayed[1][name] - before, step, atol=1e-7, rtol=1e-3)
+
+
+def test_blocks_of_two_networks_share_their_groups_and_other_weights_learn_at_the_full_rate() -> None:
+    networks = [Plain(3, 1), Plain(3, 1)]
+    other = nn.Parameter(torch.zeros(3, 3))
+    weights = [*networks[0].parameters(), other, *networks[1].parameters()]
+    groups = Bodies(networks, 0, 1.0, 0.5).groups(weights)
+    assert [(len(own), factor) for own, factor in groups] == [(5, 1.0), (4, 0.5)]
+    assert any(weight is other for weight in groups[0][0])
+    assert [len(own) for own, _ in Bodies(networks, 0, 1.0, 1.0).groups(weights)] == [9]
 
 
 def test_a_schedule_governs_both_rates(tmp_path: Path) -> None:
@@ -106,7 +130,7 @@ def test_a_schedule_governs_both_rates(tmp_path: Path) -> None:
         1,
         1437,
         backbone=Plain,
-        body_lr=0.1,
+        body_lr_factor=0.1,
         optimizer=lambda weights: torch.optim.SGD(weights, lr=1.0),
         lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5),
     )
@@ -128,7 +152,16 @@ def test_an_l1_penalty_adds_its_gradient_before_clipping(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"), [("frozen_epochs", -1), ("l1_decay", -1.0), ("body_lr", 0.0), ("body_lr", float("nan"))]
+    ("argument", "value"),
+    [
+        ("freeze_body_epochs", -1),
+        ("l1_decay", -1.0),
+        ("body_lr_factor", 0.0),
+        ("body_lr_factor", float("nan")),
+        ("layer_decay", 0.0),
+        ("layer_decay", 1.5),
+        ("layer_decay", float("nan")),
+    ],
 )
 def test_a_value_out_of_range_is_refused(argument: str, value: float) -> None:
     arguments: dict[str, Any] = {argument: value}

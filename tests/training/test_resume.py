@@ -25,7 +25,7 @@ COMMAND = (
         "--model.lr_scheduler.T_max",
         "0",
     ),
-    *("--model.frozen_epochs", "2", "--model.body_lr", "0.5"),
+    *("--model.freeze_body_epochs", "2", "--model.body_lr_factor", "0.5"),
     *("--trainer.max_epochs", "4", "--trainer.accelerator", "cpu", "--trainer.devices", "1"),
     *("--trainer.callbacks+=tests.kill.KillOnce",),
 )
@@ -87,6 +87,7 @@ WARM_UP = (
     "[{class_path: LinearLR, init_args: {total_iters: 9}}, {class_path: CosineAnnealingLR, init_args: {T_max: 0}}]",
 )
 ONE_CYCLE = ("--model.lr_scheduler", "OneCycleLR", "--model.lr_scheduler.max_lr", "0.1")
+WARMUP_COSINE = ("--model.lr_scheduler", "WarmupCosine", "--model.layer_decay", "0.5")
 SHORT = (
     *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
     *("--model.backbone", "tests.networks.Random", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"),
@@ -101,6 +102,8 @@ SHORT = (
         pytest.param(WARM_UP, "1,1", id="within the warm-up"),
         pytest.param(WARM_UP, "2,2", id="after the warm-up", marks=pytest.mark.slow),
         pytest.param(ONE_CYCLE, "1,3", id="one cycle"),
+        pytest.param(WARMUP_COSINE, "0,4", id="within the warm-up of WarmupCosine"),
+        pytest.param(WARMUP_COSINE, "1,3", id="WarmupCosine", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_with_a_schedule_per_step_has_the_same_learning_rates(
