@@ -26,7 +26,7 @@ _OF_DATA = ("root", "download", "workers")
 """Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
 _NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only", "audit")
 """What `noisy-lightning clean` does not use, or what does not change its judgment."""
-_ADDED_TO_MODEL = ("class_weights",)
+_ADDED_TO_MODEL = ("class_weights", "ema_decay")
 _ADDED_TO_DATA = ("augmentation", "strong_augmentation")
 """Keys that older runs lack; left out where they are null, and all is as before."""
 

@@ -15,6 +15,7 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import RobustLoss
 from noisy_lightning.methods import Method
+from noisy_lightning.training.averages import WeightAverages
 from noisy_lightning.training.epoch_log import log_at_epoch
 from noisy_lightning.training.metrics import TestedImages, TestMetrics, ValidationMetrics, computed
 from noisy_lightning.training.specification import described, read_specification, rebuilt
@@ -34,6 +35,7 @@ class Classifier(L.LightningModule, ABC):
 
     loss: RobustLoss
     method: Method
+    averages: WeightAverages
 
     def __init__(self, specification: dict[str, Any], num_classes: int, channels_last: bool) -> None:
         super().__init__()
@@ -69,6 +71,7 @@ class Classifier(L.LightningModule, ABC):
             model = cls(**rebuilt(cls, specification, given))
         model.specification = {**specification, **described(given)}
         model.load_state_dict(checkpoint["state_dict"])
+        model.averages.put(in_place=True)
         return model.eval()
 
     @property
@@ -96,6 +99,11 @@ class Classifier(L.LightningModule, ABC):
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, K) for images (B, C, H, W)."""
 
+    def state_dict(self, *args: Any, **options: Any) -> Any:
+        """Return weights and what a method remembers; averages of weights stand in the place of these."""
+        with self.averages.standing(in_place=True):
+            return super().state_dict(*args, **options)
+
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights and what a method remembers.
 
@@ -103,7 +111,8 @@ class Classifier(L.LightningModule, ABC):
             InputError: They are those of another network or method.
         """
         try:
-            return super().load_state_dict(state_dict, strict, assign)
+            with self.averages.standing(in_place=True):
+                return super().load_state_dict(state_dict, strict, assign)
         except RuntimeError as error:
             _, *problems = (line.strip().rstrip(".") for line in str(error).splitlines())
             more = f"; and {len(problems) - 2} more" * (len(problems) > 2)
@@ -133,12 +142,11 @@ class Classifier(L.LightningModule, ABC):
 
     def on_validation_epoch_start(self) -> None:
         """Begin to measure each network."""
-        self._validation = {f"val{name}": ValidationMetrics().to(self.device) for name in self._networks()}
+        self._validation = {f"val{name}": ValidationMetrics().to(self.device) for name in self._names()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the validation part."""
-        for network, metrics in zip(self._networks().values(), self._validation.values(), strict=True):
-            logits = self.logits(network, batch.image)
+        for logits, metrics in zip(self._evaluated(batch.image), self._validation.values(), strict=True):
             metrics.update(self.loss(logits, batch.label), logits, batch.label, batch.true_label)
 
     def on_validation_epoch_end(self) -> None:
@@ -149,14 +157,14 @@ class Classifier(L.LightningModule, ABC):
         """Begin to measure each network on each test set."""
         sets = ("test", *(f"test_{name}" for name in self.data.test_sets))
         self._tests = [
-            {f"{name}{network}": TestMetrics(self.num_classes).to(self.device) for network in self._networks()}
+            {f"{name}{network}": TestMetrics(self.num_classes).to(self.device) for network in self._names()}
             for name in sets
         ]
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Measure a batch of test images against their true labels."""
-        for network, metrics in zip(self._networks().values(), self._tests[dataloader_idx].values(), strict=True):
-            logits = self.logits(network, batch.image)
+        measured = self._tests[dataloader_idx].values()
+        for logits, metrics in zip(self._evaluated(batch.image), measured, strict=True):
             metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label, batch.index)
 
     def on_test_epoch_end(self) -> None:
@@ -173,6 +181,16 @@ class Classifier(L.LightningModule, ABC):
         probability = self(batch.image).float().softmax(1)
         return {name: getattr(batch, name) for name in ("index", "label", "true_label")} | {"probability": probability}
 
-    def _networks(self) -> dict[str, nn.Module]:
-        """Return what is evaluated, by the end of the names of its metrics: the method's choice has none."""
-        return {"": self.method, **{f"_{name}": network for name, network in self.method.networks().items()}}
+    def _names(self) -> list[str]:
+        """Return the ends of the names of what is measured: the method's choice has none."""
+        others = [f"_{name}" for name in self.method.networks()]
+        return ["", *others, *(["_raw"] if self.averages.decay is not None else [])]
+
+    def _evaluated(self, image: Tensor) -> list[Tensor]:
+        """Return the logits (B, K) of each of them."""
+        with self.averages.standing(in_place=True):
+            found = [self.logits(network, image) for network in (self.method, *self.method.networks().values())]
+        if self.averages.decay is not None:
+            with self.averages.standing(in_place=False):
+                found.append(self.logits(self.method, image))
+        return found

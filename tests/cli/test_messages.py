@@ -69,6 +69,8 @@ from tests.tools.wrong_inputs import CLEAR, MISTAKES, SILENT, TRACEBACK, answers
         (["--model.freeze_body_epochs", "-1"], "model.freeze_body_epochs must be at least 0, got -1"),
         (["--model.body_lr_factor", "0"], "model.body_lr_factor must be above 0, got 0.0"),
         (["--model.layer_decay", "0"], "model.layer_decay must be in (0, 1], got 0.0"),
+        (["--model.ema_decay", "1"], "model.ema_decay must be in (0, 1), got 1.0"),
+        (["--model.ema_decay", "often"], "model.ema_decay must be a number, got often"),
         (["--model.frozen_epochs", "1"], "--model.frozen_epochs; model.freeze_body_epochs has taken its place"),
         (["--model.body_lr", "0.1"], "unknown option --model.body_lr; model.body_lr_factor has taken its place"),
         (["--model", "{frozen_epochs: 1}"], "model takes no 'frozen_epochs'; model.freeze_body_epochs has taken its"),

@@ -48,8 +48,9 @@ def test_rates_of_the_body_of_a_kept_model_go_by_their_present_keys() -> None:
     assert with_present_keys(by_hand) == by_hand
 
 
-def test_a_model_without_class_weights_is_that_of_before_there_were_any() -> None:
-    assert identity({"model": {"loss": "CE"}}) == identity({"model": {"loss": "CE", "class_weights": None}})
+def test_a_model_without_class_weights_and_averages_is_that_of_before_there_were_any() -> None:
+    for added in ("class_weights", "ema_decay"):
+        assert identity({"model": {"loss": "CE"}}) == identity({"model": {"loss": "CE", added: None}})
     assert identity({"model": {"loss": "CE"}}) != identity({"model": {"loss": "CE", "class_weights": "balanced"}})
     assert identity({"model": {"lr_scheduler": None}}) != identity({"model": {}})
 

@@ -348,6 +348,7 @@ KEYS_OF_MODEL = [
     Mistake("fit SMALL --model.freeze_body_epochs -1", "model.freeze_body_epochs", "at least 0"),
     Mistake("fit SMALL --model.body_lr_factor 0", "model.body_lr_factor", "above 0"),
     Mistake("fit SMALL --model.layer_decay 2", "model.layer_decay", "(0, 1]"),
+    Mistake("fit SMALL --model.ema_decay 1", "model.ema_decay", "(0, 1)"),
     Mistake("fit SMALL --model.body_lr 1", "model.body_lr", "model.body_lr_factor"),
     Mistake("fit SMALL --model.lr_scheduler WarmupCosine --model.lr_scheduler.warmup_epochs -1", "warmup_epochs", "0"),
     Mistake("fit SMALL --model.l1_decay -1", "model.l1_decay", "at least 0"),

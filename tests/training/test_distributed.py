@@ -73,6 +73,26 @@ def test_two_processes_freeze_and_thaw_as_one_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_average_weights_and_change_rates_as_one_does(tmp_path: Path) -> None:
+    options = ("--model.ema_decay", "0.9", "--model.layer_decay", "0.5", "--model.lr_scheduler", "WarmupCosine")
+    for folder, devices in {"one": ("--trainer.devices", "1"), "two": TWO}.items():
+        (tmp_path / folder).mkdir()
+        done = noisy_lightning("fit", *COMMAND, *options, *devices, cwd=tmp_path / folder)
+        assert done.returncode == 0, done.stderr
+    runs = [tmp_path / folder / "runs/default/run" for folder in ("one", "two")]
+    for name in ("best", "last"):
+        one, two = (torch.load(run / f"checkpoints/{name}.ckpt", weights_only=True)["state_dict"] for run in runs)
+        assert any(key.startswith("averages.") for key in one)
+        for key, value in one.items():
+            torch.testing.assert_close(value, two[key], rtol=1e-5, atol=1e-6)
+    values = [list(csv.DictReader((run / "metrics.csv").read_text().splitlines())) for run in runs]
+    for alone, together in zip(*values, strict=True):
+        assert {"val/acc", "val_raw/acc"} < alone.keys()
+        for key, value in alone.items():
+            assert float(together[key]) == pytest.approx(float(value), abs=1e-5), key
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [

@@ -87,6 +87,7 @@ WARM_UP = (
     "[{class_path: LinearLR, init_args: {total_iters: 9}}, {class_path: CosineAnnealingLR, init_args: {T_max: 0}}]",
 )
 ONE_CYCLE = ("--model.lr_scheduler", "OneCycleLR", "--model.lr_scheduler.max_lr", "0.1")
+AVERAGED = ("--model.ema_decay", "0.9")
 WARMUP_COSINE = ("--model.lr_scheduler", "WarmupCosine", "--model.layer_decay", "0.5")
 SHORT = (
     *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
@@ -97,24 +98,25 @@ SHORT = (
 
 
 @pytest.mark.parametrize(
-    ("schedule", "kill_at"),
+    ("options", "kill_at"),
     [
         pytest.param(WARM_UP, "1,1", id="within the warm-up"),
         pytest.param(WARM_UP, "2,2", id="after the warm-up", marks=pytest.mark.slow),
         pytest.param(ONE_CYCLE, "1,3", id="one cycle"),
+        pytest.param(AVERAGED, "1,3", id="averaged weights"),
         pytest.param(WARMUP_COSINE, "0,4", id="within the warm-up of WarmupCosine"),
         pytest.param(WARMUP_COSINE, "1,3", id="WarmupCosine", marks=pytest.mark.slow),
     ],
 )
-def test_a_killed_run_with_a_schedule_per_step_has_the_same_learning_rates(
-    schedule: tuple[str, ...], kill_at: str, tmp_path: Path
+def test_a_run_killed_within_an_epoch_goes_on_with_the_same_learning_rates_and_averages(
+    options: tuple[str, ...], kill_at: str, tmp_path: Path
 ) -> None:
     kill = {"KILL_AT": kill_at, "KILL_MARK": str(tmp_path / "killed")}
-    assert forked(*SHORT, *schedule, cwd=tmp_path, **kill).returncode == -signal.SIGKILL
-    again = forked(*SHORT, *schedule, cwd=tmp_path, **kill)
+    assert forked(*SHORT, *options, cwd=tmp_path, **kill).returncode == -signal.SIGKILL
+    again = forked(*SHORT, *options, cwd=tmp_path, **kill)
     assert again.returncode == 0, again.stderr
     assert "continuing" in again.stdout
-    whole = forked(*SHORT, *schedule, "--run.version", "whole", cwd=tmp_path)
+    whole = forked(*SHORT, *options, "--run.version", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     expected, got = (_outcome(tmp_path / "runs/default" / name) for name in ("whole", "0"))
     assert expected[1:] == got[1:]

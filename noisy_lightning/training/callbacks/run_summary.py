@@ -122,7 +122,7 @@ class RunSummary(L.Callback):
             "test_set": _data(trainer).has_test_set,
             "mean": list(_data(trainer).augmentation.mean),
             "std": list(_data(trainer).augmentation.std),
-            "parameters": sum(parameter.numel() for parameter in pl_module.parameters()),
+            "parameters": sum(one.numel() for one in cast(NoisyClassifier, pl_module).method.parameters()),
             "seconds": round(self._seconds, 2),
             "images_per_second": round(self._images / self._seconds, 1) if self._seconds else None,
             "peak_memory_mib": self._peak_memory or None,  # where the system does not say
