@@ -46,7 +46,7 @@ class NoisyClassifier(Classifier):
         in_channels: C; likewise.
         num_samples: N, the size of the original training set; likewise.
         backbone: Class of the network, called with (num_classes, in_channels).
-        loss: What one sample costs.
+        loss: What one sample costs; LabelSmoothing is label smoothing, as is usual in fine-tuning.
         method: How the network is trained.
         class_weights: By what the loss of a sample is multiplied in training, by its given class. `balanced`: by the
             inverse of how often an epoch serves the class, so that all classes weigh the same; or K numbers, of which

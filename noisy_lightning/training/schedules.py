@@ -101,10 +101,10 @@ class WarmupCosine(LRScheduler):
             epoch_steps: Those of an epoch.
 
         Raises:
-            InputError: The run is over before the warm-up.
+            InputError: The run is over before the warm-up is.
         """
         self.warmup_steps, self.total_steps = round(self.warmup_epochs * epoch_steps), total_steps
-        if self.warmup_steps >= total_steps:
+        if self.warmup_steps > total_steps:
             raise InputError(
                 f"model.lr_scheduler.warmup_epochs: the warm-up lasts {self.warmup_steps} steps, the run {total_steps}"
             )

@@ -104,7 +104,7 @@ def test_a_cosine_of_no_length_lasts_from_the_warm_up_to_the_end() -> None:
         (partial(WarmupCosine, warmup_epochs=-1), r"warmup_epochs must be in \[0, inf\), got -1"),
         (partial(WarmupCosine, warmup_epochs=float("nan")), "warmup_epochs must be in"),
         (partial(WarmupCosine, final_lr_factor=1.5), r"final_lr_factor must be in \[0, 1\], got 1.5"),
-        (partial(WarmupCosine, warmup_epochs=6), "warmup_epochs: the warm-up lasts 30 steps, the run 30"),
+        (partial(WarmupCosine, warmup_epochs=6.2), "warmup_epochs: the warm-up lasts 31 steps, the run 30"),
         (partial(SequentialLR, schedulers=[partial(SequentialLR, schedulers=[LinearLR])]), "name all schedules in one"),
     ],
 )
@@ -118,6 +118,10 @@ def test_a_schedule_that_cannot_work_is_refused(make: Callable[..., Any], messag
 def test_a_warm_up_and_a_cosine_are_those_of_the_formula_at_every_step(warmup: float, final: float) -> None:
     make = partial(WarmupCosine, warmup_epochs=warmup, final_lr_factor=final)
     assert _rates(make, STEPS + 1) == pytest.approx(warmup_cosine(STEPS, round(warmup * 5), final), abs=1e-15)
+
+
+def test_a_warm_up_may_be_all_of_a_run() -> None:
+    assert _rates(partial(WarmupCosine, warmup_epochs=EPOCHS), STEPS + 1) == [step / 31 for step in range(1, 31)] + [1]
 
 
 def test_a_warm_up_and_a_cosine_govern_the_rates_of_all_groups() -> None:
