@@ -96,7 +96,9 @@ def optimizer_of(make: OptimizerCallable, weights: Sequence[Tensor], bodies: Bod
         raise InputError("model.optimizer: SparseAdam takes sparse gradients, which no network here has: use Adam")
     for group, (_, factor) in zip(optimizer.param_groups, groups, strict=True):
         group["lr"] *= factor
-    if weights[0].device.type in ("cpu", "cuda"):
+    # Torch's fused SGD with momentum fails where some weights of a group have no gradient before others have had one.
+    mixed = isinstance(optimizer, torch.optim.SGD) and bodies.freeze_epochs > 0 and bodies.lr_factor == 1
+    if weights[0].device.type in ("cpu", "cuda") and not mixed:
         compat.fuse(optimizer)
     return optimizer
 

@@ -87,6 +87,14 @@ def test_momentum_and_decay_do_not_move_a_frozen_body(tmp_path: Path) -> None:
     assert _changed(states[0], states[1]) == CLASSIFIER
 
 
+@pytest.mark.parametrize("rates", [{}, {"body_lr_factor": 0.5}, {"layer_decay": 0.5}], ids=["one rate", "two", "many"])
+def test_a_body_thaws_beside_a_classifier_that_has_momentum(rates: dict[str, float], tmp_path: Path) -> None:
+    sgd = lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9)  # noqa: E731
+    states = _fit(tmp_path, Random, freeze_body_epochs=1, optimizer=sgd, **rates)
+    changed = [_changed(before, after) for before, after in pairwise(states)]
+    assert changed == [CLASSIFIER, BODY | CLASSIFIER, BODY | CLASSIFIER]
+
+
 def test_the_body_learns_at_a_fraction_of_the_rate(tmp_path: Path) -> None:
     one_step = {"max_epochs": 1, "limit_train_batches": 1}
     whole, tenth = (_fit(tmp_path / str(rate), body_lr_factor=rate, trainer=one_step) for rate in (1.0, 0.1))
