@@ -4,6 +4,7 @@ from noisy_lightning.backbones.active_passive import EightLayerCNN, FourLayerCNN
 from noisy_lightning.backbones.heads import MLP, Linear
 from noisy_lightning.backbones.jocor import SevenLayerCNN, TwoLayerMLP
 from noisy_lightning.backbones.lenet import LeNet
+from noisy_lightning.backbones.lora import LoRA
 from noisy_lightning.backbones.mnist_cnn import MNISTCNN
 from noisy_lightning.backbones.nine_layer import NineLayerCNN
 from noisy_lightning.backbones.plain import PlainCNN
@@ -23,6 +24,7 @@ __all__ = [
     "FourLayerCNN",
     "LeNet",
     "Linear",
+    "LoRA",
     "NineLayerCNN",
     "PlainCNN",
     "PreActResNet18",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from noisy_lightning.backbones.lora import merge
 from noisy_lightning.data.sets.embedding import FeaturesOf
 from noisy_lightning.methods import Method
 from noisy_lightning.methods.parts.mean_teacher import MeanTeacher
@@ -126,6 +127,7 @@ def deployed(run: LoadedRun) -> Deployed:
     shape = (channels, height, width) if inputs.features is None else (len(inputs.features.mean), 1, 1)
     example = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     made = copy.deepcopy(Deployed(predicting(run.model.method, example), *inputs))
+    merge(made)
     # Where channels lie last, torch's archive warns of every weight.
     return made.to(memory_format=torch.contiguous_format).requires_grad_(False).eval()
 

@@ -88,6 +88,8 @@ WARM_UP = (
 )
 ONE_CYCLE = ("--model.lr_scheduler", "OneCycleLR", "--model.lr_scheduler.max_lr", "0.1")
 AVERAGED = ("--model.ema_decay", "0.9")
+LOW_RANK = ("--model.backbone", "LoRA", "--model.backbone.name", "test_vit", "--model.backbone.arguments")
+LOW_RANK += ("{img_size: 32}", "--model.ema_decay", "0.9", "--model.freeze_body_epochs", "1")
 WARMUP_COSINE = ("--model.lr_scheduler", "WarmupCosine", "--model.layer_decay", "0.5")
 SHORT = (
     *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
@@ -104,6 +106,7 @@ SHORT = (
         pytest.param(WARM_UP, "2,2", id="after the warm-up", marks=pytest.mark.slow),
         pytest.param(ONE_CYCLE, "1,3", id="one cycle"),
         pytest.param(AVERAGED, "1,3", id="averaged weights"),
+        pytest.param(LOW_RANK, "1,3", id="low-rank updates", marks=pytest.mark.slow),
         pytest.param(WARMUP_COSINE, "0,4", id="within the warm-up of WarmupCosine"),
         pytest.param(WARMUP_COSINE, "1,3", id="WarmupCosine", marks=pytest.mark.slow),
     ],
