@@ -37,6 +37,7 @@ ONE_CYCLE = (
     *("--model.lr_scheduler", "OneCycleLR", "--model.lr_scheduler.max_lr", "0.1"),
     *("--model.optimizer.momentum", "0.9"),
 )
+WARMUP_COSINE = ("--model.lr_scheduler", "WarmupCosine")
 WARM_UP = (
     *("--model.lr_scheduler", "SequentialLR", "--model.lr_scheduler.milestones", "[1]"),
     "--model.lr_scheduler.schedulers",
@@ -112,6 +113,7 @@ def test_a_run_that_cannot_be_made_longer_stays_as_it_was(
     [
         (COSINE, "model.lr_scheduler spans the whole run (T_max 0), so that its learning rates were others"),
         (ONE_CYCLE, "model.lr_scheduler spans the whole run (OneCycleLR without total_steps), so that its"),
+        (WARMUP_COSINE, "model.lr_scheduler spans the whole run (WarmupCosine), so that its learning rates were"),
         (WARM_UP, "model.lr_scheduler spans the whole run (T_max 0), so that its learning rates were others"),
         (("--model.method", "ForwardCorrection"), "model.method ForwardCorrection divides the run into parts"),
     ],
@@ -152,7 +154,13 @@ def test_what_cannot_be_made_longer_is_said(
 
 
 @pytest.mark.parametrize(
-    ("options", "rates"), [(COSINE, [0.1, 0.05]), (WARM_UP, [0.1 / 3, 0.1]), (ONE_CYCLE, [0.0812, 4e-7])]
+    ("options", "rates"),
+    [
+        (COSINE, [0.1, 0.05]),
+        (WARM_UP, [0.1 / 3, 0.1]),
+        (ONE_CYCLE, [0.0812, 4e-7]),
+        (WARMUP_COSINE, [0.1 * 6 / 7, 0.0067]),
+    ],
 )
 def test_a_schedule_follows_the_epochs_of_a_run_that_begins_with_a_checkpoint(
     options: tuple[str, ...], rates: list[float], run: Run
@@ -175,6 +183,18 @@ def test_one_cycle_that_a_checkpoint_of_more_steps_would_end_too_early_is_refuse
     assert message in capsys.readouterr().err
     assert run("fit", *begun, "--model.lr_scheduler.total_steps", "34", "--run.version", "longer") == 0
     assert _rates("default/longer")[-1] < 1e-4
+
+
+def test_a_warm_up_and_a_cosine_that_a_checkpoint_of_more_steps_would_end_too_early_are_refused(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("fit", *SMALL, *WARMUP_COSINE, "--data.batch_size", "128") == 0
+    begun = (*SMALL, *WARMUP_COSINE, "--trainer.max_epochs", "4")
+    assert run("fit", *begun, "--ckpt_path", "runs/default/0/checkpoints/last.ckpt") == 2
+    message = (
+        "WarmupCosine is over after 24 steps and has to last 34, of which the checkpoint has 22: take the batch size"
+    )
+    assert message in capsys.readouterr().err
 
 
 def test_a_run_killed_after_its_last_epoch_is_finished_by_the_same_command(

@@ -88,8 +88,10 @@ WARM_UP = (
 )
 ONE_CYCLE = ("--model.lr_scheduler", "OneCycleLR", "--model.lr_scheduler.max_lr", "0.1")
 AVERAGED = ("--model.ema_decay", "0.9")
-LOW_RANK = ("--model.backbone", "LoRA", "--model.backbone.name", "test_vit", "--model.backbone.arguments")
-LOW_RANK += ("{img_size: 32}", "--model.ema_decay", "0.9", "--model.freeze_body_epochs", "1")
+LOW_RANK = (
+    *("--model.backbone", "LoRA", "--model.backbone.name", "test_vit", "--model.backbone.arguments", "{img_size: 32}"),
+    *("--model.ema_decay", "0.9", "--model.freeze_body_epochs", "1"),
+)
 WARMUP_COSINE = ("--model.lr_scheduler", "WarmupCosine", "--model.layer_decay", "0.5")
 SHORT = (
     *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
