@@ -75,7 +75,7 @@ ALIASES = {
 SCHEDULERS = {
     "ReduceLROnPlateau": "lightning.pytorch.cli.ReduceLROnPlateau",
     "SequentialLR": "noisy_lightning.training.schedules.SequentialLR",
-    "WarmupCosine": "noisy_lightning.training.schedules.WarmupCosine",
+    "WarmupCosine": "noisy_lightning.training.warmup_cosine.WarmupCosine",
 }
 
 

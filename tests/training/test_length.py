@@ -29,7 +29,7 @@ def _sequence(*schedulers: Any) -> dict[str, Any]:
     ("config", "method", "reason"),
     [
         (_config({"class_path": COSINE, "init_args": {"T_max": 0}}), STANDARD, "T_max 0"),
-        (_config({"class_path": "noisy_lightning.training.schedules.WarmupCosine"}), STANDARD, "WarmupCosine"),
+        (_config({"class_path": "noisy_lightning.training.warmup_cosine.WarmupCosine"}), STANDARD, "WarmupCosine"),
         (_config({"class_path": CYCLE, "init_args": {"max_lr": 1, "total_steps": None}}), STANDARD, "total_steps"),
         (_sequence(STEP, {"class_path": COSINE, "init_args": {"T_max": 0}}), STANDARD, "T_max 0"),
         (_config(callbacks=[SWA]), STANDARD, "StochasticWeightAveraging"),

@@ -16,7 +16,8 @@ from torch.optim.lr_scheduler import ChainedScheduler, CosineAnnealingLR, Cyclic
 
 from noisy_lightning import Digits, NoisyClassifier, checkpoint_file
 from noisy_lightning.errors import InputError
-from noisy_lightning.training.schedules import SequentialLR, WarmupCosine, ending, made, scheduler_of, set_length
+from noisy_lightning.training.schedules import SequentialLR, ending, made, scheduler_of, set_length
+from noisy_lightning.training.warmup_cosine import WarmupCosine
 from tests.networks import Plain
 from tests.reference.schedules import warmup_cosine
 
