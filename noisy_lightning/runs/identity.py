@@ -26,9 +26,9 @@ _OF_DATA = ("root", "download", "workers")
 """Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
 _NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only", "audit")
 """What `noisy-lightning clean` does not use, or what does not change its judgment."""
-_ADDED_TO_MODEL = ("class_weights", "ema_decay")
-_ADDED_TO_DATA = ("augmentation", "strong_augmentation")
-"""Keys that older runs lack; left out where they are null, and all is as before."""
+_ADDED_TO_MODEL = {"class_weights": None, "ema_decay": None, "test_flips": False}
+_ADDED_TO_DATA = {"augmentation": None, "strong_augmentation": None}
+"""Keys that older runs lack, with what leaves all as before: then they are left out."""
 
 
 def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
         counts = {key: float(value) for key in _COUNTS if isinstance(value := own.get(key), int) and value > 1}
         kept["trainer"] = own | counts
     if isinstance(model := kept.get("model"), Mapping):
-        kept["model"] = {key: value for key, value in model.items() if value is not None or key not in _ADDED_TO_MODEL}
+        kept["model"] = _without_unused(model, _ADDED_TO_MODEL)
         method = model.get("method")
         name = str(method.get("class_path") if isinstance(method, Mapping) else method).rpartition(".")[2]
         if name in _RESULTS_OF:
@@ -57,12 +57,17 @@ def deciding(config: Mapping[str, Any]) -> dict[str, Any]:
 def _of_data(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides of the arguments of a data set, and of one that it is made of."""
     own = {key: value for key, value in arguments.items() if key not in _OF_DATA}
-    own = {key: value for key, value in own.items() if value is not None or key not in _ADDED_TO_DATA}
+    own = _without_unused(own, _ADDED_TO_DATA)
     inner = own.get("data")
     if isinstance(inner, Mapping) and isinstance(inner.get("init_args"), Mapping):
         own["data"] = {**inner, "init_args": _of_data(inner["init_args"])}
         own.pop("cache", None)  # where the features lie
     return own
+
+
+def _without_unused(arguments: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments without those that were added since and change nothing."""
+    return {key: value for key, value in arguments.items() if key not in added or value != added[key]}
 
 
 def length_of(config: Mapping[str, Any]) -> int:

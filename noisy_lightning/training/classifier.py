@@ -1,11 +1,12 @@
 """A classifier whose training somebody else defines: measured, saved with what it was made of, made again from it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import lightning as L
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
@@ -31,15 +32,19 @@ class Classifier(L.LightningModule, ABC):
         specification: The arguments of the constructor, as `described` returns them.
         num_classes: K.
         channels_last: Whether images lie in memory with the channel last.
+        test_flips: Whether logits are averaged over an image and its mirror image, but for validation.
     """
 
     loss: RobustLoss
     method: Method
     averages: WeightAverages
 
-    def __init__(self, specification: dict[str, Any], num_classes: int, channels_last: bool) -> None:
+    def __init__(
+        self, specification: dict[str, Any], num_classes: int, channels_last: bool, test_flips: bool = False
+    ) -> None:
         super().__init__()
         self.specification, self.num_classes, self.channels_last = specification, num_classes, channels_last
+        self.test_flips = test_flips
         self.loaded_epoch = 0  # that of the weights that a checkpoint brought
         self._validation: dict[str, ValidationMetrics] = {}
         self._tests: list[dict[str, TestMetrics]] = []
@@ -94,6 +99,10 @@ class Classifier(L.LightningModule, ABC):
         """Return what a network makes of images (B, C, H, W)."""
         logits: Tensor = network(image if self.channels_last else image.contiguous())
         return logits
+
+    def mirrored(self, look: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        """Return what `look` makes of images (B, C, H, W), averaged with what it makes of mirror images if asked to."""
+        return (look(image) + look(image.flip(3))) / 2 if self.test_flips else look(image)
 
     @abstractmethod
     def forward(self, image: Tensor) -> Tensor:
@@ -164,7 +173,8 @@ class Classifier(L.LightningModule, ABC):
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Measure a batch of test images against their true labels."""
         measured = self._tests[dataloader_idx].values()
-        for logits, metrics in zip(self._evaluated(batch.image), measured, strict=True):
+        evaluated = self.mirrored(lambda image: torch.stack(self._evaluated(image)), batch.image)
+        for logits, metrics in zip(evaluated, measured, strict=True):
             metrics.update(self.loss(logits, batch.true_label), logits, batch.true_label, batch.index)
 
     def on_test_epoch_end(self) -> None:

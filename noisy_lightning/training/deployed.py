@@ -61,9 +61,11 @@ class Deployed(nn.Module):
     feature_mean: Tensor
     feature_std: Tensor
 
-    def __init__(self, predicting: Predicting, inputs: Mapping[str, Any], features: FeaturesOf | None) -> None:
+    def __init__(
+        self, predicting: Predicting, inputs: Mapping[str, Any], features: FeaturesOf | None, test_flips: bool = False
+    ) -> None:
         super().__init__()
-        self.predicting = predicting
+        self.predicting, self.test_flips = predicting, test_flips
         height, width, channels = inputs["image_shape"]
         self.margin = int(inputs.get("crop_margin", 0))
         self.image_shape = (channels, height + 2 * self.margin, width + 2 * self.margin)
@@ -85,6 +87,8 @@ class Deployed(nn.Module):
             seen = (self.embedding.look(seen).float() - self.feature_mean) / self.feature_std
             seen = seen.view(-1, len(self.feature_mean), 1, 1)
         logits: Tensor = self.predicting(seen)
+        if self.test_flips:
+            logits = (logits + self.predicting(seen.flip(3))) / 2
         return logits.float().softmax(1)
 
     def example(self, count: int = 2) -> Tensor:
@@ -126,7 +130,7 @@ def deployed(run: LoadedRun) -> Deployed:
     height, width, channels = inputs.picture["image_shape"]
     shape = (channels, height, width) if inputs.features is None else (len(inputs.features.mean), 1, 1)
     example = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
-    made = copy.deepcopy(Deployed(predicting(run.model.method, example), *inputs))
+    made = copy.deepcopy(Deployed(predicting(run.model.method, example), *inputs, run.model.test_flips))
     merge(made)
     # Where channels lie last, torch's archive warns of every weight.
     return made.to(memory_format=torch.contiguous_format).requires_grad_(False).eval()

@@ -1,6 +1,7 @@
 """The LightningModule of all methods that train within one fit."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self, final
 
 import torch
@@ -71,6 +72,8 @@ class NoisyClassifier(Classifier):
             less. The averaged networks are what is validated, chosen by, tested, predicted with and exported; what
             `val_raw/acc` and `test_raw/acc` are of is the network without the average. Training is the same with and
             without. None: there is no average.
+        test_flips: Whether logits are averaged over an image and its mirror image where the network is used: in `test`,
+            in predictions, in what is exported. Validation looks at the image alone.
         l1_decay: δ >= 0 of a penalty δ·Σ|θ| on all weights, for active negative losses; gradient clipping counts it.
         channels_last: Whether images and weights lie in memory with the channel last: faster for convolutions.
         compile: Whether torch.compile compiles the network: slower on a CPU; on a GPU worth a try where kernels take
@@ -95,12 +98,13 @@ class NoisyClassifier(Classifier):
         body_lr_factor: float = 1.0,
         layer_decay: float = 1.0,
         ema_decay: float | None = None,
+        test_flips: bool = False,
         l1_decay: float = 0.0,
         channels_last: bool = True,
         compile: bool = False,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        super().__init__(described(given), num_classes, channels_last)
+        super().__init__(described(given), num_classes, channels_last, test_flips)
         if not l1_decay >= 0:
             raise InputError(f"model.l1_decay must be at least 0, got {l1_decay}")
         self.num_samples, self.l1_decay = num_samples, l1_decay
@@ -166,7 +170,7 @@ class NoisyClassifier(Classifier):
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, K) for images (B, C, H, W)."""
         with self.averages.standing(in_place=True):
-            return self.logits(self.method, image)
+            return self.mirrored(partial(self.logits, self.method), image)
 
     @compat.with_ready_signature
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

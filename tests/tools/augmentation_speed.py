@@ -11,6 +11,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -64,8 +65,7 @@ class Single(Dataset[Tensor]):
 
 def by_kornia(data: RandomImages) -> Iterator[Any]:
     """Yield batches that kornia augments as a whole, on this process's threads."""
-    from kornia import augmentation as kornia  # noqa: PLC0415  # which few have
-
+    kornia = import_module("kornia.augmentation")  # which few have
     steps = kornia.AugmentationSequential(
         kornia.RandomCrop((32, 32), padding=4),
         kornia.RandomHorizontalFlip(),
