@@ -102,12 +102,14 @@ _TOPICS = {
     "backbones": "contract",
     "cli": "clean_on_features script",
     "data": "import",
+    "data/loading": "uniforms views",
+    "data/loading/recipes": "recipes",
     "data/noise": "contract names",
     "data/sets": "training_on_files",
     "losses": "algebra contract formulas published_values",
     "methods": "checkpoint_keys contract",
     "tools": "kills mutations",
-    "training": "distributed resume",
+    "training": "distributed resume test_flips",
 }
 
 

@@ -5,8 +5,6 @@ from typing import Literal, final
 
 import torch
 from torch import Tensor
-from torchvision.transforms import AutoAugment as Policies
-from torchvision.transforms import AutoAugmentPolicy
 
 from noisy_lightning.data.loading.recipes.base import Recipe
 from noisy_lightning.data.loading.recipes.performing import PLACES, Range, cut_squares, perform
@@ -91,8 +89,10 @@ class AutoAugment(Recipe):
         _check(2, fill)
         if policy not in ("cifar10", "imagenet", "svhn"):
             raise InputError(f"policy must be cifar10, imagenet or svhn, got {policy!r}")
+        from torchvision import transforms  # noqa: PLC0415  # which takes long to import
+
         self.policy, self.fill = policy, fill
-        self._pairs = Policies(AutoAugmentPolicy(policy)).policies
+        self._pairs = transforms.AutoAugment(transforms.AutoAugmentPolicy(policy)).policies
 
     def __call__(self, images: Tensor, draws: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
         """Apply each operation of a pair with its probability."""

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 _SMALL = 64 * 64
 """Pixels up to which an image is resized by products of matrices on a CPU too, and not alone."""
@@ -28,6 +27,8 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if images.shape[1:3] == torch.Size(size):
         return images
+    from torchvision.transforms.v2 import functional  # noqa: PLC0415  # which takes long to import
+
     fitted: Tensor = functional.resize(images.permute(0, 3, 1, 2), list(size), antialias=True)
     return fitted.permute(0, 2, 3, 1)
 
@@ -44,6 +45,8 @@ def cropped_and_resized(images: Tensor, boxes: Boxes, size: tuple[int, int]) -> 
         (B, H, W, C) uint8.
     """
     if images.device.type == "cpu" and images.shape[1] * images.shape[2] > _SMALL:
+        from torchvision.transforms.v2 import functional  # noqa: PLC0415
+
         planes = images.permute(0, 3, 1, 2)
         parts = [
             functional.resized_crop(image, *(int(edge) for edge in box), list(size), antialias=True)
