@@ -6,6 +6,7 @@ from noisy_lightning.losses.asymmetric import AEL, AUL, AsymmetricGCE
 from noisy_lightning.losses.base import RobustLoss
 from noisy_lightning.losses.bi_tempered import BiTemperedLogistic
 from noisy_lightning.losses.bootstrapping import Bootstrapping
+from noisy_lightning.losses.confidence_penalty import ConfidencePenalty
 from noisy_lightning.losses.cross_entropy import CrossEntropy
 from noisy_lightning.losses.entropy_normalized import EntropyNormalizedCrossEntropy
 from noisy_lightning.losses.epsilon_softmax import EpsilonSoftmax
@@ -36,6 +37,7 @@ __all__ = [
     "AsymmetricMSE",
     "BiTemperedLogistic",
     "Bootstrapping",
+    "ConfidencePenalty",
     "CrossEntropy",
     "EntropyNormalizedCrossEntropy",
     "EpsilonSoftmax",

@@ -19,6 +19,13 @@ def pair(loss, formula, /, **symbols):
 
 CASES = [
     pair(losses.CrossEntropy(), reference.cross_entropy),
+    pair(losses.ConfidencePenalty(), reference.confidence_penalty, loss=reference.cross_entropy, beta=0.1),
+    pair(
+        losses.ConfidencePenalty(losses.GeneralizedCrossEntropy(), beta=2),
+        reference.confidence_penalty,
+        loss=functools.partial(reference.generalized_cross_entropy, q=0.7),
+        beta=2,
+    ),
     pair(losses.MeanAbsoluteError(), reference.mean_absolute_error),
     pair(losses.ReverseCrossEntropy(), reference.reverse_cross_entropy, A=-4),
     pair(losses.ReverseCrossEntropy(APL_LOG_ZERO), reference.reverse_cross_entropy, A=APL_LOG_ZERO),

@@ -11,6 +11,7 @@ from noisy_lightning import losses
         ("ReverseCrossEntropy", "log_zero", "(-inf, 0)", [0.0, 1.0, -math.inf]),
         ("SymmetricCrossEntropy", "alpha", "[0, inf)", [-1.0, math.inf]),
         ("SymmetricCrossEntropy", "beta", "[0, inf)", [-1.0]),
+        ("ConfidencePenalty", "beta", "[0, inf)", [-1.0]),
         ("SymmetricCrossEntropy", "log_zero", "(-inf, 0)", [0.0]),
         ("SymmetricCrossEntropy", "min_probability", "[0, 1)", [-0.1, 1.0]),
         ("GeneralizedCrossEntropy", "q", "(0, 1]", [0.0, 1.5]),

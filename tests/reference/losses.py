@@ -27,6 +27,11 @@ def cross_entropy(p, e):
     return -sum(e_k * torch.log(p_k) for p_k, e_k in zip(p, e, strict=True))
 
 
+def confidence_penalty(p, e, loss, beta):
+    entropy = -sum(p_k * torch.log(p_k) for p_k in p)
+    return loss(p, e) - beta * entropy
+
+
 def mean_absolute_error(p, e):
     return sum(abs(p_k - e_k) for p_k, e_k in zip(p, e, strict=True))
 
