@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from noisy_lightning import backbones, losses, methods
+    from noisy_lightning import backbones, losses, methods, regularizers
     from noisy_lightning.data import (
         CIFAR10,
         CIFAR100,
@@ -51,6 +51,7 @@ __all__ = [
     "losses",
     "methods",
     "noise",
+    "regularizers",
 ]
 
 _DATA_SETS = (

@@ -11,6 +11,8 @@ KINDS = {
     "losses": ("losses", "losses", "RobustLoss"),
     "methods": ("methods", "methods", "Method"),
     "backbones": ("backbones", "backbones", "Module"),
+    "mixings": ("regularizers", "regularizers", "Mixing"),
+    "gradients": ("regularizers", "regularizers", "GradientRule"),
     "noise": ("data", "data/noise", "LabelNoise"),
     "data": ("data", "data/sets", "NoisyDataModule"),
     "augmentation": ("data", "data/loading/recipes", "Recipe"),
@@ -132,6 +134,8 @@ def kind_of(key: str) -> str | None:
         "strong_augmentation": "augmentation",
         "method": "methods",
         "backbone": "backbones",
+        "mixing": "mixings",
+        "gradient": "gradients",
         "network": "backbones",
         "selector": "selectors",
     }

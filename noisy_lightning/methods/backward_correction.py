@@ -74,11 +74,16 @@ class BackwardCorrection(TransitionCorrection):
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Average the corrected losses, in the warm-up the uncorrected ones."""
-        logits = self.backbone(image)
+        mixed = self.mixed(image, label, index)
+        logits = self.backbone(mixed.image)
         losses = self.loss(logits, label)
         every = losses_of_all_labels(self.loss, clipped_probabilities(logits).log())
-        corrected = (self.inverse.to(every.dtype)[label] * every).sum(1)
-        return Step(self.mean(corrected, losses, index), losses, logits)
+        inverse = self.inverse.to(every.dtype)
+
+        def of_others(label: Tensor, index: Tensor) -> Tensor:
+            return self.mean((inverse[label] * every).sum(1), self.loss(logits, label), index)
+
+        return Step(mixed.blend(self.mean((inverse[label] * every).sum(1), losses, index), of_others), losses, logits)
 
 
 def inverse_of(matrix: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.base import RobustLoss
+from noisy_lightning.methods.parts.pairing import Mixed, Pairing
 from noisy_lightning.types import Step, View
 
 _log = logging.getLogger(__name__)
@@ -115,12 +116,18 @@ class Method(nn.Module, ABC):
     """What of `data.sampling` it goes with: `ANY`, unless it remembers samples or counts on seeing each once."""
     weighs_classes: ClassVar[bool] = False
     """Whether `step` passes the losses that it averages through `weighted`."""
+    mixable: ClassVar[bool] = False
+    """Whether `step` trains on what `mixed` makes of a batch."""
 
     class_weights: Tensor | None
     """(K,) >= 0, weights of given classes, which average 1 over the samples of an epoch; None: all are 1."""
 
+    pairing: Pairing | None
+    """What mixes the images of a batch; None: nothing does."""
+
     def __init__(self) -> None:
         super().__init__()
+        self.pairing = None
         # Made anew of the labels for each fit, so that no checkpoint needs it.
         self.register_buffer("class_weights", None, persistent=False)
 
@@ -162,6 +169,10 @@ class Method(nn.Module, ABC):
         the batch happens to have.
         """
         return losses if self.class_weights is None else losses * self.class_weights[label]
+
+    def mixed(self, image: Tensor, label: Tensor, index: Tensor) -> Mixed:
+        """Return what to train on for images (B, C, H, W): mixtures, where the run mixes, and the images where not."""
+        return Mixed(image) if self.pairing is None else self.pairing(image, label, index)
 
     @abstractmethod
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:

@@ -68,7 +68,11 @@ class ForwardCorrection(TransitionCorrection):
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Average the corrected losses, in the warm-up the uncorrected ones."""
-        logits = self.backbone(image)
-        losses = self.loss(logits, label)
-        corrected = self.loss(forward_corrected(logits, self.noise.matrix), label)
-        return Step(self.mean(corrected, losses, index), losses, logits)
+        mixed = self.mixed(image, label, index)
+        logits = self.backbone(mixed.image)
+        losses, given = self.loss(logits, label), forward_corrected(logits, self.noise.matrix)
+
+        def of_others(label: Tensor, index: Tensor) -> Tensor:
+            return self.mean(self.loss(given, label), self.loss(logits, label), index)
+
+        return Step(mixed.blend(self.mean(self.loss(given, label), losses, index), of_others), losses, logits)

@@ -17,9 +17,15 @@ class Standard(OneNetwork):
 
     samplings: ClassVar[Collection[str]] = ANY
     weighs_classes: ClassVar[bool] = True
+    mixable: ClassVar[bool] = True
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Average the per-sample losses; every sample takes part."""
-        logits = self.backbone(image)
+        mixed = self.mixed(image, label, index)
+        logits = self.backbone(mixed.image)
         losses = self.loss(logits, label)
-        return Step(batch_mean(self.weighted(losses, label)), losses, logits)
+
+        def of_others(label: Tensor, index: Tensor) -> Tensor:
+            return batch_mean(self.weighted(self.loss(logits, label), label))
+
+        return Step(mixed.blend(batch_mean(self.weighted(losses, label)), of_others), losses, logits)

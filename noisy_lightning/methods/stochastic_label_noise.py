@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +63,8 @@ class StochasticLabelNoise(Method):
         InputError: Labels are to be corrected and the loss takes no soft targets.
         ValueError: A value is out of range.
     """
+
+    mixable: ClassVar[bool] = True
 
     seed: Tensor
     """(), int64: seeds the noise, together with the epoch."""
@@ -158,14 +160,23 @@ class StochasticLabelNoise(Method):
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Add the noise's part to the loss on the given labels or the corrected targets."""
-        logits = self.backbone(image)
+        mixed = self.mixed(image, label, index)
+        logits = self.backbone(mixed.image)
         losses = self.loss(logits, label)
+
+        def of_others(label: Tensor, index: Tensor) -> Tensor:
+            return self._learned(logits, self.loss(logits, label), index)
+
+        weights = None if self.given_weights is None else self.given_weights.read(index)
+        return Step(mixed.blend(self._learned(logits, losses, index), of_others), losses, logits, weights)
+
+    def _learned(self, logits: Tensor, losses: Tensor, index: Tensor) -> Tensor:
+        """Return the mean loss () of logits (B, K) for the noisy targets of samples (B,), whose losses are (B,)."""
         learned = losses if self.targets is None else self.loss(logits, self.targets.read(index))
         if self.sigma > 0:
             noise = self.noise_now * self._noise()[index]
             learned = learned - (noise * log_probabilities(logits)).sum(1)
-        weights = None if self.given_weights is None else self.given_weights.read(index)
-        return Step(batch_mean(learned), losses, logits, weights)
+        return batch_mean(learned)
 
     def on_step_end(self) -> None:
         """Let the average follow."""

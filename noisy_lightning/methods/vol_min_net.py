@@ -44,6 +44,7 @@ class VolMinNet(OneNetwork):
     """
 
     samplings: ClassVar[Collection[str]] = ("natural",)
+    mixable: ClassVar[bool] = True
 
     weight: Tensor
     """(K, K), of which the diagonal does not count."""
@@ -73,10 +74,16 @@ class VolMinNet(OneNetwork):
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
         """Average the corrected losses; keep the gradient of w until the optimizer has stepped."""
-        logits = self.backbone(image)
+        mixed = self.mixed(image, label, index)
+        logits = self.backbone(mixed.image)
         weight = self.weight.detach().requires_grad_()
         matrix = transition_matrix(weight)
-        loss = batch_mean(self.loss(forward_corrected(logits, matrix), label))
+        given = forward_corrected(logits, matrix)
+
+        def of_others(label: Tensor, index: Tensor) -> Tensor:
+            return batch_mean(self.loss(given, label))
+
+        loss = mixed.blend(batch_mean(self.loss(given, label)), of_others)
         volume = torch.linalg.slogdet(matrix).logabsdet
         # Taken apart from the network's, so that no gradient scaler of half precision changes it.
         (gradient,) = torch.autograd.grad(loss + self.volume_weight * volume, weight, retain_graph=True)

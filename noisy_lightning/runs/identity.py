@@ -26,7 +26,7 @@ _OF_DATA = ("root", "download", "workers")
 """Where a data set lies and how its batches are made. Labels that differ are refused by their hash."""
 _NOT_OF_SELECTION = ("monitor", "test_every_epoch", "weights_only", "audit")
 """What `noisy-lightning clean` does not use, or what does not change its judgment."""
-_ADDED_TO_MODEL = {"class_weights": None, "ema_decay": None, "test_flips": False}
+_ADDED_TO_MODEL = {"class_weights": None, "ema_decay": None, "gradient": None, "mixing": None, "test_flips": False}
 _ADDED_TO_DATA = {"augmentation": None, "strong_augmentation": None}
 """Keys that older runs lack, with what leaves all as before: then they are left out."""
 

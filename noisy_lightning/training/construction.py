@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -9,8 +10,11 @@ from torch import nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import RobustLoss
 from noisy_lightning.methods import Method, Problem
+from noisy_lightning.methods.parts.pairing import Pairing
+from noisy_lightning.regularizers import Mixing
 
 MakeBackbone = Callable[[int, int], nn.Module]
+Made = TypeVar("Made")
 
 
 def build(
@@ -50,6 +54,37 @@ def build(
     with _naming("model.method"):
         method = make_method(Problem(new_network, loss, classes, samples))
     return method, networks
+
+
+def paired(method: Method, make_mixing: Callable[[], Mixing]) -> Pairing:
+    """Return what mixes the images of a method's batches.
+
+    Args:
+        method: Which is to be trained on mixed images.
+        make_mixing: Returns how two images are mixed.
+
+    Raises:
+        InputError: The method cannot be trained on them, or an argument cannot work.
+    """
+    mixing = made("model.mixing", make_mixing)
+    if not method.mixable:
+        raise InputError(
+            f"model.mixing: {type(mixing).__name__} does not go with {type(method).__name__}, which mixes images "
+            "itself, or selects or corrects by what it finds in single images: leave it null"
+        )
+    return Pairing(mixing)
+
+
+def made(key: str, make: Callable[..., Made], *arguments: Any) -> Made:
+    """Return what a class or a function makes, which a key of the configuration names.
+
+    Raises:
+        InputError: It is no class but an object, or an argument cannot work; names the key.
+    """
+    if not callable(make):
+        raise InputError(f"{key}: give the class {type(make).__name__}, or functools.partial of it, not an object")
+    with _naming(key):
+        return make(*arguments)
 
 
 def only(network: nn.Module) -> MakeBackbone:

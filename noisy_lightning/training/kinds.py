@@ -24,11 +24,13 @@ from noisy_lightning.data.loading.recipes.base import Recipe
 from noisy_lightning.data.noise import LabelNoise
 from noisy_lightning.data.noise.trained_scores import TrainedScores
 from noisy_lightning.errors import InputError
+from noisy_lightning.regularizers import GradientRule, Mixing
 from noisy_lightning.selectors import Selector
 
 _KINDS = (
     *(nn.Module, Optimizer, LRScheduler, LightningDataModule, LabelNoise, TrainedScores, Selector, Recipe),
-    *(Callback, Logger, Profiler, Accelerator, Strategy, Precision, CheckpointIO, ClusterEnvironment, LayerSync),
+    *(GradientRule, Mixing, Callback, Logger, Profiler, Accelerator, Strategy, Precision, CheckpointIO),
+    *(ClusterEnvironment, LayerSync),
 )
 
 

@@ -19,16 +19,18 @@ from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import Method, Problem, Standard
 from noisy_lightning.methods.base import warn_of_short_run
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.regularizers import GradientRule, Mixing
 from noisy_lightning.training.averages import WeightAverages
 from noisy_lightning.training.callbacks.required import require
 from noisy_lightning.training.class_balance import ClassWeights, balance
 from noisy_lightning.training.classifier import Classifier
-from noisy_lightning.training.construction import MakeBackbone, build, only
+from noisy_lightning.training.construction import MakeBackbone, build, made, only, paired
 from noisy_lightning.training.epoch_context import epoch_context
 from noisy_lightning.training.epoch_log import log_at_epoch
 from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizer_of
 from noisy_lightning.training.probe import check_step, normalize_as_pretrained, try_parts
 from noisy_lightning.training.schedules import Ending, ending, go_on, scheduler_of
+from noisy_lightning.training.second_pass import check_rule, ruled
 from noisy_lightning.training.specification import described
 from noisy_lightning.types import Batch, Step
 
@@ -54,6 +56,9 @@ class NoisyClassifier(Classifier):
             the ratios matter. They are scaled to 1 on average over an epoch, and the sum over a batch is divided by its
             number of samples: the learning rate keeps its meaning. Samples are ranked, recorded, validated and tested
             by their unweighted losses. Methods whose targets are not the given labels alone refuse it.
+        mixing: Class of how the images of a batch are mixed in pairs: MixUp or CutMix. Methods that mix images
+            themselves, or select or correct by single images, refuse it.
+        gradient: Class of what becomes of the gradient before the optimizer steps: SAM, ASAM or CDR.
         optimizer: Class of the optimizer, called with the method's parameters. Of SGD, Adam and AdamW the fused
             implementation, which takes half the time, unless `foreach` or `fused` is given.
         lr_scheduler: Class of a scheduler, called with the optimizer. WarmupCosine spans the run: a warm-up, then a
@@ -92,6 +97,8 @@ class NoisyClassifier(Classifier):
         loss: RobustLoss | None = None,
         method: Callable[[Problem], Method] = Standard,
         class_weights: ClassWeights | None = None,
+        mixing: Callable[[], Mixing] | None = None,
+        gradient: Callable[[list[nn.Module]], GradientRule] | None = None,
         optimizer: OptimizerCallable = torch.optim.SGD,
         lr_scheduler: LRSchedulerCallable | None = None,
         freeze_body_epochs: int = 0,
@@ -115,10 +122,14 @@ class NoisyClassifier(Classifier):
         self._bodies = Bodies(networks, freeze_body_epochs, body_lr_factor, layer_decay)
         self.averages = WeightAverages(self.method, networks, ema_decay)
         self._tried = networks[:1]
+        if mixing is not None:
+            self.method.pairing = paired(self.method, mixing)
+        self.gradient = None if gradient is None else made("model.gradient", gradient, networks)
         # All ranks write the same to what is remembered of samples: it need not be sent in every step.
         memories = (name for name, part in self.named_modules() if isinstance(part, SampleMemory))
         compat.leave_out_of_ddp(self, (f"{name}.values" for name in memories))
         self.last_step: Step | None = None
+        self._in_second_pass = False
         self._ending: Ending | None = None
         self.learning_rate = 0.0  # of the last step, of the first group of weights
 
@@ -176,7 +187,12 @@ class NoisyClassifier(Classifier):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Let the method take a step; its per-sample losses stay in `last_step` for whoever records them."""
         image = batch.image if self.channels_last else batch.image.contiguous()
-        self.last_step = self.method.step(image, batch.label, batch.index)
+        step = self.method.step(image, batch.label, batch.index)
+        if self._in_second_pass:
+            assert self.last_step is not None
+            # The gradient is that of this pass, and the value, which Lightning hands to callbacks, of the first one.
+            return step.loss - step.loss.detach() + self.last_step.loss.detach()
+        self.last_step = step
         if batch_idx == 0:
             check_step(self.method, self.last_step, len(batch.label))
         return self.last_step.loss
@@ -193,11 +209,22 @@ class NoisyClassifier(Classifier):
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Step, then let the method and the averages follow."""
+        """Step, by the gradient that a rule makes of it if there is one; then let the method and the averages follow."""
         self.learning_rate = optimizer.param_groups[0]["lr"]
+        if self.gradient is not None and optimizer_closure is not None:
+            optimizer_closure = ruled(
+                self.gradient, self.method, optimizer_closure, partial(self._take_again, optimizer_closure)
+            )
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         self.method.on_step_end()
         self.averages.update(self.trainer.global_step)
+
+    def _take_again(self, closure: Callable[[], Any]) -> None:
+        self._in_second_pass = True
+        try:
+            closure()
+        finally:
+            self._in_second_pass = False
 
     def on_train_start(self) -> None:
         """Freeze where training starts frozen, be it in the middle of an epoch; set the schedule to its length."""
@@ -207,6 +234,8 @@ class NoisyClassifier(Classifier):
     def on_train_epoch_start(self) -> None:
         """Thaw when it is time, and notify the method, which may say that it is set for a longer run."""
         self._bodies.begin(self.current_epoch)
+        if self.method.pairing is not None:
+            self.method.pairing.begin(self.current_epoch)
         context = epoch_context(self)
         warn_of_short_run(self.method, context)
         self.method.on_epoch_start(context)
@@ -222,6 +251,8 @@ class NoisyClassifier(Classifier):
         """Build the optimizer of the method's parameters and its scheduler."""
         self._bodies.check(self.trainer.strategy)
         self.averages.check()
+        if self.gradient is not None:
+            check_rule(self.gradient, self.trainer)
         optimizer = optimizer_of(self.optimizer, list(self.method.parameters()), self._bodies)
         if self.lr_scheduler is None:
             return optimizer

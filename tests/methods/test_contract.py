@@ -374,6 +374,20 @@ def test_true_labels_leave_no_trace(
     np.testing.assert_array_equal(load(true).loss, load(other).loss)
 
 
+@each_example_with_its_run
+def test_a_second_pass_leaves_no_trace(
+    example: Any, run: Callable[..., int], uninterrupted: Callable[[Any], Path], tmp_path: Path
+) -> None:
+    """Neither in weights, nor in what a method remembers, nor in batch statistics, draws, records or metrics."""
+    assert run(*SMALL, *options(example), "--model.gradient", "tests.regularizers.rules.Twice") == 0
+    once, twice = uninterrupted(example), tmp_path / "runs/default/0"
+    states = [torch.load(path / "checkpoints/last.ckpt", weights_only=True)["state_dict"] for path in (once, twice)]
+    for name, value in states[0].items():
+        assert value.equal(states[1][name]), name
+    assert (once / "metrics.csv").read_text() == (twice / "metrics.csv").read_text()
+    np.testing.assert_array_equal(load(once).loss, load(twice).loss)
+
+
 @each_example
 def test_a_run_in_half_precision_with_accumulation_stays_finite(
     example: Any, run: Callable[..., int], tmp_path: Path

@@ -357,6 +357,16 @@ KEYS_OF_MODEL = [
     Mistake("fit SMALL --model.body_lr 1", "model.body_lr", "model.body_lr_factor"),
     Mistake("fit SMALL --model.lr_scheduler WarmupCosine --model.lr_scheduler.warmup_epochs -1", "warmup_epochs", "0"),
     Mistake("fit SMALL --model.l1_decay -1", "model.l1_decay", "at least 0"),
+    Mistake("fit SMALL --model.mixing MixUp --model.mixing.alpha 0", "model.mixing", "alpha"),
+    Mistake(
+        "fit SMALL --model.mixing CutMix --model.method DivideMix", "model.mixing", "CutMix does not go with DivideMix"
+    ),
+    Mistake("fit SMALL --model.mixing Mixup", "model.mixing", "MixUp"),
+    Mistake("fit SMALL --model.mixing SAM", "model.mixing", "SAM"),
+    Mistake("fit SMALL --model.gradient CDR", "model.gradient", "noise_rate"),
+    Mistake(
+        "fit SMALL --model.gradient SAM --trainer.accumulate_grad_batches 2", "model.gradient", "SAM", "leave it 1"
+    ),
     Mistake("fit SMALL --model.channels_last first", "model.channels_last", "true or false|bool"),
     Mistake("fit SMALL --model.compile fast", "model.compile", "true or false|bool"),
     Mistake("fit SMALL --model.num_classes 12", "num_classes", "data|unknown option"),

@@ -15,6 +15,17 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def places(count: int, device: torch.device) -> Tensor:
+    """Return numbers (B,) by which the samples of all ranks can be sorted as one process has them in its batch.
+
+    Args:
+        count: B, of this rank, which has every n-th sample of the batch, n being the number of ranks.
+        device: Where the numbers shall be.
+    """
+    rank = dist.get_rank() if world_size() > 1 else 0
+    return torch.arange(count, device=device) * world_size() + rank
+
+
 def gather(value: Tensor) -> Tensor:
     """Return the ranks' values (B_r, ...) one after another, (ΣB_r, ...), without gradient; B_r may differ."""
     value = value.detach()

@@ -37,6 +37,7 @@ class TransitionCorrection(OneNetwork):
 
     # Otherwise labels are given, to what is served, by another matrix than the one that is counted or known.
     samplings: ClassVar[Collection[str]] = ("natural",)
+    mixable: ClassVar[bool] = True
 
     def __init__(
         self,

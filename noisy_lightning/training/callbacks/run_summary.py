@@ -96,7 +96,9 @@ class RunSummary(L.Callback):
 
     def _is_oracle(self, trainer: L.Trainer, pl_module: L.LightningModule) -> bool:
         """Return whether training, method or selection know what only an experiment knows of the true labels."""
-        return self.oracle or cast(NoisyClassifier, pl_module).method.oracle or _data(trainer).selected_by_oracle
+        module = cast(NoisyClassifier, pl_module)
+        informed = module.gradient is not None and module.gradient.oracle
+        return self.oracle or informed or module.method.oracle or _data(trainer).selected_by_oracle
 
     def _mark(self, trainer: L.Trainer) -> None:
         """Say so where the curves are shown, too."""
