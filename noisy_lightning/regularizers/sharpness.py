@@ -132,5 +132,5 @@ def _at_ascended(
             moved.append((weight, weight.clone()))
             weight.copy_(torch.where(norm.isfinite(), weight + t * t * gradient * length, weight))
     again()
-    for weight, before in moved:
-        weight.copy_(before)
+    for moved_weight, before in moved:
+        moved_weight.copy_(before)

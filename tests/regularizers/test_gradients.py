@@ -19,6 +19,7 @@ from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods import CoTeaching, EarlyLearningRegularization
 from noisy_lightning.regularizers import ASAM, CDR, SAM, GradientRule
+from noisy_lightning.regularizers.critical_gradients import kth_largest
 from noisy_lightning.training.module import NoisyClassifier
 from noisy_lightning.types import Batch
 from tests.methods import toys
@@ -173,6 +174,16 @@ def test_the_number_of_critical_weights_is_rounded_as_published_and_ties_are_kep
         CDR([layer], 0.8).apply(lambda: None)  # ⌊0.2·15⌋ is 2 in floating point
         left = layer.weight.grad[layer.weight.grad > 0]
         torch.testing.assert_close(left, torch.tensor(kept) * (1 - 0.8))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_the_threshold_is_that_of_a_sorted_list(dtype: torch.dtype) -> None:
+    random = torch.Generator().manual_seed(0)
+    for values in (torch.randn(2000, generator=random).exp(), torch.zeros(9), torch.tensor([1.0, 1.0, 0.0, torch.inf])):
+        values = values.to(dtype)  # noqa: PLW2901
+        ordered = values.sort(descending=True).values
+        for k in {1, 2, len(values) // 2, len(values) - 1, len(values)}:
+            assert kth_largest(values, k) == ordered[k - 1]
 
 
 def test_each_network_has_a_threshold_of_its_own() -> None:

@@ -16,7 +16,7 @@ from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import Problem
-from noisy_lightning.regularizers import CDR, SAM, CutMix, MixUp
+from noisy_lightning.regularizers import SAM, CutMix, MixUp
 from noisy_lightning.runs.records import load
 from noisy_lightning.training.construction import paired
 from noisy_lightning.training.module import NoisyClassifier

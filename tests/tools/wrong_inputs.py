@@ -364,9 +364,7 @@ KEYS_OF_MODEL = [
     Mistake("fit SMALL --model.mixing Mixup", "model.mixing", "MixUp"),
     Mistake("fit SMALL --model.mixing SAM", "model.mixing", "SAM"),
     Mistake("fit SMALL --model.gradient CDR", "model.gradient", "noise_rate"),
-    Mistake(
-        "fit SMALL --model.gradient SAM --trainer.accumulate_grad_batches 2", "model.gradient", "SAM", "leave it 1"
-    ),
+    Mistake("fit SMALL --model.gradient SAM --trainer.accumulate_grad_batches 2", "model.gradient", "leave it 1"),
     Mistake("fit SMALL --model.channels_last first", "model.channels_last", "true or false|bool"),
     Mistake("fit SMALL --model.compile fast", "model.compile", "true or false|bool"),
     Mistake("fit SMALL --model.num_classes 12", "num_classes", "data|unknown option"),
