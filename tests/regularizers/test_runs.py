@@ -10,6 +10,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from noisy_lightning import methods, regularizers
 from noisy_lightning.data import Digits, Symmetric
@@ -154,3 +155,31 @@ def _learned(seed: int, arguments: dict[str, Any]) -> tuple[float, float]:
         predicted = model.eval()(data.train_images(data.train_indices).float()).argmax(1)
     given, true = (torch.as_tensor(labels)[data.train_indices] for labels in (data.labels, data.true_labels))
     return accuracy, (predicted == given)[given != true].float().mean().item()
+
+
+class Memorizing(nn.Sequential):
+    """A network that learns wrong labels by heart."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        layers = [nn.Flatten(), nn.Linear(64 * in_channels, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU()]
+        super().__init__(*layers, nn.Linear(512, num_classes))
+
+
+def _accuracy(**arguments: Any) -> float:
+    """Return the accuracy on clean digits after 40 epochs with 40 % of wrong labels."""
+    torch.manual_seed(0)
+    data = Digits(noise=Symmetric(0.4), batch_size=64, val_fraction=0.1, seed=0)
+    optimizer = partial(torch.optim.SGD, lr=0.05, momentum=0.9)
+    model = NoisyClassifier.for_data(data, Memorizing, **{"optimizer": optimizer, **arguments})
+    quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False}
+    trainer = L.Trainer(max_epochs=40, accelerator="cpu", limit_val_batches=0, **quiet)
+    trainer.fit(model, datamodule=data)
+    return 100 * trainer.test(model, datamodule=data, verbose=False)[0]["test/acc"]
+
+
+@pytest.mark.slow
+def test_mixed_images_keep_a_network_from_learning_wrong_labels_by_heart() -> None:
+    alone = _accuracy()
+    assert alone < 75
+    assert _accuracy(mixing=partial(MixUp, alpha=8.0)) > alone + 10
+    assert _accuracy(mixing=partial(CutMix, probability=1.0)) > alone + 10
