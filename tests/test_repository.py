@@ -108,6 +108,7 @@ _TOPICS = {
     "data/sets": "training_on_files",
     "losses": "algebra contract formulas published_values",
     "methods": "checkpoint_keys contract",
+    "regularizers": "gradients mixing runs",
     "tools": "kills mutations",
     "training": "distributed resume test_flips",
 }
