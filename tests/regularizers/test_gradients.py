@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, final
 
 import lightning as L
@@ -11,6 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,6 +23,7 @@ from noisy_lightning.methods import CoTeaching, EarlyLearningRegularization
 from noisy_lightning.regularizers import ASAM, CDR, SAM, GradientRule
 from noisy_lightning.regularizers.critical_gradients import kth_largest
 from noisy_lightning.training.module import NoisyClassifier
+from noisy_lightning.training.second_pass import check_rule
 from noisy_lightning.types import Batch
 from tests.methods import toys
 from tests.networks import Plain, Random
@@ -340,6 +343,12 @@ def test_gradient_accumulation_is_refused_by_name(gradient: Any, tmp_path: Path)
     ):
         with pytest.raises(InputError, match=rf"{gradient.__name__} takes a second pass .*accumulate_grad_batches"):
             _fit(tmp_path, gradient=gradient, trainer=trainer)
+
+
+def test_a_strategy_that_divides_gradients_is_refused_by_name() -> None:
+    trainer: Any = SimpleNamespace(strategy=FSDPStrategy(), callbacks=[], accumulate_grad_batches=1)
+    with pytest.raises(InputError, match=r"CDR needs whole gradients, which FSDPStrategy divides among devices"):
+        check_rule(CDR([], 0.4), trainer)
 
 
 def test_cdr_goes_with_gradient_accumulation(tmp_path: Path) -> None:
