@@ -178,8 +178,9 @@ def _accuracy(**arguments: Any) -> float:
 
 
 @pytest.mark.slow
-def test_mixed_images_keep_a_network_from_learning_wrong_labels_by_heart() -> None:
+def test_mixed_images_and_flat_places_keep_a_network_from_learning_wrong_labels_by_heart() -> None:
     alone = _accuracy()
     assert alone < 75
     assert _accuracy(mixing=partial(MixUp, alpha=8.0)) > alone + 10
     assert _accuracy(mixing=partial(CutMix, probability=1.0)) > alone + 10
+    assert _accuracy(gradient=partial(SAM, rho=0.5)) > alone + 10
