@@ -209,7 +209,7 @@ class NoisyClassifier(Classifier):
         optimizer: Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Step, by the gradient that a rule makes of it if there is one; then let the method and the averages follow."""
+        """Step, by the gradient that a rule makes if there is one; then let the method and the averages follow."""
         self.learning_rate = optimizer.param_groups[0]["lr"]
         if self.gradient is not None and optimizer_closure is not None:
             optimizer_closure = ruled(
