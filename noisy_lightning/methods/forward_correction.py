@@ -17,7 +17,7 @@ class ForwardCorrection(TransitionCorrection):
     −log Σ_i p_i T[i, ỹ]. A network whose q fits the noisy labels has a p that fits the true ones. Probabilities p are
     clipped to [1e-7, 1 − 1e-7], as in the authors' code, and q from below to 1e-7; q is then divided by its sum.
 
-    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of three ways:
+    T is estimated from a network that was trained on the uncorrected loss for `warm_up` epochs, in one of four ways:
 
     - `estimate` holds a quarter of the samples out until then, and counts: row i is how often each label was given to
       the samples that the network is surest to be of class i, by its mean prediction after the last three epochs, a
@@ -27,6 +27,10 @@ class ForwardCorrection(TransitionCorrection):
       too flat: clean labels then seem to be wrong in 17 %.
     - `dual_t`: the product of two matrices: that of `anchor_points`, from true class to prediction, and how often each
       label was given to what is predicted as a class (`dual_transition`; Yao et al., NeurIPS 2020).
+    - `hoc`: without any probabilities, by how often the labels of a sample and of its two nearest neighbors agree
+      (`consensus_transition`; Zhu et al., ICML 2021). Neighbors are those in what the network's classifier takes: of a
+      linear classifier on frozen features these themselves, else what the network has learned so far. At most 128
+      classes; of fewer than 15,000 samples, it warns.
 
     T is of labels as they were given, so that classes are neither sampled (`data.sampling`) nor weighted.
 
@@ -47,7 +51,7 @@ class ForwardCorrection(TransitionCorrection):
             the true probabilities, as cross-entropy is.
         matrix: T as K rows of K probabilities, or a file of them: `.csv` (comma-separated, no header), `.json` or
             `.npy`. Trains on the corrected loss from the start, and counts as an oracle. Or `estimate`,
-            `anchor_points` or `dual_t`, see above.
+            `anchor_points`, `dual_t` or `hoc`, see above.
         warm_up: Epochs >= 1 before T is estimated; null: half of all, as in the paper. Not used with a given T.
         percentile: Of `anchor_points` and `dual_t`, in (0, 100]: row i comes from the sample with the highest p_i below
             this percentile of all p_i. The paper uses 97, but 100, the highest of all, for CIFAR-100: with many

@@ -5,19 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from noisy_lightning.data.audit.features import Neighbors, nearest_neighbors
 from noisy_lightning.errors import InputError
+from noisy_lightning.methods.parts.consensus import DRAWN, MOST_CLASSES, fit_consensus
 from noisy_lightning.runs.measures import Floats, Ints
 from noisy_lightning.selectors.base import Task
 
 ASSUMPTION = "HOC: a sample and its two nearest neighbors are of one class, and their labels err independently"
-DRAWN = 15_000
-"""Samples that the authors count consensuses of; of fewer the estimate is shaky."""
-MOST_CLASSES = 128
-"""Above, K³ consensuses are more than samples can fill, and the fit takes minutes."""
-_STEPS = ((400, 0.1), (20, 0.01))  # how many steps of Adam, and their learning rate
 
 
 class Consensus(NamedTuple):
@@ -92,35 +87,10 @@ def consensus(triples: Ints, num_classes: int, generator: np.random.Generator) -
         )
     if not len(triples):
         raise InputError("selector: no sample has two neighbors, so their labels cannot be compared")
-    counted = [torch.from_numpy(_shares(triples[:, : order + 1], num_classes)) for order in range(3)]
-    rows = (5 * torch.eye(num_classes) - 1).requires_grad_()
     start = 1 / num_classes + generator.uniform(0, 0.1, num_classes)
-    shares = torch.tensor(start, dtype=torch.float32, requires_grad=True)
-    for steps, rate in _STEPS:
-        optimizer = torch.optim.Adam([rows, shares], lr=rate)
-        for _ in range(steps):
-            optimizer.zero_grad()
-            explained = _explained(rows.softmax(1), shares.softmax(0))
-            loss = torch.stack([torch.linalg.vector_norm(a - b) for a, b in zip(explained, counted, strict=True)]).sum()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-    transition, priors = (values.detach().double().softmax(-1).numpy() for values in (rows, shares))
+    fitted = fit_consensus(torch.from_numpy(triples), num_classes, torch.tensor(start, dtype=torch.float32))
+    transition, priors = (values.numpy() for values in fitted)
     return Consensus(float(1 - priors @ transition.diagonal()), transition, priors, _warnings(len(triples)))
-
-
-def _shares(labels: Ints, num_classes: int) -> NDArray[np.float32]:
-    """Return how often each combination of labels (n, m) occurs, (K, …, K) with m dimensions and sum 1."""
-    shape = (num_classes,) * labels.shape[1]
-    counts = np.bincount(np.ravel_multi_index(tuple(labels.T), shape), minlength=int(np.prod(shape)))
-    return (counts / len(labels)).reshape(shape).astype(np.float32)
-
-
-def _explained(transition: Tensor, priors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the shares of labels (K,), pairs (K, K) and triples (K, K, K) that follow."""
-    weighted = priors[:, None] * transition
-    pairs = (transition[:, :, None] * transition[:, None, :]).flatten(1)
-    size = len(priors)
-    return weighted.sum(0), weighted.T @ transition, (weighted.T @ pairs).view(size, size, size)
 
 
 def _warnings(count: int) -> list[str]:

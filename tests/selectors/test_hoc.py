@@ -6,8 +6,9 @@ import torch
 
 from noisy_lightning.data.audit.features import nearest_neighbors, unit_features
 from noisy_lightning.errors import InputError
+from noisy_lightning.methods.parts.consensus import explained
 from noisy_lightning.runs.measures import Ints
-from noisy_lightning.selectors.hoc import Consensus, _explained, consensus, consensus_of, label_triples
+from noisy_lightning.selectors.hoc import Consensus, consensus, consensus_of, label_triples
 from tests.selectors.clouds import clouds
 from tests.selectors.toys import task
 
@@ -59,7 +60,7 @@ def test_enough_samples_are_no_reason_to_warn_and_a_seed_gives_the_same() -> Non
 
 def test_consensuses_are_sums_over_the_true_class() -> None:
     transition, priors = torch.from_numpy(T), torch.from_numpy(PRIORS)
-    first, second, third = _explained(transition, priors)
+    first, second, third = explained(transition, priors)
     torch.testing.assert_close(first, torch.einsum("i,ia->a", priors, transition))
     torch.testing.assert_close(second, torch.einsum("i,ia,ib->ab", priors, transition, transition))
     torch.testing.assert_close(third, torch.einsum("i,ia,ib,ic->abc", priors, transition, transition, transition))

@@ -3,7 +3,7 @@
 import logging
 import math
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,17 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext
+from noisy_lightning.methods.parts.consensus import DRAWN, MOST_CLASSES, consensus_transition
+from noisy_lightning.methods.parts.features import LogitsAndFeatures
 from noisy_lightning.methods.parts.held_out import HeldOutPredictions, surest_transition
 from noisy_lightning.methods.parts.snapshot import Snapshot
 from noisy_lightning.transition_matrix import checked_matrix, read_matrix
 
 _log = logging.getLogger(__name__)
 
-Matrix = Literal["estimate", "anchor_points", "dual_t"] | list[list[float]] | Path
+_FEWEST_NEIGHBORS = 3  # a sample and two others
+
+Matrix = Literal["estimate", "anchor_points", "dual_t", "hoc"] | list[list[float]] | Path
 
 
 @final
@@ -29,7 +33,8 @@ class TransitionEstimate(nn.Module):
         num_classes: K.
         num_samples: N.
         matrix: K rows of K probabilities, a file of them, `estimate`, by `surest_transition` from the predictions of
-            a quarter of the samples, `anchor_points`, by `estimate_transition`, or `dual_t`, by `dual_transition`.
+            a quarter of the samples, `anchor_points`, by `estimate_transition`, `dual_t`, by `dual_transition`, or
+            `hoc`, by `consensus_transition` of the network's features.
         warm_up: Epochs >= 1 before it is estimated; None: half of all, rounded down, but at least 1.
         percentile: See `estimate_transition`.
         restart: Whether the network then goes back to the weights that it has now.
@@ -61,8 +66,9 @@ class TransitionEstimate(nn.Module):
             check_range("warm_up", warm_up, "[1, inf)")
         check_range("percentile", percentile, "(0, 100]")
         rows = _given_rows(matrix, num_classes)
-        self.counted, self.given = matrix == "estimate", rows is not None
-        self.dual = matrix == "dual_t"
+        if matrix == "hoc" and num_classes > MOST_CLASSES:
+            raise ValueError(f"matrix hoc needs at most {MOST_CLASSES} classes, got {num_classes}")
+        self.counted, self.given, self.kind = matrix == "estimate", rows is not None, matrix
         self.warm_up, self.percentile, self.erase = warm_up, percentile, erase
         self.register_buffer("matrix", torch.eye(num_classes) if rows is None else rows.float())
         self.register_buffer("known", torch.tensor(self.given))
@@ -80,9 +86,12 @@ class TransitionEstimate(nn.Module):
             return False
         if self.counted:
             self.matrix.copy_(_counted(*self.unseen.average(context)))
+        elif self.kind == "hoc":
+            outputs = context.predict(LogitsAndFeatures(network))
+            self.matrix.copy_(_agreeing(outputs[:, len(self.matrix) :], context.labels, len(self.matrix)))
         else:
             probability = context.predict(network).softmax(1)
-            estimated = dual_transition if self.dual else estimate_transition
+            estimated = dual_transition if self.kind == "dual_t" else estimate_transition
             self.matrix.copy_(estimated(probability, context.labels, self.percentile, self.erase))
         self.known.fill_(True)
         if self.initial is not None:
@@ -100,7 +109,7 @@ class TransitionEstimate(nn.Module):
 
 def _given_rows(matrix: Matrix, num_classes: int) -> Tensor | None:
     """Return a given matrix (K, K), None where it is to be estimated."""
-    if matrix in ("estimate", "anchor_points", "dual_t"):
+    if matrix in get_args(get_args(Matrix)[0]):
         return None
     try:
         rows = checked_matrix(matrix if isinstance(matrix, list) else read_matrix(Path(matrix)))
@@ -118,6 +127,27 @@ def _counted(probability: Tensor, labels: Tensor) -> Tensor:
         return torch.eye(probability.shape[1])
     matrix, shares = surest_transition(probability, labels)
     _warn_of_guesses((shares == 0).nonzero().flatten().tolist())
+    return matrix
+
+
+def _agreeing(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Return the transition matrix (K, K) by the labels of neighbors; warn where it is a guess.
+
+    Args:
+        features: (N, D); rows of samples not trained on do not count.
+        labels: (N,) given labels, -1 for samples not trained on.
+        num_classes: K.
+    """
+    features, given = features[labels >= 0], labels[labels >= 0]
+    if len(given) < _FEWEST_NEIGHBORS or not features.isfinite().all():
+        _log.warning("no finite features of three samples: the transition matrix cannot be estimated")
+        return torch.eye(num_classes)
+    if len(given) < DRAWN:
+        _log.warning("the transition matrix rests on %d samples; HOC's authors want %d at least", len(given), DRAWN)
+    matrix = consensus_transition(features, given, num_classes, torch.Generator().manual_seed(0))
+    missing = (given.bincount(minlength=num_classes) == 0).nonzero().flatten()
+    matrix[missing] = torch.eye(num_classes, dtype=matrix.dtype)[missing]
+    _warn_of_guesses(missing.tolist())
     return matrix
 
 
