@@ -51,6 +51,7 @@ from noisy_lightning.methods.sop import SOP
 from noisy_lightning.methods.sop_plus import SOPPlus
 from noisy_lightning.methods.standard import Standard
 from noisy_lightning.methods.stochastic_label_noise import StochasticLabelNoise
+from noisy_lightning.methods.t_revision import TRevision
 from noisy_lightning.methods.vol_min_net import VolMinNet
 
 __all__ = [
@@ -77,5 +78,6 @@ __all__ = [
     "SelfEnsembleLabelCorrection",
     "Standard",
     "StochasticLabelNoise",
+    "TRevision",
     "VolMinNet",
 ]

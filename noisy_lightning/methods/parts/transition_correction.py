@@ -29,6 +29,22 @@ def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:
     return q.clamp_min(_LEAST_PROBABILITY).log()
 
 
+def mean_once_known(noise: TransitionEstimate, corrected: Tensor, losses: Tensor, index: Tensor) -> Tensor:
+    """Return this rank's part of the mean of corrected losses (B,); until the matrix is known, of what is not held out.
+
+    Args:
+        noise: The matrix.
+        corrected: (B,) by the matrix.
+        losses: (B,) that count until it is known.
+        index: (B,) positions in the original training set.
+    """
+    learned = torch.where(noise.known, corrected, losses)
+    if not noise.counted:
+        return batch_mean(learned)
+    least = ~noise.known * 1e-6  # 0 and not NaN where all is held out
+    return mean_of_kept(learned, noise.known | ~noise.unseen.held_out[index], least)
+
+
 class TransitionCorrection(OneNetwork):
     """A method that corrects the loss by T[i, j] = P(given = j | true = i), which is given or estimated.
 
@@ -68,11 +84,7 @@ class TransitionCorrection(OneNetwork):
 
     def mean(self, corrected: Tensor, losses: Tensor, index: Tensor) -> Tensor:
         """Return the mean of corrected losses (B,), in the warm-up of losses (B,) of what is not held out."""
-        learned = torch.where(self.noise.known, corrected, losses)
-        if not self.noise.counted:
-            return batch_mean(learned)
-        least = ~self.noise.known * 1e-6  # 0 and not NaN where all is held out
-        return mean_of_kept(learned, self.noise.known | ~self.noise.unseen.held_out[index], least)
+        return mean_once_known(self.noise, corrected, losses, index)
 
     def transition(self) -> Tensor | None:
         """Return the matrix (K, K), None before it is known."""

@@ -1,0 +1,48 @@
+"""Adam for what a method learns beside its networks, at a rate of its own."""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+
+@final
+class OwnAdam(nn.Module):
+    """Adam (Kingma and Ba, ICLR 2015) of one tensor that is a buffer: no optimizer of the run sees it.
+
+    As torch's, with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and weight decay that is added to the gradient.
+
+    Args:
+        shape: Of the tensor.
+    """
+
+    first: Tensor
+    """Moving average of the gradients."""
+    second: Tensor
+    """Moving average of their squares."""
+    count: Tensor
+    """(), int64: steps so far."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.register_buffer("first", torch.zeros(shape))
+        self.register_buffer("second", torch.zeros(shape))
+        self.register_buffer("count", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def descend(self, value: Tensor, gradient: Tensor, lr: float, weight_decay: float = 0.0) -> None:
+        """Take a step, in place.
+
+        Args:
+            value: What is learned.
+            gradient: Equal on all ranks, as it should be.
+            lr: Learning rate >= 0.
+            weight_decay: >= 0, times the value.
+        """
+        gradient = gradient + weight_decay * value
+        self.count.add_(1)
+        self.first.lerp_(gradient, 0.1)
+        self.second.lerp_(gradient.square(), 0.001)
+        steps = self.count.to(value.dtype)
+        root = (self.second / (1 - 0.999**steps)).sqrt() + 1e-8
+        value.sub_(lr * (self.first / (1 - 0.9**steps)) / root)
