@@ -178,6 +178,7 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
         "corrected": last.get("train/corrected"),
         "label_precision": last.get("train/label_precision"),
         "label_recall": last.get("train/label_recall"),
+        "transition_error": last.get("method/transition_error"),
         "acc_train": last.get("train/acc"),
         "acc_val": last.get("val/acc"),
         "parameters": result["parameters"],
