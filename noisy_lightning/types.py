@@ -8,6 +8,15 @@ View = Literal["weak", "strong"]
 """How far a view of an image differs from the image: by `data.augmentation`, or by `data.strong_augmentation`."""
 
 
+class Companion(NamedTuple):
+    """Further samples of the training set, served beside a batch to methods that ask for them."""
+
+    image: Tensor
+    """(M, C, H, W) normalized images, weakly augmented; M is the size of a batch, or less."""
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index
+    """(M,) positions in the original training set."""
+
+
 class Batch(NamedTuple):
     """What every loader yields."""
 
@@ -19,6 +28,8 @@ class Batch(NamedTuple):
     """(B,) positions in the original data set, for life."""
     true_label: Tensor
     """(B,) true labels, for measurement only; -1 where nobody knows them, -2 where the image is of no class at all."""
+    companion: Companion | None = None
+    """In training, where a method asks for `companions`."""
 
 
 class Step(NamedTuple):

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from noisy_lightning import compat
 from noisy_lightning.data.labels import check_label_hash
+from noisy_lightning.data.loading.accompanied import AccompaniedBatches
 from noisy_lightning.data.loading.augment import Augmentation, WindowStore, placed
 from noisy_lightning.data.loading.loader import Batches, BatchLoader, LabeledImages, Schedule
 from noisy_lightning.data.loading.network_input import check_image_shape, describe_inputs
 from noisy_lightning.data.loading.sampling import Sampling, served_counts
 from noisy_lightning.data.noise.redraw import EpochLabels
 from noisy_lightning.data.sets.sources import Source
+from noisy_lightning.errors import InputError
 from noisy_lightning.types import Batch, View
 
 
@@ -42,6 +44,8 @@ class ServingDataModule(L.LightningDataModule, ABC):
     sampling: Sampling
     served_views: Sequence[View] = ("weak",)
     """In which views, each augmented anew, the training loader serves an image of a batch."""
+    companions: Tensor | None = None
+    """(m,) int64, the samples of which the training loader serves some beside each batch; None: none."""
     given_statistics: Collection[str]
     """Which of `mean` and `std` were given, so that nothing else is put in their place."""
     noise_hash: str
@@ -62,9 +66,13 @@ class ServingDataModule(L.LightningDataModule, ABC):
         shuffle = not self._overfits
         sampling: Sampling = self.sampling if shuffle else "natural"
         epoch_labels = self._redrawn if shuffle else None
-        return self._loader(
+        loader = self._loader(
             "train", self.train_indices, self.batch_size, shuffle, self.served_views, sampling, epoch_labels
         )
+        if self.companions is None:
+            return loader
+        beside = self._loader("train", self.companions, self.batch_size, shuffle)
+        return BatchLoader(AccompaniedBatches(loader.batches, beside.batches), self.workers)
 
     def served_counts(self) -> Tensor:
         """Return how many samples of each given class an epoch of training serves, (K,) int64."""
@@ -74,6 +82,18 @@ class ServingDataModule(L.LightningDataModule, ABC):
     def serve_views(self, views: Sequence[View]) -> None:
         """Have each image of a training batch served in these views; the method says it."""
         self.served_views = views
+
+    def serve_companions(self, index: Tensor | None) -> None:
+        """Have each training batch accompanied by some of these samples (m,) that can be read; the method says which.
+
+        Raises:
+            InputError: None of them can be read.
+        """
+        if index is not None:
+            index = index[torch.isin(index, self.source.usable())]
+            if not len(index):
+                raise InputError("model.method: there is no image of the samples that it wants beside each batch")
+        self.companions = index
 
     def training_part(self, epoch: int, augmented: bool, index: Tensor | None = None) -> BatchLoader:
         """Serve the training part, or samples (n,) of it, in one view, as `epoch` would be augmented or as it is."""

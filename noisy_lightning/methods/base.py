@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses.base import RobustLoss
 from noisy_lightning.methods.parts.pairing import Mixed, Pairing
-from noisy_lightning.types import Step, View
+from noisy_lightning.types import Companion, Step, View
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +119,8 @@ class Method(nn.Module, ABC):
     mixable: ClassVar[bool] = False
     """Whether `step` trains on what `mixed` makes of a batch."""
 
+    companion: Companion | None = None
+    """What was served beside the current batch, for methods that ask for `companions`."""
     class_weights: Tensor | None
     """(K,) >= 0, weights of given classes, which average 1 over the samples of an epoch; None: all are 1."""
 
@@ -160,6 +162,16 @@ class Method(nn.Module, ABC):
     def spans(self, context: EpochContext) -> dict[str, float]:
         """Return how many epochs the run must have for an argument to take full effect, by the argument's name."""
         return {}
+
+    def companions(self, trained: Tensor) -> Tensor | None:
+        """Return the samples (M,) of which each `step` gets some in `companion`; None: it needs none.
+
+        They are served in batches of the size of the others, in passes of which each has an order of its own.
+
+        Args:
+            trained: (n,) positions of the samples of the training part.
+        """
+        return None
 
     def weighted(self, losses: Tensor, label: Tensor) -> Tensor:
         """Return losses (B,) times the weight of the given class (B,), for a mean that is then divided by their number.

@@ -176,6 +176,7 @@ class NoisyClassifier(Classifier):
             data.serve_views(self.method.views)
             if self.method.uses_candidates:
                 data.train_on_candidates()
+            data.serve_companions(self.method.companions(data.train_indices))
             balance(self.method, data, self.class_weights)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -187,6 +188,8 @@ class NoisyClassifier(Classifier):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Let the method take a step; its per-sample losses stay in `last_step` for whoever records them."""
         image = batch.image if self.channels_last else batch.image.contiguous()
+        if beside := batch.companion:
+            self.method.companion = beside if self.channels_last else beside._replace(image=beside.image.contiguous())
         step = self.method.step(image, batch.label, batch.index)
         if self._in_second_pass:
             assert self.last_step is not None

@@ -19,7 +19,7 @@ from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.runs.records import load
-from noisy_lightning.types import Step
+from noisy_lightning.types import Companion, Step
 from tests.kill import Fall
 from tests.methods.examples import EXAMPLES, NAMES, make, options
 from tests.networks import Plain
@@ -42,7 +42,14 @@ def _data() -> tuple[Tensor, Tensor]:
 
 
 def _images(method: Method, index: Tensor) -> Tensor:
-    """Return images of samples (B,), in as many views as the method takes: each a little brighter than the last."""
+    """Return images of samples (B,), in as many views as the method takes: each a little brighter than the last.
+
+    Beside them, it gets others if it asks for some.
+    """
+    others = method.companions(torch.arange(N))
+    if others is not None:
+        beside = others[(index + 7) % len(others)]
+        method.companion = Companion(_data()[0][beside] - 0.1, beside)
     images = _data()[0][index]
     if len(method.views) == 1:
         return images

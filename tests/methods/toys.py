@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.losses import CrossEntropy, RobustLoss
 from noisy_lightning.methods import EpochContext, Method, Problem
-from noisy_lightning.types import Step
+from noisy_lightning.types import Companion, Step
 
 B, BATCHES, K = 10, 3, 3
 N = B * BATCHES
@@ -58,6 +58,11 @@ def batches(epoch: int) -> tuple[Tensor, ...]:
     return tuple(order.view(BATCHES, B))
 
 
+def beside(epoch: int, number: int) -> Tensor:
+    """Return which samples (B,) are served beside a batch."""
+    return torch.randperm(N, generator=torch.Generator().manual_seed(100 + BATCHES * epoch + number))[:B]
+
+
 def training(
     method: Method, epochs: int, eta: float = 0.5, context_of: Callable[[int], EpochContext] = context
 ) -> Iterator[tuple[int, Tensor, Step]]:
@@ -67,7 +72,10 @@ def training(
     for epoch in range(epochs):
         now = context_of(epoch)
         method.on_epoch_start(now)
-        for index in batches(epoch):
+        for number, index in enumerate(batches(epoch)):
+            if (others := method.companions(torch.arange(N))) is not None:
+                served = others[beside(epoch, number) % len(others)]
+                method.companion = Companion(images[served], served)
             step = method.step(images[index], labels[index], index)
             optimizer.zero_grad()
             step.loss.backward()

@@ -1,9 +1,10 @@
 """Batches in a reproducible order, sharded over ranks, resumable in mid-epoch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 from weakref import proxy
 
 import torch
@@ -119,7 +120,17 @@ class _Epoch(NamedTuple):
     """What a recipe's numbers are drawn for, on the CPU: samples, or places in the order."""
 
 
-class Batches(Dataset[Batch]):
+class BatchesOfEpochs(Dataset[Batch], ABC):
+    """Makes the batch that belongs to a pair of epoch and number."""
+
+    schedule: Schedule
+
+    @abstractmethod
+    def __getitem__(self, key: tuple[int, int]) -> Batch: ...
+
+
+@final
+class Batches(BatchesOfEpochs):
     """Makes the batch that belongs to a pair of epoch and number.
 
     Args:
@@ -205,7 +216,7 @@ class BatchLoader:
 
     _iterator = compat.iterator_of("_pool")
 
-    def __init__(self, batches: Batches, workers: int = 0) -> None:
+    def __init__(self, batches: BatchesOfEpochs, workers: int = 0) -> None:
         self.batches, self.epoch = batches, 0
         self._start = self._next = 0
         self._pool: DataLoader[Batch] | None = None
