@@ -40,10 +40,12 @@ from noisy_lightning.methods.divide_mix import DivideMix
 from noisy_lightning.methods.dynamic_weights import DynamicWeights
 from noisy_lightning.methods.early_learning_regularization import EarlyLearningRegularization
 from noisy_lightning.methods.early_learning_regularization_plus import EarlyLearningRegularizationPlus
+from noisy_lightning.methods.f_divergence import FDivergence
 from noisy_lightning.methods.forward_correction import ForwardCorrection
 from noisy_lightning.methods.incv_co_teaching import INCVCoTeaching
 from noisy_lightning.methods.jocor import JoCoR
 from noisy_lightning.methods.mentor_net import MentorNet
+from noisy_lightning.methods.peer_loss import PeerLoss
 from noisy_lightning.methods.sample_selection_cores import SampleSelectionCORES
 from noisy_lightning.methods.self_adaptive_training import SelfAdaptiveTraining
 from noisy_lightning.methods.self_ensemble_label_correction import SelfEnsembleLabelCorrection
@@ -66,11 +68,13 @@ __all__ = [
     "EarlyLearningRegularization",
     "EarlyLearningRegularizationPlus",
     "EpochContext",
+    "FDivergence",
     "ForwardCorrection",
     "INCVCoTeaching",
     "JoCoR",
     "MentorNet",
     "Method",
+    "PeerLoss",
     "Problem",
     "SOPPlus",
     "SampleSelectionCORES",
