@@ -32,6 +32,7 @@ StochasticLabelNoise once it corrects labels, and one in all for an estimated tr
 
 from noisy_lightning.methods.backward_correction import BackwardCorrection
 from noisy_lightning.methods.base import EpochContext, Method, Problem
+from noisy_lightning.methods.cal import CAL
 from noisy_lightning.methods.co_teaching import CoTeaching
 from noisy_lightning.methods.co_teaching_plus import CoTeachingPlus
 from noisy_lightning.methods.decoupling import Decoupling
@@ -57,6 +58,7 @@ from noisy_lightning.methods.t_revision import TRevision
 from noisy_lightning.methods.vol_min_net import VolMinNet
 
 __all__ = [
+    "CAL",
     "SOP",
     "BackwardCorrection",
     "CoTeaching",

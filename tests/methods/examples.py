@@ -33,6 +33,7 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("PeerLoss", {"alpha": "0,0,1,0.5,3,1"}),
     ("FDivergence", {"warm_up": 1}),
     ("FDivergence", {"warm_up": 0, "divergence": "kl", "random_labels": "uniform"}),
+    ("CAL", {"sieve_epoch": 1, "warm_up": 0, "ramp": 2, "threshold": -0.5}),
     ("SampleSelectionCORES", {"warm_up": 0, "ramp": 2, "sieve_from": 1}),
     ("SOP", {"initial_std": 0.01}),
     ("SOPPlus", {"initial_std": 0.01}),
