@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import noisy_lightning
+from noisy_lightning.types import Companion
 
 PACKAGE = Path(noisy_lightning.__file__).parent
 NAME = PACKAGE.name
@@ -141,7 +142,8 @@ def test_training_takes_a_batch_apart_by_name() -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "batch"
     ]
     assert len(uses) == len(by_name)
-    assert set(by_name) == {"image", "label", "index"}
+    assert set(by_name) == {"image", "label", "index", "companion"}
+    assert set(Companion._fields) == {"image", "index"}
 
 
 def test_help_does_not_wait_for_torch() -> None:

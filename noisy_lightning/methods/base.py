@@ -121,6 +121,8 @@ class Method(nn.Module, ABC):
 
     companion: Companion | None = None
     """What was served beside the current batch, for methods that ask for `companions`."""
+    learning_rate: Callable[[], float] | None = None
+    """Returns the optimizer's present learning rate, of its first group of weights; None outside of a run."""
     class_weights: Tensor | None
     """(K,) >= 0, weights of given classes, which average 1 over the samples of an epoch; None: all are 1."""
 

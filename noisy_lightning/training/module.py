@@ -257,6 +257,7 @@ class NoisyClassifier(Classifier):
         if self.gradient is not None:
             check_rule(self.gradient, self.trainer)
         optimizer = optimizer_of(self.optimizer, list(self.method.parameters()), self._bodies)
+        self.method.learning_rate = lambda: float(optimizer.param_groups[0]["lr"])
         if self.lr_scheduler is None:
             return optimizer
         scheduler = scheduler_of(self.lr_scheduler, optimizer, self.trainer)

@@ -26,6 +26,7 @@ from noisy_lightning.data import (
     Symmetric,
 )
 from noisy_lightning.data.labels import realised_rate
+from noisy_lightning.data.loading.loader import Batches
 from noisy_lightning.data.sets.cifar100_classes import CLASS_NAMES, FINE_TO_COARSE
 from noisy_lightning.errors import InputError
 from tests.fabricated import TESTED, fabricate
@@ -76,7 +77,9 @@ def test_where_processes_make_the_batches_no_images_are_kept_ready_to_read() -> 
     for workers in (0, 1):
         data = Digits(workers=workers)
         data.setup("fit")
-        assert (data.train_dataloader().batches.store is None) == bool(workers)
+        batches = data.train_dataloader().batches
+        assert isinstance(batches, Batches)
+        assert (batches.store is None) == bool(workers)
 
 
 def test_the_seed_alone_decides_noise_and_split() -> None:
