@@ -45,7 +45,9 @@ from noisy_lightning.methods.f_divergence import FDivergence
 from noisy_lightning.methods.forward_correction import ForwardCorrection
 from noisy_lightning.methods.incv_co_teaching import INCVCoTeaching
 from noisy_lightning.methods.jocor import JoCoR
+from noisy_lightning.methods.l2rw import L2RW
 from noisy_lightning.methods.mentor_net import MentorNet
+from noisy_lightning.methods.meta_weight_net import MetaWeightNet
 from noisy_lightning.methods.peer_loss import PeerLoss
 from noisy_lightning.methods.sample_selection_cores import SampleSelectionCORES
 from noisy_lightning.methods.self_adaptive_training import SelfAdaptiveTraining
@@ -59,6 +61,7 @@ from noisy_lightning.methods.vol_min_net import VolMinNet
 
 __all__ = [
     "CAL",
+    "L2RW",
     "SOP",
     "BackwardCorrection",
     "CoTeaching",
@@ -75,6 +78,7 @@ __all__ = [
     "INCVCoTeaching",
     "JoCoR",
     "MentorNet",
+    "MetaWeightNet",
     "Method",
     "PeerLoss",
     "Problem",

@@ -4,6 +4,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
@@ -74,6 +75,8 @@ class CAL(OneNetwork):
     """(K, K) T; the row of a label that no sample was distilled to is that of the identity."""
     means: Tensor
     """(K, K) m."""
+    relabelled: Tensor
+    """(), share of distilled labels that are not the given ones, in [0, 1]."""
     sums: Tensor
     """(K, K + 1) sums of ℓ(j) over this epoch's samples by distilled label, and their number."""
 
@@ -187,7 +190,7 @@ class CAL(OneNetwork):
         rows = torch.cat([every.detach(), torch.ones_like(every[:, :1])], 1).to(self.sums.dtype)
         sums = total(torch.zeros_like(self.sums).index_add_(0, distilled, rows))
         self.sums.add_(sums)
-        surprise = torch.nn.functional.one_hot(label, len(self.prior)) - self.matrix[distilled]
+        surprise = F.one_hot(label, len(self.prior)) - self.matrix[distilled]
         terms = (surprise * (every - self.means[distilled])).sum(1)
         weights = self.shares[distilled] / sums[distilled, -1]
         return (weights * terms).sum() * world_size()

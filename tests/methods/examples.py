@@ -7,6 +7,7 @@ from noisy_lightning import methods
 from noisy_lightning.methods import Method, Problem
 
 TRUSTED = Path(__file__).with_name("trusted.csv")
+FEW_TRUSTED = Path(__file__).with_name("few_trusted.csv")
 SELECTION = Path(__file__).with_name("selection.csv")
 EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("Standard", {}),
@@ -20,6 +21,9 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("INCVCoTeaching", {"noise_rate": 0.5, "warm_up": 2, "candidates_from": 2}),
     ("MentorNet", {"curriculum": "predefined", "weight_decay": 0.01}),
     ("MentorNet", {"curriculum": "learned", "dropout": "0.2,100", "trusted": TRUSTED, "warm_up": 30}),
+    ("L2RW", {"trusted": FEW_TRUSTED}),
+    ("MetaWeightNet", {"trusted": FEW_TRUSTED, "lr": 0.01, "virtual_lr": 0.1}),
+    ("MetaWeightNet", {"trusted": FEW_TRUSTED, "lr": 0.01, "virtual_lr": 0.1, "normalize": True}),
     ("DimensionalityDriven", {"init_epoch": 0, "window": 1, "neighbours": 5, "samples": 40}),
     ("ForwardCorrection", {}),
     ("ForwardCorrection", {"matrix": "anchor_points"}),
