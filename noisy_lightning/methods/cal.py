@@ -109,8 +109,8 @@ class CAL(OneNetwork):
         self.register_buffer("shares", torch.zeros(classes))
         self.register_buffer("matrix", torch.eye(classes))
         self.register_buffer("means", torch.zeros(classes, classes))
-        self.register_buffer("sums", torch.zeros(classes, classes + 1))
         self.register_buffer("relabelled", torch.zeros(()))
+        self.register_buffer("sums", torch.zeros(classes, classes + 1))
 
     @property
     def _second(self) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import Method, Problem
-from tests.methods.examples import EXAMPLES, TRUSTED, make
+from tests.methods.examples import EXAMPLES, FEW_TRUSTED, TRUSTED, make
 
 FORGETTING = (
     "forgetting.remember_rate forgetting.estimate forgetting.of_first.total.values forgetting.of_second.total.values"
@@ -30,6 +30,26 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("Standard", {}, "backbone.weight"),
     ("DynamicWeights", {}, "backbone.weight"),
     ("VolMinNet", {}, "weight velocity backbone.weight"),
+    (
+        "TRevision",
+        {},
+        "slack estimated revising backbone.weight noise.matrix noise.known noise.unseen.total.values adam.first "
+        "adam.second adam.count",
+    ),
+    ("PeerLoss", {}, "alpha_now backbone.weight peers.seed peers.values"),
+    ("FDivergence", {}, "warm reached backbone.weight peers.seed peers.values"),
+    (
+        "CAL",
+        {},
+        "alpha_now epoch prior shares matrix means relabelled sums backbone.weight initial.value_0 distilled.values",
+    ),
+    ("L2RW", {"trusted": FEW_TRUSTED}, "backbone.weight"),
+    (
+        "MetaWeightNet",
+        {"trusted": FEW_TRUSTED},
+        "backbone.weight weighing.0.weight weighing.0.bias weighing.2.weight weighing.2.bias "
+        + " ".join(f"adams.{number}.{name}" for number in range(4) for name in ("first", "second", "count")),
+    ),
     ("Decoupling", {}, f"steps {PAIR}"),
     ("CoTeaching", {"forget_rate": 0.3}, f"{PAIR} {FORGETTING}"),
     ("CoTeaching", {}, f"{PAIR} {FORGETTING}"),
@@ -105,7 +125,7 @@ def test_the_keys_of_every_method_are_held() -> None:
 @pytest.mark.parametrize("name", sorted({name for name, _, _ in KEYS}))
 def test_a_method_draws_its_networks_first_and_then_its_seed(name: str) -> None:
     torch.manual_seed(0)
-    method = _make(name, {})
+    method = _make(name, next(arguments for one, arguments, _ in KEYS if one == name))
     torch.manual_seed(0)
     for network in ["first", "second"] if hasattr(method, "first") else ["backbone"]:
         assert getattr(method, network).weight.equal(_network().weight)
