@@ -41,7 +41,7 @@ class L2RW(OneNetwork):
             is the optimizer's `weight_decay`.
 
     Raises:
-        InputError: `trusted` is missing or cannot be read.
+        InputError: `trusted` cannot be read; or, when a run begins, is missing or names no sample.
         ValueError: A value is out of range.
     """
 

@@ -50,7 +50,7 @@ class MetaWeightNet(OneNetwork):
             number, in the step itself as well as in the virtual one.
 
     Raises:
-        InputError: `trusted` is missing or cannot be read.
+        InputError: `trusted` cannot be read; or, when a run begins, is missing or names no sample.
         ValueError: A value is out of range.
     """
 

@@ -96,9 +96,8 @@ def test_running_statistics_stay_in_a_pass_with_other_weights() -> None:
 
 
 def test_verified_labels_are_needed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="trusted: a file of verified labels is needed"):
-        L2RW(problem())
-    with pytest.raises(InputError, match="names no sample"):
-        L2RW(problem(), trusted(tmp_path, range(0)))
+    for method in (L2RW(problem()), L2RW(problem(), trusted(tmp_path, range(0)))):
+        with pytest.raises(InputError, match="trusted must be a CSV file of verified labels"):
+            method.companions(torch.arange(N))
     with pytest.raises(ValueError, match="weight_decay"):
         L2RW(problem(), trusted(tmp_path), weight_decay=-1)

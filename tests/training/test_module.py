@@ -27,7 +27,7 @@ from noisy_lightning.runs.records import FOLDER
 from noisy_lightning.training.callbacks.divergence import Divergence
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
 from noisy_lightning.training.module import NoisyClassifier
-from noisy_lightning.types import Batch, Step
+from noisy_lightning.types import Batch, Companion, Step
 from tests.networks import Plain, Random
 
 
@@ -761,3 +761,54 @@ def test_a_checkpoint_brings_the_normalization_that_its_network_was_trained_with
         other.load_state_dict(data.state_dict())
     assert (list(again.augmentation.mean), list(again.augmentation.std)) == ([0.25], [0.125])
     assert (list(own.augmentation.mean), list(own.augmentation.std)) == ([0.25], [0.5])
+
+
+@final
+class WithCompanions(Method):
+    """Keeps what is served beside its batches, and the learning rates."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__()
+        self.backbone, self.loss = problem.make_backbone(), problem.loss
+        self.seen: list[Companion] = []
+        self.rates: list[float] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.backbone(image)
+        return logits
+
+    def companions(self, trained: Tensor) -> Tensor:
+        return trained[::3]
+
+    def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:
+        assert self.companion is not None
+        assert self.learning_rate is not None
+        self.seen.append(self.companion)
+        self.rates.append(self.learning_rate())
+        logits = self.backbone(image)
+        losses = self.loss(logits, label)
+        return Step(losses.mean(), losses, logits)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_method_gets_the_samples_that_it_asks_for_beside_each_batch(workers: int, tmp_path: Path) -> None:
+    data = _data(workers=workers)
+    wanted = data.train_indices[::3]
+    schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    model = _model(method=WithCompanions, lr_scheduler=schedule)
+    _fit(tmp_path, model, data, max_epochs=2)
+    assert isinstance(model.method, WithCompanions)
+    assert torch.cat([one.index for one in model.method.seen]).unique().equal(wanted)
+    steps = len(model.method.rates) // 2
+    assert model.method.rates == pytest.approx([0.1] * steps + [0.05] * steps)
+    assert all(len(one.image) == len(one.index) for one in model.method.seen)
+
+
+def test_samples_that_cannot_be_read_are_not_served_beside_a_batch() -> None:
+    data = _data()
+    data.source = data.source._replace(broken=torch.arange(len(data.labels)) < 5)
+    data.serve_companions(torch.arange(8))
+    assert data.companions is not None
+    assert data.companions.tolist() == [5, 6, 7]
+    with pytest.raises(InputError, match="no image of the samples that it wants beside each batch"):
+        data.serve_companions(torch.arange(3))

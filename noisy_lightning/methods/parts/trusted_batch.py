@@ -19,11 +19,11 @@ class TrustedBatch(nn.Module):
     """The samples that a file names, with their verified labels.
 
     Args:
-        path: The file, see `read_trusted_labels`; None: it was not given.
+        path: The file, see `read_trusted_labels`; None: it was not given, which `index` complains of.
         problem: The task.
 
     Raises:
-        InputError: There is no file, or it names no sample.
+        InputError: The file cannot be read.
     """
 
     label: Tensor
@@ -31,19 +31,23 @@ class TrustedBatch(nn.Module):
 
     def __init__(self, path: Path | None, problem: Problem) -> None:
         super().__init__()
-        if path is None:
-            raise InputError("trusted: a file of verified labels is needed, with the columns index,label")
-        trusted = read_trusted_labels(Path(path), problem.num_samples, problem.num_classes)
-        if not len(trusted.index):
-            raise InputError(f"trusted: {path} names no sample")
         label = torch.full((problem.num_samples,), -1)
-        label[trusted.index] = trusted.label
+        if path is not None:
+            trusted = read_trusted_labels(Path(path), problem.num_samples, problem.num_classes)
+            label[trusted.index] = trusted.label
         self.register_buffer("label", label, persistent=False)
 
     @property
     def index(self) -> Tensor:
-        """(M,) int64, ascending, on the CPU."""
-        return (self.label >= 0).nonzero().flatten().cpu()
+        """(M,) int64, ascending, on the CPU.
+
+        Raises:
+            InputError: There is none.
+        """
+        index = (self.label >= 0).nonzero().flatten().cpu()
+        if not len(index):
+            raise InputError("model.method.trusted must be a CSV file of verified labels, with the columns index,label")
+        return index
 
     def others(self, index: Tensor) -> Tensor:
         """Return which samples (B,) of a batch have no verified label, (B,) bool."""
