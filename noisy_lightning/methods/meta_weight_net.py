@@ -33,7 +33,8 @@ class MetaWeightNet(OneNetwork):
 
     Samples with verified labels do not count in the batches themselves, as the authors take them out of the training
     set. Recorded are ℓ_i and, as `kept`, V(ℓ_i). Logged are V at losses 0 and 5, as `weight_at_0` and `weight_at_5`. A
-    step costs three to four times one of `Standard`. Where gradients are accumulated, V learns from each batch.
+    step costs about eight times one of `Standard` (SmallCNN, one CPU thread). Where gradients are accumulated, V learns
+    from each batch.
 
     Deviations: batch normalization sees the verified samples, but they do not move its running statistics. Of the
     authors' two scripts this is the first; the second divides the weights of a batch by their sum, see `normalize`, and

@@ -34,7 +34,7 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "TRevision",
         {},
         "slack estimated revising backbone.weight noise.matrix noise.known noise.unseen.total.values adam.first "
-        "adam.second adam.count",
+        "adam.second adam.count adams.0.first adams.0.second adams.0.count",
     ),
     ("PeerLoss", {}, "alpha_now backbone.weight peers.seed peers.values"),
     ("FDivergence", {}, "warm reached backbone.weight peers.seed peers.values"),

@@ -45,6 +45,7 @@ def test_walks_the_path_of_the_paper(
     images, labels = points()
     D = [[torch.zeros((), dtype=torch.float64, requires_grad=True) for _ in range(K)] for _ in range(K)]  # noqa: N806
     flat, adam = [value for row in D for value in row], Adam(D, lr, weight_decay)
+    adam_of_network = torch.optim.Adam(f.parameters(), lr, weight_decay=weight_decay)
     T: list[list[float]] = []  # noqa: N806
     for epoch in range(EPOCHS):
         if epoch == warm_up:
@@ -58,7 +59,9 @@ def test_walks_the_path_of_the_paper(
             else:
                 losses = [revised(p, y, T, D) for p, y in pairs]
                 gradients = torch.autograd.grad(sum(losses) / B, flat, retain_graph=True, materialize_grads=True)
-                descend(f, losses, ETA)
+                adam_of_network.zero_grad()
+                (sum(losses) / B).backward()
+                adam_of_network.step()
                 adam.step([[g.item() for g in gradients[i * K : (i + 1) * K]] for i in range(K)])
     expected = torch.tensor([[T[i][j] + D[i][j].item() for j in range(K)] for i in range(K)], dtype=torch.float64)
     found = method.transition()

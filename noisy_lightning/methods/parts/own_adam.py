@@ -39,7 +39,7 @@ class OwnAdam(nn.Module):
             lr: Learning rate >= 0.
             weight_decay: >= 0, times the value.
         """
-        gradient = gradient + weight_decay * value
+        gradient = (gradient + weight_decay * value).to(self.first.dtype)
         self.count.add_(1)
         self.first.lerp_(gradient, 0.1)
         self.second.lerp_(gradient.square(), 0.001)
