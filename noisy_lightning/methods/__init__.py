@@ -26,7 +26,7 @@ measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 | EarlyLearningRegularizationPlus | 2.64 | 2.52 |
 | DivideMix, two networks on two views three times | 6.46 | 5.15 |
 
-With SmallCNN alone, n = 2 and beside other work, were measured: CAL 1.0, PeerLoss and FDivergence 2.1, whose second pass
+With SmallCNN alone and beside other work (n = 2): CAL 1.0, PeerLoss and FDivergence 2.1, whose second pass
 is over other samples, L2RW 7 and MetaWeightNet 8, which differentiate twice.
 
 Passes over the training part come on top, each about a third of an epoch: two before every epoch for DivideMix, one for
