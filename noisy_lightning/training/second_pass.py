@@ -41,12 +41,15 @@ def check_rule(rule: GradientRule, trainer: L.Trainer) -> None:
 class Trace:
     """What a step leaves behind besides gradients: buffers, lists of what is to follow, random numbers drawn.
 
+    Weights that need no gradient count as buffers: a method may have some that it teaches by itself.
+
     Args:
         method: As it is now.
     """
 
     def __init__(self, method: Method) -> None:
-        self._buffers = [(buffer, buffer.clone()) for buffer in method.buffers()]
+        own = [weight for weight in method.parameters() if not weight.requires_grad]
+        self._buffers = [(buffer, buffer.clone()) for buffer in (*method.buffers(), *own)]
         self._lists = [
             (value, list(value)) for part in method.modules() for value in vars(part).values() if type(value) is list
         ]

@@ -119,6 +119,7 @@ def test_a_recipe_gets_the_crops_that_there_were_without_it() -> None:
 
 def test_pixels_are_normalized_after_the_recipe() -> None:
     loader = _loader((Cutout(1.0), NoAugmentation()), ("weak",))
+    assert isinstance(loader.batches, Batches)
     store, augmentation = loader.batches.store, loader.batches.augmentation
     assert store is not None
     (batch, *_) = loader
@@ -141,6 +142,7 @@ def test_images_that_are_kept_larger_are_resized_where_nothing_crops_them() -> N
     assert batch.image.shape == (2, 9, 3, 8, 8)
     (looked_at, *_) = _loader((RandomResizedCrop(), RandAugment()), ("weak",), shuffle=False, kept=(12, 12))
     assert looked_at.image.shape == (9, 3, 8, 8)
+    assert isinstance(loader.batches, Batches)
     images = torch.as_tensor(loader.batches.data.images)[:9].permute(0, 3, 1, 2).float()
     expected = torch.nn.functional.interpolate(images, size=(8, 8), mode="bilinear", antialias=True)
     assert ((looked_at.image * 0.2 + 0.4) * 255 - expected).abs().max() <= 1
