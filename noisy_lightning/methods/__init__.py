@@ -40,6 +40,7 @@ from noisy_lightning.methods.co_teaching import CoTeaching
 from noisy_lightning.methods.co_teaching_plus import CoTeachingPlus
 from noisy_lightning.methods.decoupling import Decoupling
 from noisy_lightning.methods.dimensionality_driven import DimensionalityDriven
+from noisy_lightning.methods.disc import DISC
 from noisy_lightning.methods.divide_mix import DivideMix
 from noisy_lightning.methods.dynamic_weights import DynamicWeights
 from noisy_lightning.methods.early_learning_regularization import EarlyLearningRegularization
@@ -65,6 +66,7 @@ from noisy_lightning.methods.vol_min_net import VolMinNet
 __all__ = [
     "CAL",
     "L2RW",
+    "DISC",
     "SOP",
     "BackwardCorrection",
     "CoTeaching",
