@@ -58,6 +58,8 @@ from noisy_lightning.methods.self_adaptive_training import SelfAdaptiveTraining
 from noisy_lightning.methods.self_ensemble_label_correction import SelfEnsembleLabelCorrection
 from noisy_lightning.methods.sop import SOP
 from noisy_lightning.methods.sop_plus import SOPPlus
+from noisy_lightning.methods.ssr import SSR
+from noisy_lightning.methods.ssr_plus import SSRPlus
 from noisy_lightning.methods.standard import Standard
 from noisy_lightning.methods.stochastic_label_noise import StochasticLabelNoise
 from noisy_lightning.methods.t_revision import TRevision
@@ -68,6 +70,7 @@ __all__ = [
     "L2RW",
     "DISC",
     "SOP",
+    "SSR",
     "BackwardCorrection",
     "CoTeaching",
     "CoTeachingPlus",
@@ -88,6 +91,7 @@ __all__ = [
     "PeerLoss",
     "Problem",
     "SOPPlus",
+    "SSRPlus",
     "SampleSelectionCORES",
     "SelfAdaptiveTraining",
     "SelfEnsembleLabelCorrection",

@@ -49,6 +49,8 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("StochasticLabelNoise", {"sigma": 0.5, "momentum": 0.9, "correction_epoch": 2}),
     ("DivideMix", {"warm_up": 1, "ramp": 2, "average_last": 2}),
     ("DISC", {"warm_up": 1, "momentum": 0.5, "sigma": 0.1}),
+    ("SSR", {"relabel_threshold": 0.5, "neighbours": 9}),
+    ("SSRPlus", {"relabel_threshold": 0.6, "neighbours": 9, "hidden": 8, "width": 4}),
     ("DynamicWeights", {"mode": "as_described"}),
     ("DynamicWeights", {"mode": "as_run"}),
     ("DynamicWeights", {"mode": "per_sample"}),

@@ -42,6 +42,21 @@ def gather(value: Tensor) -> Tensor:
     return torch.cat([part[: int(length)] for part, length in zip(parts, sizes, strict=True)])
 
 
+def gather_with_gradient(value: Tensor) -> Tensor:
+    """Return the ranks' values as `gather` does, with a gradient for this rank's own.
+
+    It is for what every rank computes of the whole batch, such as batch statistics of few features: of the mean over
+    the batch, the gradients that DistributedDataParallel averages over the ranks are then those of a single process.
+    """
+    if world_size() == 1:
+        return value
+    sizes = gather(torch.tensor([len(value)], device=value.device))
+    start = int(sizes[: dist.get_rank()].sum())
+    own = value.detach() + world_size() * (value - value.detach())
+    everything = gather(value)
+    return torch.cat([everything[:start], own, everything[start + len(value) :]])
+
+
 def total(value: Tensor) -> Tensor:
     """Return the sum over ranks of a value, without gradient."""
     value = value.detach().clone()
