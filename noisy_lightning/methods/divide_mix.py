@@ -14,8 +14,9 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import inferred
 from noisy_lightning.methods.parts.mixup import Mixup
-from noisy_lightning.methods.parts.ranks import batch_mean, gather, total, weighted_mean, world_size
+from noisy_lightning.methods.parts.ranks import batch_mean, gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.semi_supervised import mixed_loss, negative_entropy, sharpened
 from noisy_lightning.methods.parts.two_gaussians import two_groups
 from noisy_lightning.types import Step, View
 
@@ -243,38 +244,3 @@ def scaled(losses: Tensor) -> Tensor:
 def low_loss_probability(losses: Tensor) -> Tensor:
     """Return how likely each of the losses (N,), in [0, 1], belongs to the lower of two Gaussians fitted to them."""
     return torch.from_numpy(two_groups(losses.double().cpu().numpy()).low).to(losses)
-
-
-def sharpened(probabilities: Tensor, temperature: float) -> Tensor:
-    """Return p^(1/T) (B, K), normalized."""
-    # Relative to the largest p, whose power is then 1: the sum is never 0, even if all other powers vanish.
-    powers = (probabilities / probabilities.amax(1, keepdim=True)) ** (1 / temperature)
-    return powers / powers.sum(1, keepdim=True)
-
-
-def negative_entropy(logits: Tensor) -> Tensor:
-    """Return Σ_k p_k · log p_k (B,) of logits (B, K)."""
-    log_p = log_probabilities(logits)
-    return (log_p.exp() * log_p).sum(1)
-
-
-def mixed_loss(loss: nn.Module, logits: Tensor, target: Tensor, labeled: Tensor, unlabeled_weight: float) -> Tensor:
-    """Return this rank's part of L_x + λ·L_u + L_reg (), which is the mean over the ranks; see `batch_mean`.
-
-    Args:
-        loss: Of logits and soft targets.
-        logits: (R, K).
-        target: (R, K).
-        labeled: (R,) bool.
-        unlabeled_weight: λ.
-    """
-    p = log_probabilities(logits).exp()
-    on_labeled = weighted_mean(loss(logits, target), labeled)
-    on_unlabeled = weighted_mean((p - target).square().mean(1), ~labeled)
-    # The mean over all ranks, with the gradient of this rank's part.
-    own = p.sum(0)
-    number = total(torch.tensor(len(p), device=p.device))
-    mean = (total(own) + world_size() * (own - own.detach())) / number
-    # Without a lower bound, a class of mean probability 0 would make the penalty infinite.
-    penalty = -(len(mean) * mean.clamp(min=1e-12)).log().mean()
-    return on_labeled + unlabeled_weight * on_unlabeled + penalty

@@ -11,7 +11,8 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Problem
 from noisy_lightning.methods.parts.features import feature_width, logits_and_features
 from noisy_lightning.methods.parts.ranks import gather, gather_with_gradient
-from noisy_lightning.methods.parts.selection_relabeling import SelectionAndRelabeling, no_losses
+from noisy_lightning.methods.parts.selection_relabeling import SelectionAndRelabeling
+from noisy_lightning.methods.parts.semi_supervised import no_losses
 from noisy_lightning.types import Step, View
 
 

@@ -9,13 +9,8 @@ from torch.nn import functional as F
 from noisy_lightning.errors import InputError
 from noisy_lightning.losses import GeneralizedCrossEntropy
 from noisy_lightning.methods import DivideMix, EpochContext, Problem
-from noisy_lightning.methods.divide_mix import (
-    low_loss_probability,
-    mixed_loss,
-    negative_entropy,
-    scaled,
-    sharpened,
-)
+from noisy_lightning.methods.divide_mix import low_loss_probability, scaled
+from noisy_lightning.methods.parts.semi_supervised import mixed_loss, negative_entropy, sharpened
 from tests.methods.toys import (
     BATCHES,
     B,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from noisy_lightning.methods import SSR, EpochContext, SSRPlus
-from noisy_lightning.methods.parts.selection_relabeling import class_balance, confirmed, relabeled
+from noisy_lightning.methods.parts.selection_relabeling import confirmed, relabeled
 from tests.methods.toys import B, K, N, assert_same_weights, batches, points, problem, sample_weights
 from tests.reference import ssr as paper
 
@@ -127,15 +127,6 @@ def test_a_label_is_confirmed_by_its_share_of_the_most_votes() -> None:
     assert confirmed(votes, labels, 1.0).tolist() == [True, False, False, True]
     assert confirmed(votes, labels, 0.8).tolist() == [True, False, True, True]
     assert confirmed(votes, labels, 0.0).all()
-
-
-def test_each_class_that_is_kept_weighs_the_same() -> None:
-    labels = torch.tensor([0, 0, 0, 1, 1, 3, 3])
-    kept = torch.tensor([True, True, True, True, False, False, False])
-    weights = class_balance(labels, kept, 5)
-    assert weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 0, 0, 0])
-    assert weights.tolist() == pytest.approx(paper.weights(labels.tolist(), kept.tolist(), 5))
-    assert class_balance(labels, ~kept & False, 5).tolist() == [0] * 7
 
 
 @pytest.mark.parametrize("kind", [SSR, SSRPlus])

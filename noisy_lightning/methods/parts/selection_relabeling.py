@@ -16,6 +16,7 @@ from noisy_lightning.methods.parts.neighbors import balanced, neighbor_votes
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import gather, weighted_mean
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.semi_supervised import class_balance, no_losses
 
 
 class SelectionAndRelabeling(OneNetwork):
@@ -78,7 +79,8 @@ class SelectionAndRelabeling(OneNetwork):
             warnings.warn("SSR: features are not finite, all given labels are used for an epoch", stacklevel=2)
             labels, kept = given, torch.ones_like(given, dtype=torch.bool)
         self.labels.values.index_copy_(0, index, labels)
-        self.weights.values.index_copy_(0, index, class_balance(labels, kept, self.num_classes))
+        weights = class_balance(labels[kept], self.num_classes)[labels] * kept
+        self.weights.values.index_copy_(0, index, weights)
         self.shares.copy_(torch.stack([kept, labels != given]).float().mean(1))
 
     def recorded(self, label: Tensor, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,15 +119,3 @@ def relabeled(labels: Tensor, logits: Tensor, threshold: float) -> Tensor:
 def confirmed(votes: Tensor, labels: Tensor, threshold: float) -> Tensor:
     """Return whether the votes (n, K) for the label (n,) reach a share of those for the class with most (n,)."""
     return votes.gather(1, labels[:, None]).squeeze(1) / votes.amax(1) >= threshold
-
-
-def class_balance(labels: Tensor, kept: Tensor, num_classes: int) -> Tensor:
-    """Return weights (n,) by which all classes weigh the same; 1 on average over those kept (n,), elsewhere 0."""
-    counts = torch.bincount(labels[kept], minlength=num_classes)
-    fair = kept.sum() / (counts > 0).sum().clamp(min=1)
-    return torch.where(kept, fair / counts[labels].clamp(min=1), 0)
-
-
-def no_losses(network: torch.nn.Module) -> Tensor:
-    """Return losses (0,) whose sum, 0, has a gradient of 0 for every weight: DistributedDataParallel waits for each."""
-    return torch.cat([weight.flatten()[:0] for weight in network.parameters() if weight.requires_grad])
