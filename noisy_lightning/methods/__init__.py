@@ -53,6 +53,8 @@ from noisy_lightning.methods.l2rw import L2RW
 from noisy_lightning.methods.mentor_net import MentorNet
 from noisy_lightning.methods.meta_weight_net import MetaWeightNet
 from noisy_lightning.methods.peer_loss import PeerLoss
+from noisy_lightning.methods.pes import PES
+from noisy_lightning.methods.pes_semi import PESSemi
 from noisy_lightning.methods.sample_selection_cores import SampleSelectionCORES
 from noisy_lightning.methods.self_adaptive_training import SelfAdaptiveTraining
 from noisy_lightning.methods.self_ensemble_label_correction import SelfEnsembleLabelCorrection
@@ -69,6 +71,7 @@ __all__ = [
     "CAL",
     "L2RW",
     "DISC",
+    "PES",
     "SOP",
     "SSR",
     "BackwardCorrection",
@@ -89,6 +92,7 @@ __all__ = [
     "MetaWeightNet",
     "Method",
     "PeerLoss",
+    "PESSemi",
     "Problem",
     "SOPPlus",
     "SSRPlus",

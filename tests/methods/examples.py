@@ -51,6 +51,8 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("DISC", {"warm_up": 1, "momentum": 0.5, "sigma": 0.1}),
     ("SSR", {"relabel_threshold": 0.5, "neighbours": 9}),
     ("SSRPlus", {"relabel_threshold": 0.6, "neighbours": 9, "hidden": 8, "width": 4}),
+    ("PES", {"warm_up": 1, "stage_epochs": 1, "classifier_epochs": 1, "retraining_lr": 0.01}),
+    ("PESSemi", {"warm_up": 1, "classifier_epochs": 1, "retraining_lr": 0.01, "unlabelled_weight": 5.0, "ramp": 2}),
     ("DynamicWeights", {"mode": "as_described"}),
     ("DynamicWeights", {"mode": "as_run"}),
     ("DynamicWeights", {"mode": "per_sample"}),

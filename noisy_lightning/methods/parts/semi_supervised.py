@@ -1,9 +1,12 @@
 """What semi-supervised methods share: sharper guesses, what is asked of labeled and of other samples, class weights."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 
 from noisy_lightning.losses.probabilities import log_probabilities
+from noisy_lightning.methods.base import EpochContext
 from noisy_lightning.methods.parts.ranks import total, weighted_mean, world_size
 
 
@@ -25,6 +28,21 @@ def class_balance(labels: Tensor, num_classes: int) -> Tensor:
     counts = torch.bincount(labels, minlength=num_classes)
     fair = len(labels) / (counts > 0).sum().clamp(min=1)
     return torch.where(counts > 0, fair / counts.clamp(min=1), 0)
+
+
+def confident(context: EpochContext, network: nn.Module) -> Tensor:
+    """Return the samples (N,) bool, on the CPU, whose given label has the largest mean probability of two weak views.
+
+    Both are predicted in eval mode. Where there is no such sample, all are returned that are trained on, with a
+    warning.
+    """
+    views = [context.predict(network, augmented=True, view=view) for view in range(2)]
+    p = sum((log_probabilities(logits).exp() for logits in views), torch.zeros(()))
+    found = (p.argmax(1) == context.labels) & p.isfinite().all(1)
+    if found.any():
+        return found
+    warnings.warn("no given label is predicted: all labels are used for an epoch", stacklevel=3)
+    return context.labels >= 0
 
 
 def no_losses(network: nn.Module) -> Tensor:
