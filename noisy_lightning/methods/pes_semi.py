@@ -82,7 +82,7 @@ class PESSemi(OneNetwork):
 
     share: Tensor
     """(), of the training part: confident."""
-    class_weight: Tensor
+    balance: Tensor
     """(K,), w_c."""
     alpha_now: Tensor
     """(), α of this epoch."""
@@ -120,7 +120,7 @@ class PESSemi(OneNetwork):
         self.confident = SampleMemory(problem.num_samples, dtype=torch.bool)
         self.random = BatchRandom()
         self.register_buffer("share", torch.ones(()))
-        self.register_buffer("class_weight", torch.ones(problem.num_classes))
+        self.register_buffer("balance", torch.ones(problem.num_classes))
         self.register_buffer("alpha_now", torch.full((), alpha))
         for name in ("epochs", "served", "size"):
             self.register_buffer(name, torch.zeros((), dtype=torch.long))
@@ -151,7 +151,7 @@ class PESSemi(OneNetwork):
         self.confident.values.copy_(found)
         self.size.copy_(trained_on.sum())
         self.share.copy_(found.sum() / trained_on.sum())
-        self.class_weight.copy_(class_balance(context.labels[found], self.num_classes).clamp(max=_HEAVIEST))
+        self.balance.copy_(class_balance(context.labels[found], self.num_classes).clamp(max=_HEAVIEST))
         late = 0 < context.max_epochs <= 2 * context.epoch
         self.alpha_now.fill_(self.late_alpha if late else self.alpha)
 
@@ -180,7 +180,7 @@ class PESSemi(OneNetwork):
         mixup = Mixup(rows, everyone, float(self.alpha_now), self.random.next())
         logits = self.backbone(mixup.of(gather(images)))
         mixed = mixup.of(gather(target.repeat(len(image), 1)))
-        losses = -(self.class_weight * mixed * log_probabilities(logits)).sum(1)
+        losses = -(self.balance * mixed * log_probabilities(logits)).sum(1)
         loss = labeled_and_unlabeled(losses, logits, mixed, labeled.repeat(len(image)), unlabeled_weight)
         first = own[: len(label)]
         return Step(loss, self.loss(first, label), first, labeled)

@@ -24,6 +24,12 @@ MENTOR = (
 MENTOR_NET = "average seed seen to_see drawn backbone.weight"
 PAIR = "first.weight second.weight"
 SLN = "seed epoch noise_now relabelled backbone.weight average.network.weight"
+NEIGHBORS = "shares backbone.weight random.seed random.batches logits.values labels.values weights.values"
+HEAD = (
+    "{0}.0.weight {0}.0.bias {0}.1.weight {0}.1.bias {0}.1.running_mean {0}.1.running_var {0}.1.num_batches_tracked "
+    "{0}.3.weight {0}.3.bias"
+)
+ADAM = "retraining.adam.mean retraining.adam.square retraining.adam.steps"
 
 # With a network of one weight.
 KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
@@ -101,6 +107,26 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {},
         f"seed epoch served size labelled {PAIR} by_first.values by_second.values losses_first.values "
         "losses_second.values",
+    ),
+    (
+        "DISC",
+        {},
+        "epoch shares backbone.weight random.seed random.batches p_weak.values p_strong.values tau_weak.values "
+        "tau_strong.values clean.values hard.values purified.values labels.values",
+    ),
+    ("SSR", {}, NEIGHBORS),
+    ("SSRPlus", {}, f"{NEIGHBORS} {HEAD.format('projection')} {HEAD.format('prediction')}"),
+    (
+        "PES",
+        {},
+        f"share backbone.weight retraining.phase retraining.new_weights.0.value_0 retraining.new_weights.1.value_0 "
+        f"{ADAM} weights.values",
+    ),
+    (
+        "PESSemi",
+        {},
+        f"share balance alpha_now epochs served size backbone.weight retraining.phase "
+        f"retraining.new_weights.0.value_0 {ADAM} confident.values random.seed random.batches",
     ),
 )
 

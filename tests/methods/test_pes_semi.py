@@ -57,7 +57,7 @@ def test_walks_the_path_of_the_paper() -> None:
         if epoch >= begin:
             clean = paper.confident([z.softmax(1).tolist() for z in _predictions(f)], y.tolist())
             w = [min(w_c, 3.0) for w_c in paper.class_weights(y.tolist(), clean, K)]
-            assert method.class_weight.tolist() == pytest.approx(w)
+            assert method.balance.tolist() == pytest.approx(w)
             assert method.scalars()["confident"].item() == pytest.approx(sum(clean) / N)
         for at, batch in enumerate(batches(epoch)):
             x1, x2 = _views(batch)
@@ -106,7 +106,7 @@ def test_a_class_weighs_at_most_three() -> None:
     method.on_epoch_start(EpochContext(0, EPOCHS, labels, lambda *_, **__: logits))
     counts = [1, int((labels == 1).sum()), int((labels == 2).sum())]
     assert sum(counts) / 3 > 3
-    assert method.class_weight.tolist() == pytest.approx([3, sum(counts) / 3 / counts[1], sum(counts) / 3 / counts[2]])
+    assert method.balance.tolist() == pytest.approx([3, sum(counts) / 3 / counts[1], sum(counts) / 3 / counts[2]])
 
 
 @pytest.mark.parametrize("labeled", [False, True])

@@ -31,6 +31,8 @@ from noisy_lightning.data import CIFAR10, NoisyDataModule
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
+from noisy_lightning.methods.parts.features import LogitsAndFeatures, feature_width
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.types import View
 
 BATCH = 128
@@ -254,7 +256,14 @@ METHODS: dict[str, dict[str, Any]] = {
     "SOPPlus": {},
     "EarlyLearningRegularizationPlus": {},
     "DivideMix": {"warm_up": 0},
+    "DISC": {"warm_up": 0},
+    "SSR": {},
+    "SSRPlus": {},
+    "PES": {"warm_up": 0, "stage_epochs": 0, "classifier_epochs": 0},
+    "PESSemi": {"warm_up": 0, "classifier_epochs": 0},
 }
+# What methods choose by earlier epochs, of which there are none here: they choose everything.
+CHOSEN = ("clean", "weights", "confident")
 # The networks that they are measured on, and how many steps each has at a time.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "SmallCNN": (lambda: SmallCNN(10, 3), 20),
@@ -302,7 +311,8 @@ def _channels_last(make: Callable[[], nn.Module]) -> nn.Module:
 
 def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
     """Stand in for a pass over the training part: what a step costs does not hang on it."""
-    return torch.randn(RandomImages.count if index is None else len(index), 10)
+    columns = 10 + feature_width(network.network) if isinstance(network, LogitsAndFeatures) else 10
+    return torch.randn(RandomImages.count if index is None else len(index), columns)
 
 
 def _method_step(method: Method, context: EpochContext) -> Callable[..., None]:
@@ -310,6 +320,9 @@ def _method_step(method: Method, context: EpochContext) -> Callable[..., None]:
     method.train()
     optimizer = torch.optim.SGD([weight for weight in method.parameters() if weight.requires_grad], lr=0.01)
     method.on_epoch_start(context)
+    for name in CHOSEN:
+        if isinstance(memory := getattr(method, name, None), SampleMemory):
+            memory.values.fill_(1)
 
     def step(image: Tensor, label: Tensor, index: Tensor) -> None:
         with torch.autocast("cpu", torch.bfloat16):
