@@ -33,7 +33,7 @@ class SSR(SelectionAndRelabeling):
     Deviations. The authors repeat samples until all classes are kept equally often, and draw batches of 128 from that;
     their epochs are longer or shorter by it. Here a batch is any samples, of which those kept teach: the loss of a
     mixture is weighted by the inverse size of the classes of both its samples, and divided by the sum of these weights
-    in the batch. This has the same expectation, but for the bias of a ratio, and no class can have more than a batch.
+    in the batch. That has the same expectation, up to the bias of a ratio.
 
     Guards: a batch without samples to keep teaches nothing. Where the features are not finite, all given labels are
     used for an epoch, with a warning. The pass keeps logits and features of all samples in memory, 4 · (K + D) bytes

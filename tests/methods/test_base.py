@@ -61,6 +61,9 @@ NEEDED: tuple[tuple[str, dict[str, Any], dict[str, int]], ...] = (
     ("SOPPlus", {"lr_u": 100.0, "lr_v": 0.0}, {"lr_u": 13}),
     ("EarlyLearningRegularizationPlus", {}, {"ramp_steps": 4000}),
     ("DivideMix", {}, {"warm_up": 11, "ramp": 26}),
+    ("DISC", {}, {"warm_up": 21}),
+    ("PES", {}, {"warm_up": 38}),
+    ("PESSemi", {}, {"warm_up": 26, "ramp": 41}),
     ("ForwardCorrection", {"warm_up": 120}, {"warm_up": 121}),
 )
 
