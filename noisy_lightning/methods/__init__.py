@@ -34,8 +34,6 @@ measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 With SmallCNN alone and beside other work (n = 2): CAL 1.0, PeerLoss and FDivergence 2.1, whose second pass
 is over other samples, L2RW 7 and MetaWeightNet 8, which differentiate twice.
 
-Passes over the training part come on top, each about a third of an epoch: two before every epoch for DivideMix, one for
-StochasticLabelNoise once it corrects labels, and one in all for an estimated transition matrix.
 DISC, SSR, SSRPlus, PES and PESSemi were measured with all samples selected, when they take longest. Passes over the
 training part come on top, each about a third of an epoch: two before every epoch for DivideMix, PES and PESSemi once
 their warm-up is over, one for SSR and SSRPlus, one for StochasticLabelNoise once it corrects labels, and one in all for
@@ -79,8 +77,8 @@ from noisy_lightning.methods.vol_min_net import VolMinNet
 
 __all__ = [
     "CAL",
-    "L2RW",
     "DISC",
+    "L2RW",
     "PES",
     "SOP",
     "SSR",
@@ -101,8 +99,8 @@ __all__ = [
     "MentorNet",
     "MetaWeightNet",
     "Method",
-    "PeerLoss",
     "PESSemi",
+    "PeerLoss",
     "Problem",
     "SOPPlus",
     "SSRPlus",
