@@ -63,6 +63,7 @@ from noisy_lightning.methods.meta_weight_net import MetaWeightNet
 from noisy_lightning.methods.peer_loss import PeerLoss
 from noisy_lightning.methods.pes import PES
 from noisy_lightning.methods.pes_semi import PESSemi
+from noisy_lightning.methods.promix import ProMix
 from noisy_lightning.methods.sample_selection_cores import SampleSelectionCORES
 from noisy_lightning.methods.self_adaptive_training import SelfAdaptiveTraining
 from noisy_lightning.methods.self_ensemble_label_correction import SelfEnsembleLabelCorrection
@@ -101,6 +102,7 @@ __all__ = [
     "Method",
     "PESSemi",
     "PeerLoss",
+    "ProMix",
     "Problem",
     "SOPPlus",
     "SSRPlus",

@@ -53,6 +53,10 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("SSRPlus", {"relabel_threshold": 0.6, "neighbours": 9, "hidden": 8, "width": 4}),
     ("PES", {"warm_up": 1, "stage_epochs": 1, "classifier_epochs": 1, "retraining_lr": 0.01}),
     ("PESSemi", {"warm_up": 1, "classifier_epochs": 1, "retraining_lr": 0.01, "unlabelled_weight": 5.0, "ramp": 2}),
+    (
+        "ProMix",
+        {"warm_up": 1, "ramp": 2, "threshold": 0.5, "guessing_epochs": 2, "momentum": 0.9, "unlabelled_ramp": 4},
+    ),
     ("DynamicWeights", {"mode": "as_described"}),
     ("DynamicWeights", {"mode": "as_run"}),
     ("DynamicWeights", {"mode": "per_sample"}),

@@ -127,6 +127,11 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {},
         f"share balance alpha_now epochs served size backbone.weight retraining.phase "
         f"retraining.new_weights.0.value_0 {ADAM} confident.values random.seed random.batches",
+        "ProMix",
+        {},
+        f"seed epoch served guessing counts {PAIR} of_first.heads.linear.weight of_first.heads.linear.bias "
+        "of_first.small.values of_first.selected.values of_first.others.values of_second.heads.linear.weight "
+        "of_second.heads.linear.bias of_second.small.values of_second.selected.values of_second.others.values",
     ),
 )
 
