@@ -74,6 +74,7 @@ from noisy_lightning.methods.ssr_plus import SSRPlus
 from noisy_lightning.methods.standard import Standard
 from noisy_lightning.methods.stochastic_label_noise import StochasticLabelNoise
 from noisy_lightning.methods.t_revision import TRevision
+from noisy_lightning.methods.unicon import UNICON
 from noisy_lightning.methods.vol_min_net import VolMinNet
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "PES",
     "SOP",
     "SSR",
+    "UNICON",
     "BackwardCorrection",
     "CoTeaching",
     "CoTeachingPlus",

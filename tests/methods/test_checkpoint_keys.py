@@ -22,6 +22,10 @@ MENTOR = (
     "mentor.network.hidden.weight mentor.network.hidden.bias mentor.network.output.weight mentor.network.output.bias"
 )
 MENTOR_NET = "average seed seen to_see drawn backbone.weight"
+PROJECTION = (
+    "projection_{0}.linear.weight projection_{0}.linear.bias projection_{0}.norm.weight projection_{0}.norm.bias "
+    "projection_{0}.norm.running_mean projection_{0}.norm.running_var projection_{0}.norm.num_batches_tracked"
+)
 PAIR = "first.weight second.weight"
 SLN = "seed epoch noise_now relabelled backbone.weight average.network.weight"
 NEIGHBORS = "shares backbone.weight random.seed random.batches logits.values labels.values weights.values"
@@ -132,6 +136,12 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         f"seed epoch served guessing counts {PAIR} of_first.heads.linear.weight of_first.heads.linear.bias "
         "of_first.small.values of_first.selected.values of_first.others.values of_second.heads.linear.weight "
         "of_second.heads.linear.bias of_second.small.values of_second.selected.values of_second.others.values",
+    ),
+    (
+        "UNICON",
+        {},
+        f"seed epoch served size labelled {PAIR} {PROJECTION.format('first')} {PROJECTION.format('second')} "
+        "weights.values",
     ),
 )
 

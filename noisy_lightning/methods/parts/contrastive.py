@@ -1,0 +1,47 @@
+"""Contrast of two views of each image with all others: SimCLR, Chen, Kornblith, Norouzi and Hinton, ICML 2020."""
+
+import torch
+from torch import Tensor
+
+from noisy_lightning.losses.probabilities import log_probabilities
+from noisy_lightning.methods.parts.ranks import gather, total, world_size
+
+
+def gathered(value: Tensor) -> Tensor:
+    """Return the ranks' values (B_r, ...) one after another, of which this rank's own have a gradient.
+
+    That gradient counts as often as there are ranks. So whatever all ranks compute alike of these values, averaged over
+    the ranks as DistributedDataParallel does it, has the gradient of one rank with all values.
+    """
+    if world_size() == 1:
+        return value
+    everyone = gather(value)
+    sizes = gather(torch.tensor([len(value)], device=value.device))
+    begin = int(sizes[: torch.distributed.get_rank()].sum())
+    scaled = value + (world_size() - 1) * (value - value.detach())
+    return torch.cat([everyone[:begin], scaled.to(everyone.dtype), everyone[begin + len(value) :]])
+
+
+def instance_contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    """Return the mean over both views of −log softmax(similarities / T) at the other view of the same image, ().
+
+    An anchor is compared with the other view and with both views of all other images, but not with itself.
+
+    Args:
+        first: (n, D) unit vectors, n >= 1, of all ranks.
+        second: (n, D), the other view of each.
+        temperature: T > 0.
+    """
+    both = torch.cat([first, second])
+    both = both.to(torch.promote_types(both.dtype, torch.float32))
+    with torch.autocast(both.device.type, enabled=False):
+        similarity = both @ both.T / temperature
+    itself = torch.eye(len(both), dtype=torch.bool, device=both.device)
+    log_p = log_probabilities(similarity.masked_fill(itself, -torch.inf))
+    other = torch.arange(len(both), device=both.device).roll(len(first))
+    return -log_p.gather(1, other[:, None]).mean()
+
+
+def number_on_all_ranks(mask: Tensor) -> int:
+    """Return how many of a mask (B,) are true, on all ranks together."""
+    return int(total(mask.sum()))
