@@ -55,6 +55,7 @@ from noisy_lightning.methods.early_learning_regularization import EarlyLearningR
 from noisy_lightning.methods.early_learning_regularization_plus import EarlyLearningRegularizationPlus
 from noisy_lightning.methods.f_divergence import FDivergence
 from noisy_lightning.methods.forward_correction import ForwardCorrection
+from noisy_lightning.methods.global_local import GlobalLocal
 from noisy_lightning.methods.incv_co_teaching import INCVCoTeaching
 from noisy_lightning.methods.jocor import JoCoR
 from noisy_lightning.methods.l2rw import L2RW
@@ -97,6 +98,7 @@ __all__ = [
     "EpochContext",
     "FDivergence",
     "ForwardCorrection",
+    "GlobalLocal",
     "INCVCoTeaching",
     "JoCoR",
     "MentorNet",

@@ -3,17 +3,15 @@
 from typing import final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from noisy_lightning.data.audit.features import nearest_neighbors
 from noisy_lightning.losses.ranges import check_range
-from noisy_lightning.methods.parts.two_gaussians import fit_gaussians, scaled_to_unit
+from noisy_lightning.methods.parts.prototypes import confirmed_by, prototype_cosines
+from noisy_lightning.methods.parts.two_gaussians import upper_group
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 from noisy_lightning.selectors.base import Judgment, Selector, Task, TrainingRuns, suggestions
 from noisy_lightning.selectors.hoc import ASSUMPTION, consensus_of_some
 from noisy_lightning.selectors.neighbor_votes import described
-
-_FEWEST = 50  # doubtful samples that two groups are sought among
 
 
 @final
@@ -61,7 +59,7 @@ class Prototypes(Selector):
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Compare to prototypes, then the doubtful ones to neighbors."""
         unit = described(task)
-        cosines = prototype_cosines(unit, task)
+        cosines = prototype_cosines(unit, task.labels, task.judged, task.num_classes, task.groups)
         rows = np.arange(len(unit))
         own = cosines[rows, task.labels]
         cosines[rows, task.labels] = -np.inf
@@ -101,71 +99,4 @@ class Prototypes(Selector):
         positions = nearest_neighbors(unit, task.judged, self.k, task.groups, doubtful).positions
         there = positions >= 0
         equal = there & (task.labels[positions] == task.labels[doubtful, None])
-        share = (equal.sum(1) / there.sum(1).clip(1)).astype(np.float32)
-        right = upper_group(share) if len(share) >= max(_FEWEST, 2 * self.k) else None
-        confirmed: Bools = share >= np.median(share) if right is None else right > 0.5
-        return confirmed
-
-
-def prototype_cosines(unit: Floats, task: Task) -> Floats:
-    """Return the cosines (N, K) of samples to the mean of each class, taken without themselves and their groups.
-
-    Args:
-        unit: (N, D) features of length one.
-        task: Its labels, what is judged, and groups.
-
-    Returns:
-        -inf for a class that has no other sample.
-    """
-    labels = task.labels
-    members = [np.flatnonzero(task.judged & (labels == label)) for label in range(task.num_classes)]
-    sums = np.stack([unit[rows].sum(0) for rows in members])
-    products = unit @ sums.T
-    lengths = np.tile(np.einsum("kd,kd->k", sums, sums), (len(unit), 1))  # squared, as long as they are sums
-    counts = np.tile([len(rows) for rows in members], (len(unit), 1))
-    grouped = np.zeros(len(unit), bool) if task.groups is None else task.groups >= 0
-    alone = np.flatnonzero(task.judged & ~grouped)
-    own, squares = labels[alone], np.einsum("nd,nd->n", unit[alone], unit[alone])
-    lengths[alone, own] += squares - 2 * products[alone, own]
-    products[alone, own] -= squares
-    counts[alone, own] -= 1
-    for group in _members_of_groups(task, grouped):
-        for label in np.unique(labels[group]):
-            part = unit[group[labels[group] == label]]
-            total = part.sum(0)
-            lengths[group, label] += total @ (total - 2 * sums[label])
-            products[group, label] -= unit[group] @ total
-            counts[group, label] -= len(part)
-    cosines: Floats = np.where(counts > 0, products / np.sqrt(lengths.clip(1e-12)), np.float32(-np.inf))
-    return cosines
-
-
-def _members_of_groups(task: Task, grouped: Bools) -> list[Ints]:
-    """Return the samples to judge of each group."""
-    rows = np.flatnonzero(task.judged & grouped)
-    if task.groups is None or not len(rows):
-        return []
-    rows = rows[np.argsort(task.groups[rows], kind="stable")]
-    return np.split(rows, np.flatnonzero(np.diff(task.groups[rows])) + 1)
-
-
-def upper_group(values: Floats) -> NDArray[np.float64] | None:
-    """Return the probability (n,) that a value belongs to the higher of two Gaussians fitted to all, which never falls.
-
-    The wider of two Gaussians is the likelier one on both far sides. So above the higher mean the probability is not
-    less than at it, and below the lower mean not more.
-
-    Args:
-        values: (n,).
-
-    Returns:
-        None where there are fewer than 10 values, or not all are finite, or all are equal.
-    """
-    scaled = scaled_to_unit(values)
-    if scaled is None:
-        return None
-    mixture = fit_gaussians(scaled, tol=1e-3, max_iter=100)
-    means = mixture.means_[:, 0]
-    low, high = np.sort(means)
-    upper: NDArray[np.float64] = mixture.predict_proba(scaled.clip(low, high)[:, None])[:, means.argmax()]
-    return upper
+        return confirmed_by((equal.sum(1) / there.sum(1).clip(1)).astype(np.float32), self.k)

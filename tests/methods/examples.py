@@ -58,6 +58,7 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
         {"warm_up": 1, "ramp": 2, "threshold": 0.5, "guessing_epochs": 2, "momentum": 0.9, "unlabelled_ramp": 4},
     ),
     ("UNICON", {"warm_up": 1, "ramp": 2, "contrast_weight": 0.5, "contrast_temperature": 0.5}),
+    ("GlobalLocal", {"clean": 0.7, "k": 5}),
     ("DynamicWeights", {"mode": "as_described"}),
     ("DynamicWeights", {"mode": "as_run"}),
     ("DynamicWeights", {"mode": "per_sample"}),

@@ -143,6 +143,7 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         f"seed epoch served size labelled {PAIR} {PROJECTION.format('first')} {PROJECTION.format('second')} "
         "weights.values",
     ),
+    ("GlobalLocal", {}, "divided backbone.weight hard.values weights.values targets.values"),
 )
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from noisy_lightning.data.audit.features import unit_features
+from noisy_lightning.methods.parts.prototypes import prototype_cosines
+from noisy_lightning.methods.parts.two_gaussians import upper_group
 from noisy_lightning.selectors import Prototypes
-from noisy_lightning.selectors.prototypes import prototype_cosines, upper_group
 from tests.selectors.clouds import clouds
 from tests.selectors.toys import K, MadeUp, labels, task
 
@@ -29,9 +30,8 @@ def test_prototypes_are_means_of_the_other_samples_and_other_groups() -> None:
     judged = np.arange(40) % 9 != 0
     groups = np.where(np.arange(40) < 15, np.arange(40) // 5, -1)
     for grouped in (None, groups):
-        asked = replace(task(given), judged=judged, features=clouds(true, 0.5), groups=grouped)
         unit = unit_features(clouds(true, 0.5), judged)
-        cosines = prototype_cosines(unit, asked)
+        cosines = prototype_cosines(unit, given, judged, K, grouped)
         for sample in np.flatnonzero(judged):
             own = np.arange(40) == sample
             if grouped is not None and grouped[sample] >= 0:

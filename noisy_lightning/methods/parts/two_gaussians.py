@@ -54,3 +54,25 @@ def two_groups(values: Values, tol: float = 1e-2, max_iter: int = 10) -> Groups:
     mixture = fit_gaussians(values, 2, tol, max_iter)
     probabilities, means = mixture.predict_proba(values[:, None]), mixture.means_[:, 0]
     return Groups(probabilities[:, means.argmin()], probabilities[:, means.argmax()])
+
+
+def upper_group(values: NDArray[np.floating]) -> Values | None:
+    """Return the probability (n,) that a value belongs to the higher of two Gaussians fitted to all, which never falls.
+
+    The wider of two Gaussians is the likelier one on both far sides. So above the higher mean the probability is not
+    less than at it, and below the lower mean not more.
+
+    Args:
+        values: (n,).
+
+    Returns:
+        None where there are fewer than 10 values, or not all are finite, or all are equal.
+    """
+    scaled = scaled_to_unit(values)
+    if scaled is None:
+        return None
+    mixture = fit_gaussians(scaled, tol=1e-3, max_iter=100)
+    means = mixture.means_[:, 0]
+    low, high = np.sort(means)
+    upper: Values = mixture.predict_proba(scaled.clip(low, high)[:, None])[:, means.argmax()]
+    return upper
