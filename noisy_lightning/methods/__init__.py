@@ -65,6 +65,7 @@ from noisy_lightning.methods.peer_loss import PeerLoss
 from noisy_lightning.methods.pes import PES
 from noisy_lightning.methods.pes_semi import PESSemi
 from noisy_lightning.methods.promix import ProMix
+from noisy_lightning.methods.rrl import RRL
 from noisy_lightning.methods.sample_selection_cores import SampleSelectionCORES
 from noisy_lightning.methods.self_adaptive_training import SelfAdaptiveTraining
 from noisy_lightning.methods.self_ensemble_label_correction import SelfEnsembleLabelCorrection
@@ -83,6 +84,7 @@ __all__ = [
     "DISC",
     "L2RW",
     "PES",
+    "RRL",
     "SOP",
     "SSR",
     "UNICON",

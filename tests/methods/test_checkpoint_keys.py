@@ -144,6 +144,12 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "weights.values",
     ),
     ("GlobalLocal", {}, "divided backbone.weight hard.values weights.values targets.values"),
+    (
+        "RRL",
+        {},
+        "seed epoch batches prototypes share_clean backbone.weight embedding.weight embedding.bias decoder.weight "
+        "decoder.bias soft.values labels.values clean.values",
+    ),
 )
 
 
