@@ -64,6 +64,7 @@ from noisy_lightning.methods.meta_weight_net import MetaWeightNet
 from noisy_lightning.methods.peer_loss import PeerLoss
 from noisy_lightning.methods.pes import PES
 from noisy_lightning.methods.pes_semi import PESSemi
+from noisy_lightning.methods.mix_fix import MixFix
 from noisy_lightning.methods.promix import ProMix
 from noisy_lightning.methods.rrl import RRL
 from noisy_lightning.methods.sample_selection_cores import SampleSelectionCORES
@@ -108,6 +109,7 @@ __all__ = [
     "Method",
     "PESSemi",
     "PeerLoss",
+    "MixFix",
     "ProMix",
     "Problem",
     "SOPPlus",

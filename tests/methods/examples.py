@@ -60,6 +60,7 @@ EXAMPLES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("UNICON", {"warm_up": 1, "ramp": 2, "contrast_weight": 0.5, "contrast_temperature": 0.5}),
     ("GlobalLocal", {"clean": 0.7, "k": 5}),
     ("RRL", {"width": 5, "warm_up": 2, "correct_from": 2, "k": 10, "low": 0.1, "high": 0.3, "prototype_ramp": 3}),
+    ("MixFix", {"absorb": 0.3, "relabel": 0.5}),
     ("DynamicWeights", {"mode": "as_described"}),
     ("DynamicWeights", {"mode": "as_run"}),
     ("DynamicWeights", {"mode": "per_sample"}),

@@ -144,6 +144,7 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         "weights.values",
     ),
     ("GlobalLocal", {}, "divided backbone.weight hard.values weights.values targets.values"),
+    ("MixFix", {}, "seed batches shares backbone.weight labels.values weights.values"),
     (
         "RRL",
         {},

@@ -261,6 +261,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "SSRPlus": {},
     "PES": {"warm_up": 0, "stage_epochs": 0, "classifier_epochs": 0},
     "PESSemi": {"warm_up": 0, "classifier_epochs": 0},
+    "GlobalLocal": {},
+    "MixFix": {},
+    "RRL": {"warm_up": 0},
+    "UNICON": {"warm_up": 0},
+    "ProMix": {"warm_up": 0, "guessing_epochs": 90},
 }
 # What methods choose by earlier epochs, of which there are none here: they choose everything.
 CHOSEN = ("clean", "weights", "confident")
