@@ -32,13 +32,13 @@ class MixFix(OneNetwork):
 
         s·loss(y) + (1 − s)·loss(y of the partner), s = max(l, 1 − l), l ~ Beta(α, α), one draw for each batch.
 
-    | `absorb` and `relabel` of the authors  |             |
-    | -------------------------------------- | ----------- |
-    | CIFAR-10                               | 0.8 and 0.8 |
-    | CIFAR, noise that depends on the image | 1 and 1     |
-    | Animal-10N                             | 0.7 and 0.95 |
-    | Red mini-ImageNet                      | 0.8 and 0.95 |
-    | WebVision                              | 0.7 and 1   |
+    | data                                   | absorb | relabel |
+    | -------------------------------------- | ------ | ------- |
+    | CIFAR-10                               | 0.8    | 0.8     |
+    | CIFAR, noise that depends on the image | 1      | 1       |
+    | Animal-10N                             | 0.7    | 0.95    |
+    | Red mini-ImageNet                      | 0.8    | 0.95    |
+    | WebVision                              | 0.7    | 1       |
 
     α is 4, 1 or 0.5, by the data. A probability of 1 is one that float32 rounds to it.
 

@@ -29,17 +29,17 @@ from noisy_lightning.types import Step, View
 class ProMix(Method):
     """Two networks that use as many labels as can be trusted, and debias what they guess of the others.
 
-    Each network has its classifier h and a second one, the pseudo head g, on the same features. After a warm-up of h on
-    all labels, a network selects a sample if
+    Each network has its classifier h and a pseudo head g on the same features. After a warm-up of h on all labels, a
+    network selects a sample if
 
-    - its loss, on the image as it is, is among the ⌈ρ·N/K⌉ smallest of its given class at the start of the epoch, or
+    - its loss, on the image as it is, is among the ⌈ρ·N/K⌉ smallest of its given class before the epoch, or
     - the probability of its given label, on the weak view, exceeds τ (`threshold`), or
     - in the last `guessing_epochs` epochs: both networks predict the same class for it, each with more than τ. These
       come in order of their mean confidence, until 0.9 of the batch are selected. Such a sample has the class that the
       network predicts after debiasing as its label.
 
     π is the moving average of a network's mean probabilities on selected samples, π' that on the others. Losses are
-    those of logits + α·log π, guesses are made by logits − α·log π. Each head learns from the selected samples
+    those of logits + α·log π, guesses are made by logits − α·log π. A head learns from the selected samples
 
         loss(weak) + w·[loss(strong) + MixUp + FMix],
 
@@ -56,27 +56,26 @@ class ProMix(Method):
     Recorded are, for the weak view, that mean and the mean of both losses of h on given labels; as `kept` the share of
     networks that selected the sample. On several ranks the batch is selected from, guessed in, and mixed as a whole.
 
-    Deviations: the authors' penalty for asymmetric noise clamps logits, not probabilities; here nothing is clamped.
-    Weight decay acts on the pseudo heads in the warm-up, too. For noise that depends on the image, the author advises
-    quotas of ρ·n_c for a class of n_c samples, and predicted classes after 50 epochs; here quotas are equal. FMix as in
-    its paper, see `low_frequency_mask`. An empty part of a batch has no loss and moves no average.
+    Deviations: the authors' penalty for asymmetric noise clamps logits; here nothing is clamped. Weight decay acts on
+    the pseudo heads in the warm-up, too. For noise that depends on the image, the author advises quotas of ρ·n_c for a
+    class of n_c samples, and predicted classes after 50 epochs; here quotas are equal. FMix is that of its paper, see
+    `low_frequency_mask`. An empty part of a batch has no loss and moves no average.
 
     Args:
         problem: The task; any loss that takes soft targets, cross-entropy in the paper. It also ranks the samples.
         warm_up: Epochs >= 0 on all given labels, weak view only.
         keep_start: ρ in (0, 1] at first.
         keep_end: ρ in (0, 1] in the end.
-        ramp: Epochs >= 0 in which ρ and w change, from the first epoch on; 50 in the authors' code.
+        ramp: Epochs >= 0 in which ρ and w change, from the first one on; 50 in the authors' code.
         threshold: τ in [0, 1).
         guessing_epochs: How many epochs at the end of the run guess labels, >= 0; 250 of 600 in the authors' code.
         debias: α >= 0.
         momentum: In [0, 1), of π and π'; 0.9999.
         temperature: T in (0, 1] of sharpening; 0.5.
         unlabelled_weight: β >= 0 in the end; 0.1.
-        unlabelled_ramp: Epochs >= 0 in which β rises, from the first epoch on; 100.
+        unlabelled_ramp: Epochs >= 0 in which β rises, from the first one on; 100.
         unlabelled_ends: Whether β is 0 after its rise, as in the authors' code; otherwise it stays.
-        negative_entropy: Whether the warm-up adds the mean Σ p·log p, against overconfidence, as the authors do for
-            asymmetric noise.
+        negative_entropy: Whether the warm-up adds the mean Σ p·log p, as the authors do for asymmetric noise.
 
     Raises:
         InputError: The loss takes no soft targets.
@@ -94,7 +93,7 @@ class ProMix(Method):
     served: Tensor
     """(), int64: samples seen in this epoch so far, on all ranks."""
     counts: Tensor
-    """(2,), int64: how often a network has selected one of them, and how often with a guessed label."""
+    """(2,), int64: how often a network has selected one of them, and with a guessed label."""
 
     def __init__(
         self,
@@ -133,12 +132,10 @@ class ProMix(Method):
         self.loss, self.num_classes = problem.loss, problem.num_classes
         self.warm_up, self.keep_start, self.keep_end, self.ramp = warm_up, keep_start, keep_end, ramp
         self.threshold, self.guessing_epochs, self.debias = threshold, guessing_epochs, debias
-        self.temperature, self.negative_entropy = temperature, negative_entropy
+        self.temperature, self.negative_entropy, self.unlabelled_ends = temperature, negative_entropy, unlabelled_ends
         self.unlabelled_weight, self.unlabelled_ramp = unlabelled_weight, unlabelled_ramp
-        self.unlabelled_ends = unlabelled_ends
-        for name in ("epoch", "served"):
-            self.register_buffer(name, torch.zeros((), dtype=torch.long))
-        self.register_buffer("guessing", torch.zeros((), dtype=torch.bool))
+        for name, kind in {"epoch": torch.long, "served": torch.long, "guessing": torch.bool}.items():
+            self.register_buffer(name, torch.zeros((), dtype=kind))
         self.register_buffer("counts", torch.zeros(2, dtype=torch.long))
 
     @property
@@ -170,8 +167,7 @@ class ProMix(Method):
         self.epoch.fill_(context.epoch)
         self.served.zero_()
         self.counts.zero_()
-        if self.guessing_epochs:
-            self.guessing.fill_(context.epoch >= context.max_epochs - self.guessing_epochs)
+        self.guessing.fill_(self.guessing_epochs > 0 and context.epoch >= context.max_epochs - self.guessing_epochs)
         if context.epoch < self.warm_up:
             return
         trained_on = (context.labels >= 0).nonzero().squeeze(1).to(self.epoch.device)
@@ -204,17 +200,14 @@ class ProMix(Method):
             side.others.follow(own, ~selected)
             loss = loss + self._loss(side, (h, g), side.heads(network, strong), target, selected)
             ours = gather(selected.byte()).bool()
-            if len(pool := everyone[ours]):
-                mixes: list[Mixup | FMix] = []
-                for _ in range(2):
-                    mixes.append(Mixup(index[selected], pool, 4.0, random))
-                    mixes.append(FMix(index[selected], pool, image.shape[-2:], 1.0, random))
-                loss = loss + self._mixed_loss(side, network, mixes, images[ours], gather(target)[ours])
+            if ours.any():
+                pool = everyone[ours], images[ours], gather(target)[ours]
+                loss = loss + self._mixed_loss(side, network, index[selected], pool, random)
             sample_weight += selected / 2
             self.counts += torch.stack([ours.sum(), total(guessed.sum())])
-        losses = [self.loss(h.detach(), label) for h, _ in heads]
-        logits = (heads[0][0] + heads[1][0]).detach() / 2
-        return Step(loss, (losses[0] + losses[1]) / 2, logits, sample_weight)
+        first, second = (h.detach() for h, _ in heads)
+        losses = (self.loss(first, label) + self.loss(second, label)) / 2
+        return Step(loss, losses, (first + second) / 2, sample_weight)
 
     def _sides(self) -> tuple[tuple[nn.Module, "_Side"], ...]:
         return (self.first, self.of_first), (self.second, self.of_second)
@@ -230,26 +223,23 @@ class ProMix(Method):
             loss = loss + weighted_mean(losses, selected)
         pseudo = sharpened(log_probabilities(weak[0].detach() - other_shift).exp(), self.temperature)
         losses = self.loss(weak[1] + other_shift, pseudo) + w * self.loss(strong[1] + other_shift, pseudo)
-        return loss + self._beta() * weighted_mean(losses, ~selected)
+        beta = self.unlabelled_weight * rise(int(self.epoch), self.unlabelled_ramp, self.unlabelled_ends)
+        return loss + beta * weighted_mean(losses, ~selected)
 
     def _mixed_loss(
-        self, side: "_Side", network: nn.Module, mixes: Sequence[Mixup | FMix], images: Tensor, target: Tensor
+        self, side: "_Side", network: nn.Module, own: Tensor, pool: Sequence[Tensor], random: np.random.Generator
     ) -> Tensor:
-        """Return the loss () on mixtures of all ranks' selected images, of which the latter half is for g."""
-        loss = torch.zeros((), device=target.device)
-        for number, mix in enumerate(mixes):
-            losses = images.new_zeros(0)
-            if len(mix.own):
-                logits = side.heads(network, mix.of(images))[number // 2] + self.debias * side.selected.log()
-                mine, others = self.loss(logits, target[mix.own]), self.loss(logits, target[mix.partner])
-                losses = mix.share * mine + (1 - mix.share) * others
-            loss = loss + weighted_mean(losses, torch.ones_like(losses))
+        """Return the loss () of both heads on a rank's own samples, mixed in two ways with all ranks' in the pool."""
+        (everyone, images, target), loss = pool, torch.zeros((), device=own.device)
+        for head in range(2):
+            for mix in (Mixup(own, everyone, 4.0, random), FMix(own, everyone, images.shape[-2:], 1.0, random)):
+                losses = images.new_zeros(0)
+                if len(own):
+                    logits = side.heads(network, mix.of(images))[head] + self.debias * side.selected.log()
+                    mine, others = self.loss(logits, target[mix.own]), self.loss(logits, target[mix.partner])
+                    losses = mix.share * mine + (1 - mix.share) * others
+                loss = loss + weighted_mean(losses, torch.ones_like(losses))
         return rise(int(self.epoch), self.ramp) * loss
-
-    def _beta(self) -> float:
-        """Return β of the current epoch."""
-        over = self.unlabelled_ends and int(self.epoch) >= self.unlabelled_ramp
-        return 0.0 if over else self.unlabelled_weight * rise(int(self.epoch), self.unlabelled_ramp)
 
 
 class _Side(nn.Module):

@@ -33,6 +33,7 @@ from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.features import LogitsAndFeatures, feature_width
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.types import View
 
 BATCH = 128
@@ -263,7 +264,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "PESSemi": {"warm_up": 0, "classifier_epochs": 0},
     "GlobalLocal": {},
     "MixFix": {},
-    "RRL": {"warm_up": 0},
+    "RRL": {"warm_up": 0, "correct_from": 90},
     "UNICON": {"warm_up": 0},
     "ProMix": {"warm_up": 0, "guessing_epochs": 90},
 }
@@ -318,6 +319,9 @@ def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor |
     """Stand in for a pass over the training part: what a step costs does not hang on it."""
     columns = 10 + feature_width(network.network) if isinstance(network, LogitsAndFeatures) else 10
     return torch.randn(RandomImages.count if index is None else len(index), columns)
+    with evaluating(network):
+        width = network(torch.zeros(1, 3, 32, 32)).shape[1]
+    return torch.randn(RandomImages.count if index is None else len(index), width)
 
 
 def _method_step(method: Method, context: EpochContext) -> Callable[..., None]:

@@ -1,6 +1,14 @@
 """Weights that change from epoch to epoch."""
 
 
-def rise(epoch: float, length: float) -> float:
-    """Return what rises from 0 in epoch 0 to 1 in epoch `length`, in equal steps; 1 if that is 0."""
-    return min(epoch / length, 1.0) if length else 1.0
+def rise(epoch: float, length: float, ends: bool = False) -> float:
+    """Return what rises from 0 in epoch 0 to 1 in epoch `length`, in equal steps, or is 1 at once if that is 0.
+
+    Args:
+        epoch: >= 0.
+        length: >= 0.
+        ends: Whether it is 0 from epoch `length` on, and not 1.
+    """
+    if epoch >= length:
+        return 0.0 if ends else 1.0
+    return epoch / length
