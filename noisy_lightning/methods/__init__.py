@@ -61,10 +61,10 @@ from noisy_lightning.methods.jocor import JoCoR
 from noisy_lightning.methods.l2rw import L2RW
 from noisy_lightning.methods.mentor_net import MentorNet
 from noisy_lightning.methods.meta_weight_net import MetaWeightNet
+from noisy_lightning.methods.mix_fix import MixFix
 from noisy_lightning.methods.peer_loss import PeerLoss
 from noisy_lightning.methods.pes import PES
 from noisy_lightning.methods.pes_semi import PESSemi
-from noisy_lightning.methods.mix_fix import MixFix
 from noisy_lightning.methods.promix import ProMix
 from noisy_lightning.methods.rrl import RRL
 from noisy_lightning.methods.sample_selection_cores import SampleSelectionCORES
@@ -107,9 +107,9 @@ __all__ = [
     "MentorNet",
     "MetaWeightNet",
     "Method",
+    "MixFix",
     "PESSemi",
     "PeerLoss",
-    "MixFix",
     "ProMix",
     "Problem",
     "SOPPlus",

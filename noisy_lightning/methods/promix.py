@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from noisy_lightning.losses.probabilities import at_label, log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Method, Problem
-from noisy_lightning.methods.divide_mix import sharpened
 from noisy_lightning.methods.parts.agreement import joining
 from noisy_lightning.methods.parts.class_prior import ClassPrior
 from noisy_lightning.methods.parts.class_quotas import smallest_of_classes
@@ -21,6 +20,7 @@ from noisy_lightning.methods.parts.pseudo_head import PseudoHead
 from noisy_lightning.methods.parts.ramps import rise
 from noisy_lightning.methods.parts.ranks import gather, total, weighted_mean
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.semi_supervised import sharpened
 from noisy_lightning.methods.parts.warm_up import warm_up_step
 from noisy_lightning.types import Step, View
 

@@ -12,13 +12,13 @@ from noisy_lightning.backbones.classifier import classifiers
 from noisy_lightning.losses.probabilities import at_label, log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Problem
-from noisy_lightning.methods.parts.contrastive import gathered, instance_contrast
+from noisy_lightning.methods.parts.contrastive import instance_contrast
 from noisy_lightning.methods.parts.cosine_neighbors import cosine_neighbors
 from noisy_lightning.methods.parts.features import feature_width, logits_and_features
 from noisy_lightning.methods.parts.mixup import Mixup
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ramps import rise
-from noisy_lightning.methods.parts.ranks import batch_mean, gather, weighted_mean
+from noisy_lightning.methods.parts.ranks import batch_mean, gather, gather_with_gradient, weighted_mean
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.types import Step, View
 
@@ -174,7 +174,11 @@ class RRL(OneNetwork):
         loss = loss + weighted_mean(self.loss(logits, target), clean)
         if not warming:
             _, other, reconstruction = self._outputs(strong)
-            loss = loss + reconstruction + instance_contrast(gathered(z), gathered(other), self.temperature)
+            loss = (
+                loss
+                + reconstruction
+                + instance_contrast(gather_with_gradient(z), gather_with_gradient(other), self.temperature)
+            )
             loss = loss + self._prototype_contrast(weak, target, clean, index, random)
         return Step(loss, self.loss(logits.detach(), label), logits.detach(), clean)
 

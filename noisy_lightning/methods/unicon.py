@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Method, Problem
-from noisy_lightning.methods.divide_mix import mixed_loss, sharpened
 from noisy_lightning.methods.parts.class_quotas import smallest_of_classes
 from noisy_lightning.methods.parts.contrastive import instance_contrast, number_on_all_ranks
 from noisy_lightning.methods.parts.features import logits_and_features
@@ -21,6 +20,7 @@ from noisy_lightning.methods.parts.projection import Projection
 from noisy_lightning.methods.parts.ramps import rise
 from noisy_lightning.methods.parts.ranks import gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
+from noisy_lightning.methods.parts.semi_supervised import mixed_loss, sharpened
 from noisy_lightning.methods.parts.warm_up import warm_up_step
 from noisy_lightning.types import Step, View
 

@@ -131,6 +131,8 @@ KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (
         {},
         f"share balance alpha_now epochs served size backbone.weight retraining.phase "
         f"retraining.new_weights.0.value_0 {ADAM} confident.values random.seed random.batches",
+    ),
+    (
         "ProMix",
         {},
         f"seed epoch served guessing counts {PAIR} of_first.heads.linear.weight of_first.heads.linear.bias "

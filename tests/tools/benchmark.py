@@ -31,9 +31,8 @@ from noisy_lightning.data import CIFAR10, NoisyDataModule
 from noisy_lightning.data.sets.sources import Source
 from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
-from noisy_lightning.methods.parts.features import LogitsAndFeatures, feature_width
-from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.inference import evaluating
+from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.types import View
 
 BATCH = 128
@@ -317,8 +316,6 @@ def _channels_last(make: Callable[[], nn.Module]) -> nn.Module:
 
 def _random_outputs(network: nn.Module, augmented: bool = False, index: Tensor | None = None, view: int = 0) -> Tensor:
     """Stand in for a pass over the training part: what a step costs does not hang on it."""
-    columns = 10 + feature_width(network.network) if isinstance(network, LogitsAndFeatures) else 10
-    return torch.randn(RandomImages.count if index is None else len(index), columns)
     with evaluating(network):
         width = network(torch.zeros(1, 3, 32, 32)).shape[1]
     return torch.randn(RandomImages.count if index is None else len(index), width)

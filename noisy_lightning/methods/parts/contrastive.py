@@ -4,22 +4,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.probabilities import log_probabilities
-from noisy_lightning.methods.parts.ranks import gather, total, world_size
-
-
-def gathered(value: Tensor) -> Tensor:
-    """Return the ranks' values (B_r, ...) one after another, of which this rank's own have a gradient.
-
-    That gradient counts as often as there are ranks. So whatever all ranks compute alike of these values, averaged over
-    the ranks as DistributedDataParallel does it, has the gradient of one rank with all values.
-    """
-    if world_size() == 1:
-        return value
-    everyone = gather(value)
-    sizes = gather(torch.tensor([len(value)], device=value.device))
-    begin = int(sizes[: torch.distributed.get_rank()].sum())
-    scaled = value + (world_size() - 1) * (value - value.detach())
-    return torch.cat([everyone[:begin], scaled.to(everyone.dtype), everyone[begin + len(value) :]])
+from noisy_lightning.methods.parts.ranks import total
 
 
 def instance_contrast(first: Tensor, second: Tensor, temperature: float) -> Tensor:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noisy_lightning.backbones.classifier import classifiers
-from noisy_lightning.methods.parts.contrastive import gathered
 from noisy_lightning.methods.parts.features import feature_width
+from noisy_lightning.methods.parts.ranks import gather_with_gradient
 
 
 @final
@@ -31,7 +31,7 @@ class Projection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return unit vectors (ΣB, D) of the features (B, F) of all ranks, where ΣB >= 2; B may be 0."""
-        return F.normalize(self.norm(gathered(self.linear(features))), dim=1)
+        return F.normalize(self.norm(gather_with_gradient(self.linear(features))), dim=1)
 
     def nothing(self) -> Tensor:
         """Return 0 () with a gradient of 0 for each weight, for which several ranks wait where no one projects."""

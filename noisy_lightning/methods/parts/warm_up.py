@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.losses.base import RobustLoss
-from noisy_lightning.methods.divide_mix import negative_entropy
 from noisy_lightning.methods.parts.ranks import batch_mean
+from noisy_lightning.methods.parts.semi_supervised import negative_entropy
 from noisy_lightning.types import Step
 
 

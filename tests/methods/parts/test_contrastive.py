@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from noisy_lightning.methods.parts.contrastive import gathered, instance_contrast
+from noisy_lightning.methods.parts.contrastive import instance_contrast
 from noisy_lightning.methods.parts.projection import Projection
+from noisy_lightning.methods.parts.ranks import gather_with_gradient
 from tests.reference.unicon import project, simclr
 
 
@@ -65,4 +66,4 @@ def test_a_projection_is_that_of_the_formula() -> None:
 
 def test_one_rank_has_its_own_values_alone() -> None:
     value = torch.ones(2, 3)
-    assert gathered(value) is value
+    assert gather_with_gradient(value) is value
