@@ -3,6 +3,7 @@
 import fnmatch
 import re
 import shlex
+import statistics
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,12 +23,14 @@ _SELECTIONS = re.compile(r"(<!-- selections of (\S+) -->\n).*?(<!-- end of selec
 MEASURED = re.compile(
     r"# Measured, (\S+\.csv)\b.*?\n(#   noisy-lightning sweep --config \w+ --only ([^\n]+)\n)", re.DOTALL
 )
+_ERRORS = re.compile(r"(<!-- errors of (\S+) -->\n).*?(<!-- end of errors -->)", re.DOTALL)
 _WIDTH = 120
 
 
 def filled(text: str) -> str:
     """Return a text with each table between its marks as its ledger has it."""
     text = _BLOCK.sub(lambda block: f"{block[1]}{_table(ROOT / block[2], block[3])}\n{block[4]}", text)
+    text = _ERRORS.sub(lambda block: f"{block[1]}{_errors(ROOT / block[2])}\n{block[3]}", text)
     return _SELECTIONS.sub(lambda block: f"{block[1]}{_compared(ROOT / block[2])}\n{block[3]}", text)
 
 
@@ -45,6 +48,20 @@ def _table(ledger: Path, across: str | None) -> str:
 def _compared(ledger: Path) -> str:
     """Return the table of a ledger of selections."""
     return compared_selectors(read_selections(ledger))
+
+
+def _errors(ledger: Path) -> str:
+    """Return the table of ‖T̂ − T‖₁ / ‖T‖₁ of a ledger of ten classes: mean and standard deviation over seeds."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in read_ledger(ledger):
+        of_method = found.setdefault(str(row[f"{AXIS}method"]), {})
+        of_method.setdefault(str(row[f"{AXIS}noise"]), []).append(10 * float(row["transition_error"]))
+    noises = next(iter(found.values()))
+    lines = [f"| method | {' | '.join(noises)} | n |", f"| --- |{' ---: |' * (len(noises) + 1)}"]
+    for method, errors in found.items():
+        cells = [f"{statistics.mean(own):.3f} ± {statistics.stdev(own):.3f}" for own in errors.values()]
+        lines.append(f"| {method} | {' | '.join(cells)} | {_unique(len(own) for own in errors.values())} |")
+    return "\n".join(lines)
 
 
 def _paragraph(ledger: str, only: Iterable[str]) -> str:
