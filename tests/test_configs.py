@@ -51,7 +51,7 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
     if "Embedded" in config.read_text():
         options += SMALL_FEATURES if "ImageFolder" in config.read_text() else SMALL_LOOKS
     elif "image_size: 224" in config.read_text():
-        options += SMALL_PHOTOGRAPHS
+        options += SMALL_PHOTOGRAPHS if "crop_margin" in config.read_text() else SMALL_PHOTOGRAPHS[:2]
     if trusted := re.search(r"trusted: (\S+)", config.read_text()):
         Path(trusted[1]).write_text("index,label\n0,0\n1,1\n2,0\n")
     if selection := re.search(r"--data.selection (runs/(\w+)/0/selection.csv)", config.read_text()):

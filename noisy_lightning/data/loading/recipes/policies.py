@@ -51,6 +51,8 @@ class RandAugment(Recipe):
 class TrivialAugment(Recipe):
     """One operation of any strength: TrivialAugment (Müller and Hutter, ICCV 2021), wide, as torchvision has it.
 
+    A translation is of up to 32 pixels, whatever the size of the images: those of CIFAR-10 may leave their frame.
+
     Args:
         fill: What stands where an image moved away, in [0, 255].
 
