@@ -140,8 +140,11 @@ def built_data(parser: Parser, config: Any) -> NoisyDataModule:
     Raises:
         InputError: An argument cannot work, or files are not as they should be.
     """
+    looked_at = config.clone()
+    for key in parser.unused:  # jsonargparse would make what they name, such as a network with weights of the hub
+        looked_at[key] = None
     with refused_in_one_line():
-        module: NoisyDataModule = parser.instantiate(config).data
+        module: NoisyDataModule = parser.instantiate(looked_at).data
     return module
 
 

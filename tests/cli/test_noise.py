@@ -13,6 +13,7 @@ from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.training.module import NoisyClassifier
 from tests.conftest import SMALL
 from tests.fabricated import fabricate
+from tests.processes import ROOT
 from tests.test_configs import CONFIGS
 
 Run = Callable[..., int]
@@ -104,6 +105,17 @@ def test_every_configuration_of_fit_is_taken(
     monkeypatch.setattr("noisy_lightning.cli.noise.transition_matrices", lambda *_: Figure())  # other tests look at it
     assert run("noise", "--config", str(path)) == 0
     assert {file.name for file in (tmp_path / "noise" / path.stem).iterdir()} == FILES
+
+
+def test_no_network_is_made_of_what_is_not_looked_at(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with weights of the hub would be downloaded."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a network is made")
+
+    fabricate(monkeypatch)
+    monkeypatch.setattr("noisy_lightning.backbones.timm.Timm.__init__", refuse)
+    assert run("noise", "--config", str(ROOT / "configs/study0_sce_efficientnet_b3.yaml")) == 0
 
 
 def test_the_configuration_of_a_run_is_taken_and_its_folder_is_not(
