@@ -176,8 +176,8 @@ class NoisyClassifier(Classifier):
             data.serve_views(self.method.views)
             if self.method.uses_candidates:
                 data.train_on_candidates()
-            data.serve_companions(self.method.companions(data.train_indices))
             balance(self.method, data, self.class_weights)
+            data.serve_companions(self.method.companions(data.train_indices))
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, K) for images (B, C, H, W)."""

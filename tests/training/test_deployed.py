@@ -42,7 +42,8 @@ def test_a_method_predicts_by_networks_alone(example: tuple[str, dict[str, Any]]
     images = torch.randn(5, 1, 8, 8)
     found = predicting(method, torch.randn(2, 1, 8, 8))
     torch.testing.assert_close(found(images), method(images))
-    assert found.logits == {"DivideMix": SUM, "EarlyLearningRegularizationPlus": MEAN}.get(example[0], ONLY)
+    several = {"DivideMix": SUM, "EarlyLearningRegularizationPlus": MEAN, "ProMix": MEAN, "UNICON": SUM}
+    assert found.logits == several.get(example[0], ONLY)
     one = sum(value.numel() for value in Random(3, 1).state_dict().values())
     assert sum(value.numel() for value in found.state_dict().values()) == one * len(found.networks)
 
