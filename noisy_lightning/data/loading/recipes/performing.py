@@ -1,8 +1,9 @@
 """Operations drawn at random: which ones, how strong, for each image of a batch."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,15 +19,26 @@ class Range(NamedTuple):
     """Whether it goes either way, with equal probability."""
     offset: float = 0.0
     """Added once the sign is there: 1 for factors."""
-    whole: Callable[[Tensor], Tensor] | None = None
-    """What makes it a whole number."""
+    whole: Literal["", "rounded", "floor"] = ""
+    """How it becomes a whole number, if it does."""
 
-    def at(self, level: Tensor, negative: Tensor) -> Tensor:
-        """Return strengths (B,) at levels (B,) in [0, 1], of which some are negative (B,) bool."""
-        strength = self.least + (self.most - self.least) * level
-        if self.whole is not None:
-            strength = self.whole(strength)
-        return self.offset + (torch.where(negative, -strength, strength) if self.signed else strength)
+
+def strengths(ranges: Sequence[Range], chosen: Tensor, level: Tensor, negative: Tensor) -> Tensor:
+    """Return how strong operations (B,) are, float64.
+
+    Args:
+        ranges: M of them.
+        chosen: (B,) which one, in [0, M).
+        level: (B,) in [0, 1].
+        negative: (B,) bool, whether one that goes either way is negative.
+    """
+    # In numpy: on so few numbers, what torch spends on each of many operations is most of the time.
+    least, most, signed, offset = (np.array(column) for column in list(zip(*ranges, strict=True))[:4])
+    whole, which = np.array([one.whole for one in ranges]), chosen.numpy()
+    strength = least[which] + (most - least)[which] * level.numpy()
+    strength = np.where(whole[which] == "rounded", np.rint(strength), strength)
+    strength = np.where(whole[which] == "floor", np.floor(strength), strength)
+    return torch.from_numpy(offset[which] + np.where(signed[which] & negative.numpy(), -strength, strength))
 
 
 _TABLES: Mapping[str, operations.Tables] = {

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.data.loading.recipes.base import Recipe
-from noisy_lightning.data.loading.recipes.performing import PLACES, Range, cut_squares, perform
+from noisy_lightning.data.loading.recipes.performing import PLACES, Range, cut_squares, perform, strengths
 from noisy_lightning.data.loading.recipes.ranges import POOLS, TORCHVISION, TORCHVISION_AND_INVERT, WIDE
 from noisy_lightning.errors import InputError
 
@@ -191,8 +191,7 @@ def _given(
     mean: Tensor,
 ) -> Tensor:
     """Apply the operations (B,) that were chosen."""
-    strengths = torch.stack([one.at(level, drawn[:, 2] < 0.5) for one in ranges.values()])
-    strength = strengths.gather(0, chosen[None]).squeeze(0)
+    strength = strengths(list(ranges.values()), chosen, level, drawn[:, 2] < 0.5)
     return perform(images, list(ranges), chosen, strength, drawn[:, 4:], fill, mean)
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import torch
-
 from noisy_lightning.data.loading.recipes.performing import Range
 
 _SIDE = 150 / 331  # of the image, as AutoAugment moved those of ImageNet
@@ -18,7 +16,7 @@ TORCHVISION: Mapping[str, Range] = {
     "Color": Range(0, 0.9, True, 1),
     "Contrast": Range(0, 0.9, True, 1),
     "Sharpness": Range(0, 0.9, True, 1),
-    "Posterize": Range(8, 4, whole=torch.round),
+    "Posterize": Range(8, 4, whole="rounded"),
     "Solarize": Range(255, 0),
     "AutoContrast": Range(),
     "Equalize": Range(),
@@ -33,7 +31,7 @@ WIDE: Mapping[str, Range] = {
     "Color": Range(0, 0.99, True, 1),
     "Contrast": Range(0, 0.99, True, 1),
     "Sharpness": Range(0, 0.99, True, 1),
-    "Posterize": Range(8, 2, whole=torch.round),
+    "Posterize": Range(8, 2, whole="rounded"),
 }
 _FIXMATCH: Mapping[str, Range] = {
     "AutoContrast": Range(),
@@ -42,7 +40,7 @@ _FIXMATCH: Mapping[str, Range] = {
     "Contrast": Range(0.05, 0.95),
     "Equalize": Range(),
     "Identity": Range(),
-    "Posterize": Range(4, 8, whole=torch.floor),
+    "Posterize": Range(4, 8, whole="floor"),
     "Rotate": Range(0, 30, True),
     "Sharpness": Range(0.05, 0.95),
     "ShearX": Range(0, 0.3, True),

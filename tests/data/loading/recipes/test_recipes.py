@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from noisy_lightning.data.loading.recipes import (
     TrivialAugment,
 )
 from noisy_lightning.data.loading.recipes.in_turn import recipe_of
-from noisy_lightning.data.loading.recipes.performing import OPERATIONS, Range
+from noisy_lightning.data.loading.recipes.performing import OPERATIONS, Range, strengths
 from noisy_lightning.data.loading.recipes.ranges import POOLS, TORCHVISION, WIDE
 from noisy_lightning.errors import InputError
 
@@ -83,16 +84,25 @@ def test_all_are_exported() -> None:
     assert {type(recipe).__name__ for recipe in ALL} - {"_InTurn"} == set(augmentation.__all__) - {"Recipe"}
 
 
+def _strengths(ranges: Mapping[str, Range], level: Tensor, negative: Tensor) -> dict[str, list[float]]:
+    """Return how strong each operation is at each level."""
+    every = list(ranges.values())
+    return {
+        name: strengths(every, torch.full((len(level),), number), level, negative).tolist()
+        for number, name in enumerate(ranges)
+    }
+
+
 def test_strengths_are_those_of_torchvision() -> None:
     level, sign = torch.tensor([0.0, 9 / 30, 1.0], dtype=torch.float64), torch.tensor([True, False, True])
-    space = {name: one.at(level, sign).tolist() for name, one in TORCHVISION.items()}
+    space = _strengths(TORCHVISION, level, sign)
     assert space["ShearX"] == pytest.approx([0, 0.09, -0.3])
     assert space["TranslateY"] == pytest.approx([0, 9 / 30 * 150 / 331, -150 / 331])
     assert space["Rotate"] == pytest.approx([0, 9, -30])
     assert space["Brightness"] == pytest.approx([1, 1.27, 0.1])
     assert space["Posterize"] == [8, 7, 4]
     assert space["Solarize"] == pytest.approx([255, 178.5, 0])
-    wide = {name: one.at(level, sign).tolist() for name, one in WIDE.items()}
+    wide = _strengths(WIDE, level, sign)
     assert wide["ShearX"] == pytest.approx([0, 0.297, -0.99])
     assert wide["Rotate"] == pytest.approx([0, 40.5, -135])
     assert wide["Color"] == pytest.approx([1, 1.297, 0.01])
@@ -102,13 +112,13 @@ def test_strengths_are_those_of_torchvision() -> None:
 
 def test_strengths_are_those_of_fixmatch() -> None:
     level, sign = torch.tensor([0.1, 0.9], dtype=torch.float64), torch.tensor([True, False])
-    pool = {name: one.at(level, sign).tolist() for name, one in POOLS["fixmatch"].items()}
+    pool = _strengths(POOLS["fixmatch"], level, sign)
     assert len(pool) == 14
     assert pool["Brightness"] == pytest.approx([0.14, 0.86])
     assert pool["Posterize"] == [4, 7]
     assert pool["Solarize"] == pytest.approx([230.4, 25.6])
     assert pool["TranslateX"] == pytest.approx([-0.03, 0.27])
-    wide = {name: one.at(level, sign).tolist() for name, one in POOLS["wide"].items()}
+    wide = _strengths(POOLS["wide"], level, sign)
     assert len(wide) == 16
     assert wide["Contrast"] == pytest.approx([0.28, 1.72])
     assert wide["TranslateX"] == pytest.approx([-0.045, 0.405])
