@@ -10,8 +10,8 @@ from torch.func import functional_call
 
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import ANY, Problem
+from noisy_lightning.methods.parts.adam import Adam
 from noisy_lightning.methods.parts.networks import OneNetwork
-from noisy_lightning.methods.parts.own_adam import OwnAdam
 from noisy_lightning.methods.parts.ranks import batch_mean, total, world_size
 from noisy_lightning.methods.parts.trusted_batch import TrustedBatch, alignments, learned_weights, logits_at
 from noisy_lightning.types import Step
@@ -75,7 +75,7 @@ class MetaWeightNet(OneNetwork):
         self.lr, self.weight_decay, self.virtual_lr, self.normalize = lr, weight_decay, virtual_lr, normalize
         # No optimizer of the run sees its weights.
         self.weighing = nn.Sequential(nn.Linear(1, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)).requires_grad_(False)
-        self.adams = nn.ModuleList(OwnAdam(*weight.shape) for weight in self.weighing.parameters())
+        self.adams = nn.ModuleList(Adam(*weight.shape) for weight in self.weighing.parameters())
 
     def companions(self, trained: Tensor) -> Tensor:
         """Return the samples with verified labels."""
@@ -136,7 +136,7 @@ class MetaWeightNet(OneNetwork):
         slopes = torch.autograd.grad(sample_weight, list(learned.values()), -rate * toward)
         with torch.no_grad():
             for weight, slope, adam in zip(self.weighing.parameters(), slopes, self.adams, strict=True):
-                assert isinstance(adam, OwnAdam)
+                assert isinstance(adam, Adam)
                 adam.descend(weight, total(slope), self.lr, self.weight_decay)
 
     def _rate(self) -> float:

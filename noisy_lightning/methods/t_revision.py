@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from noisy_lightning.losses.probabilities import at_label, log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Problem
+from noisy_lightning.methods.parts.adam import Adam
 from noisy_lightning.methods.parts.networks import OneNetwork
-from noisy_lightning.methods.parts.own_adam import OwnAdam
 from noisy_lightning.methods.parts.ranks import total, world_size
 from noisy_lightning.methods.parts.transition_correction import mean_once_known
 from noisy_lightning.methods.parts.transition_estimate import Matrix, TransitionEstimate
@@ -93,8 +93,8 @@ class TRevision(OneNetwork):
         self.noise = TransitionEstimate(self.backbone, classes, samples, matrix, warm_up, percentile, False, erase)
         self.warm_up, self.lr, self.weight_decay = warm_up, lr, weight_decay
         self.revised_from = reweighting if self.noise.given else warm_up + reweighting
-        self.adam = OwnAdam(classes, classes)
-        self.adams = nn.ModuleList(OwnAdam(*weight.shape) for weight in self.backbone.parameters())
+        self.adam = Adam(classes, classes)
+        self.adams = nn.ModuleList(Adam(*weight.shape) for weight in self.backbone.parameters())
         self.register_buffer("slack", torch.zeros(classes, classes))
         self.register_buffer("estimated", self.noise.matrix.clone())
         self.register_buffer("revising", torch.zeros((), dtype=torch.bool))
@@ -149,7 +149,7 @@ class TRevision(OneNetwork):
         pairs = zip(self.backbone.parameters(), self.adams, strict=True)
         adams = [adam for weight, adam in pairs if weight.requires_grad]
         for value, gradient, adam in zip([self.slack, *self._learned()], means, [self.adam, *adams], strict=True):
-            assert isinstance(adam, OwnAdam)
+            assert isinstance(adam, Adam)
             adam.descend(value, gradient, self.lr, self.weight_decay)
         self.noise.matrix.copy_(self.estimated + self.slack)
 

@@ -33,7 +33,7 @@ HEAD = (
     "{0}.0.weight {0}.0.bias {0}.1.weight {0}.1.bias {0}.1.running_mean {0}.1.running_var {0}.1.num_batches_tracked "
     "{0}.3.weight {0}.3.bias"
 )
-ADAM = "retraining.adam.mean retraining.adam.square retraining.adam.steps"
+ADAM = "retraining.adams.0.first retraining.adams.0.second retraining.adams.0.count"
 
 # With a network of one weight.
 KEYS: tuple[tuple[str, dict[str, Any], str], ...] = (

@@ -1,52 +1,53 @@
-"""Adam with a state that a method saves: Kingma and Ba, ICLR 2015."""
+"""Adam for what a method learns by itself, at a rate of its own."""
 
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-_BETA1, _BETA2 = 0.9, 0.999
-_EPSILON = 1e-8
-
 
 @final
 class Adam(nn.Module):
-    """Takes steps of at most so many weights, as `torch.optim.Adam` does by default.
+    """Adam (Kingma and Ba, ICLR 2015) of one tensor, which no optimizer of the run changes.
+
+    As torch's, with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and weight decay that is added to the gradient.
 
     Args:
-        size: Number of weights.
-        lr: Learning rate > 0.
+        shape: Of the tensor.
     """
 
-    mean: Tensor
-    """(size,), moving average of the gradients."""
-    square: Tensor
-    """(size,), that of their squares."""
-    steps: Tensor
+    first: Tensor
+    """Moving average of the gradients."""
+    second: Tensor
+    """Moving average of their squares."""
+    count: Tensor
     """(), int64: steps so far."""
 
-    def __init__(self, size: int, lr: float) -> None:
+    def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.lr = lr
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("square", torch.zeros(size))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        self.register_buffer("first", torch.zeros(shape))
+        self.register_buffer("second", torch.zeros(shape))
+        self.register_buffer("count", torch.zeros((), dtype=torch.long))
 
     def reset(self) -> None:
         """Begin anew."""
-        for value in (self.mean, self.square, self.steps):
+        for value in (self.first, self.second, self.count):
             value.zero_()
 
     @torch.no_grad()
-    def step(self, weights: list[Tensor], gradient: Tensor) -> None:
-        """Change weights in place, the same ones since the last reset, by their gradients (n,), one after another."""
-        mean, square = self.mean[: len(gradient)], self.square[: len(gradient)]
-        gradient = gradient.to(mean.dtype)
-        self.steps.add_(1)
-        mean.lerp_(gradient, 1 - _BETA1)
-        square.lerp_(gradient.square(), 1 - _BETA2)
-        steps = int(self.steps)
-        scale = (square / (1 - _BETA2**steps)).sqrt_().add_(_EPSILON)
-        change = mean / scale * (self.lr / (1 - _BETA1**steps))
-        for weight, part in zip(weights, torch.split(change, [weight.numel() for weight in weights]), strict=True):
-            weight.sub_(part.view(weight.shape))
+    def descend(self, value: Tensor, gradient: Tensor, lr: float, weight_decay: float = 0.0) -> None:
+        """Take a step, in place.
+
+        Args:
+            value: What is learned.
+            gradient: Equal on all ranks, as it should be.
+            lr: Learning rate >= 0.
+            weight_decay: >= 0, times the value.
+        """
+        gradient = (gradient + weight_decay * value).to(self.first.dtype)
+        self.count.add_(1)
+        self.first.lerp_(gradient, 0.1)
+        self.second.lerp_(gradient.square(), 0.001)
+        steps = self.count.to(value.dtype)
+        root = (self.second / (1 - 0.999**steps)).sqrt() + 1e-8
+        value.sub_(lr * (self.first / (1 - 0.9**steps)) / root)

@@ -50,7 +50,8 @@ class TailRetraining(nn.Module):
         super().__init__()
         self.phases = tuple(phases)
         self.new_weights = nn.ModuleList(Snapshot(tail(fresh, kind)) for kind, _ in phases)
-        self.adam = Adam(max(_count(tail(network, kind)) for kind, _ in phases), lr)
+        longest = max((list(tail(network, kind).parameters()) for kind, _ in phases), key=len)
+        self.adams, self.lr = nn.ModuleList(Adam(*weight.shape) for weight in longest), lr
         self.register_buffer("phase", torch.full((), -1))
         self._kept: list[Tensor] = []  # the network's weights before the optimizer of the run has stepped
         self._gradients: list[Tensor] = []  # of the batches since its last step
@@ -74,7 +75,8 @@ class TailRetraining(nn.Module):
                 self.phase.fill_(number)
                 if epoch == begin:
                     new.restore(tail(network, kind))  # type: ignore[operator]
-                    self.adam.reset()
+                    for adam in self.adams:
+                        adam.reset()  # type: ignore[operator]
             begin += epochs
 
     def step(self, network: nn.Module, loss: RobustLoss, image: Tensor, label: Tensor) -> Step:
@@ -100,15 +102,17 @@ class TailRetraining(nn.Module):
         gradient = torch.stack(self._gradients).mean(0)
         self._kept.clear()
         self._gradients.clear()
-        if gradient.isfinite().all():
-            self.adam.step(self._weights(network), gradient)
+        if not gradient.isfinite().all():
+            return
+        weights = self._weights(network)
+        parts = torch.split(gradient, [weight.numel() for weight in weights])
+        # A shorter tail is the end of a longer one.
+        for own, part, adam in zip(weights, parts, self.adams[-len(weights) :], strict=True):
+            assert isinstance(adam, Adam)
+            adam.descend(own, part.view(own.shape), self.lr)
 
     def _weights(self, network: nn.Module) -> list[Tensor]:
         return list(tail(network, self.phases[int(self.phase)][0]).parameters())
-
-
-def _count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
 
 
 @contextmanager
