@@ -13,6 +13,7 @@ from noisy_lightning.data.loading.recipes import (
     RandomResizedCrop,
     Recipe,
 )
+from noisy_lightning.data.loading.recipes.in_turn import recipe_of
 from noisy_lightning.data.loading.sampling import Sampling
 from noisy_lightning.types import View
 
@@ -22,6 +23,7 @@ RECIPES: list[tuple[Recipe, Recipe]] = [
     (NoAugmentation(), RandomResizedCrop()),
 ]
 BOTH: tuple[View, View] = ("weak", "strong")
+ONLY_CUT = recipe_of([NoAugmentation(), Cutout()], NoAugmentation(), "augmentation")  # neither cropped nor mirrored
 
 
 def _loader(
@@ -76,7 +78,7 @@ def test_an_epoch_is_resumed_under_every_recipe(recipes: tuple[Recipe, Recipe]) 
 
 def test_weak_and_strong_views_have_recipes_of_their_own() -> None:
     plain = _by_sample(_loader((NoAugmentation(), NoAugmentation()), ("weak",)))
-    views = _by_sample(_loader((NoAugmentation(), Cutout(1.0)), ("weak", "strong", "weak", "strong")))
+    views = _by_sample(_loader((NoAugmentation(), ONLY_CUT), ("weak", "strong", "weak", "strong")))
     for sample, (weak, strong, second, _) in views.items():
         assert weak.equal(plain[sample])
         assert second.equal(weak)
@@ -98,7 +100,7 @@ def test_nothing_is_augmented_where_nothing_is_shuffled() -> None:
 
 
 def test_a_sample_that_is_served_again_is_augmented_anew() -> None:
-    loader = _loader((Cutout(), Cutout()), ("weak",), sampling="oversample")
+    loader = _loader((ONLY_CUT, ONLY_CUT), ("weak",), sampling="oversample")
     served = [(int(index), image) for batch in loader for index, image in zip(batch.index, batch.image, strict=True)]
     again = {sample: [image for other, image in served if other == sample] for sample, _ in served}
     twice = [images for images in again.values() if len(images) > 1]
