@@ -169,8 +169,9 @@ class WindowStore:
         Returns:
             (B, C, H, W) float32, normalized, channels last in memory.
         """
-        windows = self.windows(slot, offset)
-        return self.normalized(windows if self.augmentation.kept is None else resized(windows, self.size))
+        if self.augmentation.kept is None:
+            return self._normalized(self._rows(slot, offset))
+        return self.normalized(resized(self.windows(slot, offset), self.size))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -179,6 +180,15 @@ class WindowStore:
 
     def windows(self, slot: Tensor, offset: Tensor) -> Tensor:
         """Return the same windows as they are kept, (B, *window, C): uint8, or features."""
+        rows = self._rows(slot, offset)
+        return rows.view(*rows.shape[:2], -1, self.channels)
+
+    def normalized(self, pixels: Tensor) -> Tensor:
+        """Return pixels (B, H, W, C) as networks take them, (B, C, H, W) float32, channels last in memory."""
+        return self._normalized(pixels.flatten(2))
+
+    def _rows(self, slot: Tensor, offset: Tensor) -> Tensor:
+        """Return windows with the values of a row side by side, (B, window height, window width · C)."""
         a = self.augmentation
         height, width = a.window
         row = (a.columns if a.stored_views == 1 else width) * self.channels
@@ -187,13 +197,12 @@ class WindowStore:
         count = (len(self._pixels) - window) // self.channels + 1
         windows = self._pixels.as_strided((count, window), (self.channels, 1))
         # One piece of memory per image, cut to the width afterward, is faster to read than one per row.
-        pixels = windows.index_select(0, slot * a.area + offset).view(-1, height, row // self.channels, self.channels)
-        return pixels[:, :, :width]
+        return windows.index_select(0, slot * a.area + offset).view(-1, height, row)[:, :, : width * self.channels]
 
-    def normalized(self, pixels: Tensor) -> Tensor:
-        """Return pixels (B, H, W, C) as networks take them, (B, C, H, W) float32, channels last in memory."""
+    def _normalized(self, rows: Tensor) -> Tensor:
+        """Return rows (B, H, W · C) as `normalized` returns pixels."""
         height, width = self.size
-        values = pixels.float().view(-1, height, width * self.channels)
+        values = rows.float()
         torch.addcmul(self._shift, values, self._scale, out=values)
         return values.view(-1, height, width, self.channels).permute(0, 3, 1, 2)
 
@@ -201,7 +210,7 @@ class WindowStore:
 def _values(count: int, channels: int, augmentation: Augmentation) -> int:
     """Return how many values a store of images takes."""
     # Windows are read as whole rows of padded images: the very last one ends beyond the last image.
-    beyond = augmentation.columns - augmentation.width
+    beyond = augmentation.columns - augmentation.window[1]
     return (count * augmentation.area + beyond) * channels
 
 

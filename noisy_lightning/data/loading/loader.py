@@ -153,6 +153,7 @@ class Batches(BatchesOfEpochs):
     ) -> None:
         self.data, self.augmentation, self.schedule, self.store = data, augmentation, schedule, store
         self.views = views
+        self._augments = schedule.shuffle and any(augmentation.recipe(view).draws for view in views)
         self._current: tuple[int, _Epoch] | None = None
 
     def __getitem__(self, key: tuple[int, int]) -> Batch:
@@ -165,8 +166,10 @@ class Batches(BatchesOfEpochs):
             store, slot = WindowStore(self.data.images[index], self.augmentation), torch.arange(len(index))
         else:
             store, slot = self.store, index
-        if self.schedule.shuffle and any(self.augmentation.recipe(view).draws for view in self.views):
+        if self._augments:
             image = self._augmented(store, slot, epoch.offset[:, part], epoch.drawn_for[part], number)
+        elif len(self.views) == 1:
+            image = store.read(slot, epoch.offset[0, part])
         else:
             # All views are read at once, so that each of them lies in memory as a batch of one view does.
             image = store.read(slot.repeat(len(self.views)), epoch.offset[:, part].flatten())
