@@ -85,7 +85,7 @@ def _given_labels(data: NoisyDataModule, files: ImageTable | ImageFolder) -> Int
     images = ImageFiles(listing.root, listing.names, files.decoded_shape, files.max_megapixels)
     data.noise.prepare(lambda: data.load(train=True), data.num_classes)
     source = Source(images, listing.true_labels, listing.given_labels)
-    drawn = draw(source, data.noise, data.num_classes, data.image_shape, data.seed, data.redraw)
+    drawn = draw(source, data.noise, data.num_classes, data.seed, data.redraw)
     labels: Ints = drawn.labels.numpy()
     return labels
 

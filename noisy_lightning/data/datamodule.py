@@ -368,7 +368,7 @@ class NoisyDataModule(ServingDataModule, ABC):
     def _draw(self) -> None:
         """Draw the given labels, and put foreign images in their places."""
         try:
-            drawn = draw(self.source, self.noise, self.num_classes, self.picture_shape, self.seed, self.redraw)
+            drawn = draw(self.source, self.noise, self.num_classes, self.seed, self.redraw)
         except OtherLabelsError as error:
             raise error.by_name(self.class_names) from None
         self.source, self.labels, self.true_labels = drawn.source, drawn.labels, drawn.true_labels

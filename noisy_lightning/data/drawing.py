@@ -47,16 +47,13 @@ class Drawn(NamedTuple):
         return torch.zeros_like(self.labels, dtype=torch.bool) if index is None else index >= 0
 
 
-def draw(
-    source: Source, noise: LabelNoise, num_classes: int, image_shape: tuple[int, int, int], seed: int, redraw: Redraw
-) -> Drawn:
+def draw(source: Source, noise: LabelNoise, num_classes: int, seed: int, redraw: Redraw) -> Drawn:
     """Draw the given labels, and replace images where the noise takes those of another data set.
 
     Args:
         source: The training set.
         noise: What draws them.
         num_classes: K.
-        image_shape: (H, W, C) of the images.
         seed: Of the noise, >= 0; the draw depends on nothing else.
         redraw: Whether each epoch is to have labels of its own; those returned belong to epoch 0.
 
@@ -70,7 +67,9 @@ def draw(
     if redraw == "per_epoch" and generator.get_state().equal(undrawn):
         kind = "the labels as found" if is_as_found(source, noise) else type(noise).__name__
         raise InputError(f"data.redraw must be once: {kind} would be the same in every epoch, nothing is drawn")
-    foreign = noise.foreign_images(len(labels), image_shape, seeded_generator("foreign", seed))
+    # Images may be kept larger than networks get them, to crop from; foreign ones have to be as large.
+    height, width, channels = source.images.shape[1:]
+    foreign = noise.foreign_images(len(labels), (height, width, channels), seeded_generator("foreign", seed))
     if foreign is None or not len(foreign.images):
         return Drawn(source, labels, source.labels)
     true_labels = torch.where(foreign.index >= 0, FOREIGN, source.labels)

@@ -24,7 +24,7 @@ def source(count: int = 12) -> Source:
 
 def drawn(noise: LabelNoise, redraw: Any = "once", **known: Any) -> Drawn:
     """Draw the labels of a data set of which these things are known."""
-    return draw(source()._replace(**known), noise, 3, SHAPE, 0, redraw)
+    return draw(source()._replace(**known), noise, 3, 0, redraw)
 
 
 @final
@@ -63,9 +63,9 @@ def test_noise_is_drawn_from_true_labels_and_not_from_those_that_came_with_the_i
 
 def test_the_seed_alone_decides() -> None:
     torch.manual_seed(1)
-    first = draw(source(300), Symmetric(0.5), 3, SHAPE, 5, "once")
+    first = draw(source(300), Symmetric(0.5), 3, 5, "once")
     torch.manual_seed(2)
-    again, other = (draw(source(300), Symmetric(0.5), 3, SHAPE, seed, "once") for seed in (5, 6))
+    again, other = (draw(source(300), Symmetric(0.5), 3, seed, "once") for seed in (5, 6))
     assert first.labels.equal(again.labels)
     assert not first.labels.equal(other.labels)
     expected = given_labels(source(300), Symmetric(0.5), 3, seeded_generator("noise", 5))
@@ -95,7 +95,7 @@ def test_noise_sees_the_images_where_they_are_in_memory() -> None:
     assert seen.shape == (12, 1, 2, 2)
     assert pixels(source()._replace(images=Lazy())) is None
     with pytest.raises(InputError, match="do not fit in memory"):
-        draw(source()._replace(images=Lazy()), PartDependent(0.3), 3, SHAPE, 0, "once")
+        draw(source()._replace(images=Lazy()), PartDependent(0.3), 3, 0, "once")
 
 
 def test_trust_is_what_the_data_set_says() -> None:
@@ -109,7 +109,7 @@ def test_trust_is_what_the_data_set_says() -> None:
 
 def test_foreign_images_take_places_and_leave_labels_and_checksum() -> None:
     own = source(30)
-    found = draw(own, OpenSet(0.4, Digits()), 3, SHAPE, 0, "once")
+    found = draw(own, OpenSet(0.4, Digits()), 3, 0, "once")
     assert found.foreign_index is not None
     assert found.foreign_checksum == Digits().load(train=True).checksum()
     assert int(found.is_foreign.sum()) == 12

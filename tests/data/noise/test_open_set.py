@@ -8,9 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from noisy_lightning.data import CIFAR10, CIFAR100, MNIST, Digits, LabelFile, NoNoise, OpenSet, Symmetric
+from noisy_lightning.data import (
+    CIFAR10,
+    CIFAR100,
+    MNIST,
+    Digits,
+    ImageFolder,
+    LabelFile,
+    NoNoise,
+    OpenSet,
+    RandomResizedCrop,
+    Symmetric,
+)
 from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.labels import label_hash
 from noisy_lightning.data.manifest import read_manifest, write_manifest
@@ -35,6 +47,20 @@ def index_of(data: Digits) -> Tensor:
     index = data.label_table().foreign_index
     assert index is not None
     return index
+
+
+@pytest.mark.parametrize("crops", [{"crop_margin": 2}, {"augmentation": RandomResizedCrop()}])
+def test_foreign_images_are_as_large_as_those_that_are_kept_to_crop_from(crops: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(10):
+            Image.new("L", (12, 12), number).save(tmp_path / name / f"{number}.png")
+    noise = OpenSet(0.4, Digits())
+    data = ImageFolder(tmp_path, image_size=8, channels=1, clean=True, noise=noise, val_fraction=0, **crops)
+    data.setup("fit")
+    assert data.is_foreign.sum() == 8
+    assert data.train_images(torch.arange(20)).shape == (20, 1, 12, 12)
+    assert next(iter(data.train_dataloader())).image.shape == (20, 1, 8, 8)
 
 
 # --- What is drawn
