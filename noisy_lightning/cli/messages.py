@@ -37,6 +37,7 @@ _IN_WORDS = {
     "bool": "true or false",
     "str": "a text",
     "list": _LIST,
+    "tuple": _LIST,
     "Iterable": _LIST,
     "Sequence": _LIST,
     "dict": "a mapping, such as {name: value}",

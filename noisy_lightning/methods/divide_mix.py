@@ -14,6 +14,7 @@ from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import inferred
 from noisy_lightning.methods.parts.mixup import Mixup
+from noisy_lightning.methods.parts.ramps import rise
 from noisy_lightning.methods.parts.ranks import batch_mean, gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.semi_supervised import mixed_loss, negative_entropy, sharpened
@@ -230,9 +231,7 @@ class DivideMix(Method):
     def _lambda(self) -> float:
         """Return λ at the current place of the epoch."""
         epochs = int(self.epoch) - self.warm_up + int(self.served) / max(1, int(self.size))
-        if epochs < 0 or self.ramp == 0:
-            return self.unlabelled_weight * (epochs >= 0)
-        return self.unlabelled_weight * min(epochs / self.ramp, 1.0)
+        return self.unlabelled_weight * rise(epochs, self.ramp)
 
 
 def scaled(losses: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from noisy_lightning.methods.base import EpochContext, Problem
 from noisy_lightning.methods.parts.batch_random import BatchRandom
 from noisy_lightning.methods.parts.mixup import Mixup
 from noisy_lightning.methods.parts.networks import OneNetwork
+from noisy_lightning.methods.parts.ramps import rise
 from noisy_lightning.methods.parts.ranks import batch_mean, gather
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
 from noisy_lightning.methods.parts.semi_supervised import (
@@ -192,6 +193,4 @@ class PESSemi(OneNetwork):
     def _lambda(self) -> float:
         """Return λ at the current place of the epoch."""
         epochs = int(self.epochs) + int(self.served) / max(1, int(self.size))
-        if epochs < 0 or self.ramp == 0:
-            return self.unlabelled_weight * (epochs >= 0)
-        return self.unlabelled_weight * min(epochs / self.ramp, 1.0)
+        return self.unlabelled_weight * rise(epochs, self.ramp)

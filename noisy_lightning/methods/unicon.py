@@ -217,7 +217,7 @@ class UNICON(Method):
     def _lambda(self) -> float:
         """Return λ at the current place of the epoch."""
         epochs = int(self.epoch) - self.warm_up + int(self.served) / max(1, int(self.size))
-        return self.unlabelled_weight * rise(epochs, self.ramp) if epochs >= 0 else 0.0
+        return self.unlabelled_weight * rise(epochs, self.ramp)
 
 
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:

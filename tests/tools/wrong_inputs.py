@@ -217,6 +217,7 @@ KEYS_OF_DATA = [
     Mistake("fit SMALL --data.horizontal_flip sometimes", "data.horizontal_flip", "true or false|bool"),
     Mistake("fit SMALL --data.augmentation rand_augmnt", "data.augmentation", "rand_augment"),
     Mistake("fit SMALL --data.augmentation RandAugment --data.augmentation.magnitude 31", "magnitude", "0, 30"),
+    Mistake("fit SMALL --data.augmentation RandomResizedCrop --data.augmentation.scale 0.5", "scale", "a list"),
     Mistake("fit SMALL --data.augmentation PerImage", "data.augmentation", "transform"),
     Mistake("fit SMALL --data.strong_augmentation []", "data.strong_augmentation", "recipe"),
     Mistake("fit SMALL --model.test_flips twice", "model.test_flips", "true or false|bool"),

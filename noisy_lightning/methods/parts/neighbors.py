@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Rows whose similarities to all samples are in memory at a time: 100 MB of them for 50,000 samples.
-_BLOCK = 512
+from noisy_lightning.methods.parts.cosine_neighbors import cosine_neighbors
 
 
 def neighbor_votes(features: Tensor, labels: Tensor, neighbors: int, num_classes: int) -> Tensor:
@@ -17,12 +16,11 @@ def neighbor_votes(features: Tensor, labels: Tensor, neighbors: int, num_classes
         neighbors: k >= 1; all, where there are fewer.
         num_classes: K.
     """
-    unit = F.normalize(features, dim=1)
+    votes = F.one_hot(labels, num_classes).to(features.dtype)
     k = min(neighbors, len(features))
-    votes = features.new_zeros(len(features), num_classes)
-    for rows, counts in zip(torch.split(unit, _BLOCK), torch.split(votes, _BLOCK), strict=True):
-        nearest = (rows @ unit.T).topk(k, sorted=False).indices
-        counts.scatter_add_(1, labels[nearest], torch.ones_like(nearest, dtype=votes.dtype))
+    if k > 1:
+        others = cosine_neighbors(F.normalize(features, dim=1), k - 1).positions
+        votes.scatter_add_(1, labels[others], torch.ones_like(others, dtype=votes.dtype))
     return votes / k
 
 
