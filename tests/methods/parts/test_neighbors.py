@@ -26,9 +26,7 @@ def test_a_class_is_balanced_by_its_share_and_one_without_samples_gets_no_votes(
 @pytest.mark.parametrize("balance", [False, True])
 @pytest.mark.parametrize("k", [1, 4, 30, 99])
 def test_votes_are_those_of_the_paper(k: int, balance: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        cosine_neighbors, "_COSINES", 7 * 30
-    )  # blocks of 7, which does not divide the number of samples
+    monkeypatch.setattr(cosine_neighbors, "_COSINES", 7 * 30)  # blocks of 7 of 30 samples
     random = torch.Generator().manual_seed(0)
     features = torch.randn(30, 5, generator=random, dtype=torch.float64)
     labels = torch.randint(0, 4, (30,), generator=random)
