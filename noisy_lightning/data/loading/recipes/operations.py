@@ -5,80 +5,95 @@ Each operation gives what torchvision's `transforms.v2.functional` gives for one
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 _GRAY = (0.2989, 0.587, 0.114)  # of red, green and blue, as ITU-R 601 rounds them for torchvision
+
+Floats = NDArray[np.float64]
+Entry = Floats | float
 
 Tables = Callable[[Tensor, Tensor], Tensor]
 """Makes of images (B, H, W, C) uint8 and strengths (B,) the new values (B, C, 256) of all old ones, not yet cut to
 uint8; (B, 1, 256) if they are the same for all channels."""
 
 
-def moved(images: Tensor, matrix: Tensor, fill: Tensor) -> Tensor:
+def moved(images: Tensor, matrix: Floats, fill: int) -> Tensor:
     """Return images whose pixel at (x, y) is that of the given images at matrix · (x, y, 1), the nearest one there.
 
     Args:
         images: (B, H, W, C) uint8.
         matrix: (B, 2, 3) of positions in pixels: (0, 0) is the corner of an image, (1/2, 1/2) the middle of a pixel.
-        fill: (C,) uint8, what lies outside.
+        fill: What lies outside, in [0, 255].
     """
     count, height, width, channels = images.shape
     x, y = (torch.arange(size, device=images.device) + 0.5 for size in (width, height))
-    m = matrix[:, :, :, None, None]
-    from_x = (m[:, 0, 0] * x + (m[:, 0, 1] * y[:, None] + m[:, 0, 2])).floor_()
-    from_y = (m[:, 1, 0] * x + (m[:, 1, 1] * y[:, None] + m[:, 1, 2])).floor_()
-    # Half a side is subtracted, so that one comparison says whether a pixel is inside.
-    outside = ((from_x - (width - 1) / 2).abs_() > width / 2) | ((from_y - (height - 1) / 2).abs_() > height / 2)
-    first = height * width * torch.arange(count, dtype=torch.int32, device=images.device)[:, None, None]
-    position = from_y.mul_(width).add_(from_x).int().add_(first)
-    pixels = torch.cat([images.reshape(-1, channels), fill[None]])
-    position.masked_fill_(outside, len(pixels) - 1)
-    return pixels.index_select(0, position.flatten()).view(images.shape)
+    m = torch.from_numpy(matrix.astype(np.float32)).to(images.device)[:, :, :, None, None]
+    # With a frame of one pixel around each image, whatever lies outside is a pixel of the frame.
+    framed = images.new_full((count, height + 2, width + 2, channels), fill)
+    framed[:, 1:-1, 1:-1] = images
+    from_x = (m[:, 0, 0] * x + (m[:, 0, 1] * y[:, None] + m[:, 0, 2])).floor_().clamp_(-1, width)
+    from_y = (m[:, 1, 0] * x + (m[:, 1, 1] * y[:, None] + m[:, 1, 2])).floor_().clamp_(-1, height)
+    area = (height + 2) * (width + 2)
+    first = area * torch.arange(count, dtype=torch.int32, device=images.device)[:, None, None] + (width + 3)
+    position = from_y.mul_(width + 2).add_(from_x).int().add_(first)
+    return framed.view(-1, channels).index_select(0, position.flatten()).view(images.shape)
 
 
-def sheared_x(slope: Tensor) -> Tensor:
+def sheared_x(slope: Floats) -> Floats:
     """Return matrices (B, 2, 3) that shear along x, about the corner, by slopes (B,)."""
-    return _affine(slope, x_of_y=slope)
+    return _affine(len(slope), x_of_y=slope)
 
 
-def sheared_y(slope: Tensor) -> Tensor:
+def sheared_y(slope: Floats) -> Floats:
     """Return matrices (B, 2, 3) that shear along y, about the corner, by slopes (B,)."""
-    return _affine(slope, y_of_x=slope)
+    return _affine(len(slope), y_of_x=slope)
 
 
-def translated(by_x: Tensor, by_y: Tensor) -> Tensor:
-    """Return matrices (B, 2, 3) that move images to the right and down by (B,) pixels."""
-    return _affine(by_x, x=-by_x, y=-by_y)
+def translated(right: Floats, down: Floats) -> Floats:
+    """Return matrices (B, 2, 3) that move images by (B,) pixels."""
+    return _affine(len(right), x=-right, y=-down)
 
 
-def rotated(degrees: Tensor, height: int, width: int) -> Tensor:
+def rotated(degrees: Floats, height: int, width: int) -> Floats:
     """Return matrices (B, 2, 3) that turn images of a height and a width about their middle, counterclockwise."""
-    cosine, sine = (function(degrees.double().deg2rad()) for function in (torch.cos, torch.sin))
+    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     x = width / 2 * (1 - cosine) + height / 2 * sine
     y = height / 2 * (1 - cosine) - width / 2 * sine
-    return torch.stack([cosine, -sine, x, sine, cosine, y], 1).view(-1, 2, 3).to(degrees.dtype)
+    return _affine(len(degrees), cosine, -sine, x, sine, cosine, y)
 
 
 def _affine(
-    like: Tensor,
-    x_of_y: Tensor | None = None,
-    y_of_x: Tensor | None = None,
-    x: Tensor | None = None,
-    y: Tensor | None = None,
-) -> Tensor:
-    one, zero = torch.ones_like(like), torch.zeros_like(like)
-    first = one, zero if x_of_y is None else x_of_y, zero if x is None else x
-    second = zero if y_of_x is None else y_of_x, one, zero if y is None else y
-    return torch.stack([*first, *second], 1).view(-1, 2, 3)
+    count: int,
+    x_of_x: Entry = 1.0,
+    x_of_y: Entry = 0.0,
+    x: Entry = 0.0,
+    y_of_x: Entry = 0.0,
+    y_of_y: Entry = 1.0,
+    y: Entry = 0.0,
+) -> Floats:
+    matrices = np.empty((count, 6))
+    for place, entry in enumerate((x_of_x, x_of_y, x, y_of_x, y_of_y, y)):
+        matrices[:, place] = entry
+    return matrices.reshape(-1, 2, 3)
 
 
 def looked_up(images: Tensor, tables: Tensor) -> Tensor:
-    """Return images (B, H, W, C) uint8 with new values by tables (B, C, 256) uint8 of them."""
-    count, channels = len(images), images.shape[3]
-    first = 256 * torch.arange(count * channels, dtype=torch.int32, device=images.device).view(count, 1, 1, channels)
-    # Converted first: a sum of two types is not vectorized.
-    return tables.reshape(-1).index_select(0, images.int().add_(first).flatten()).view(images.shape)
+    """Return images (B, H, W, C) uint8 with new values by tables (B, C, 256) of them, which are cut to uint8."""
+    return _as_pixels(tables).reshape(-1).index_select(0, _places_in_tables(images)).view(images.shape)
+
+
+def _places_in_tables(images: Tensor) -> Tensor:
+    """Return, for each value of images (B, H, W, C) uint8, where it stands in (B, C, 256) laid flat: int32."""
+    count, _, width, channels = images.shape
+    of_image, of_channel = (
+        256 * torch.arange(size, dtype=torch.int32, device=images.device) for size in (count, channels)
+    )
+    # Converted first, and by whole rows: neither a sum of two types nor one over an axis of 3 is vectorized.
+    first = channels * of_image[:, None, None] + of_channel.repeat(width)
+    return images.flatten(2).int().add_(first).flatten()
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -117,30 +132,37 @@ def invert(images: Tensor, strength: Tensor) -> Tensor:
 
 def auto_contrast(images: Tensor, strength: Tensor) -> Tensor:
     """Return tables that stretch the values of each channel to [0, 255], whatever the strengths (B,)."""
-    pixels = images.flatten(1, 2)
-    low, high = pixels.amin(1).float()[:, :, None], pixels.amax(1).float()[:, :, None]
+    count, _, width, channels = images.shape
+    # First over rows, which are far longer than an axis of 3, and in a type in which that is vectorized.
+    rows = images.flatten(2).float()
+    low, high = (
+        extreme(extreme(rows, 1).view(count, width, channels), 1)[:, :, None] for extreme in (torch.amin, torch.amax)
+    )
     values = _values(images)
     return torch.where(low == high, values, (values - low) / ((high - low) * (1 / 255)))
 
 
 def equalize(images: Tensor, strength: Tensor) -> Tensor:
     """Return tables that make the values of each channel equally frequent, whatever the strengths (B,)."""
-    count, channels = len(images), images.shape[3]
-    first = 256 * torch.arange(count * channels, dtype=torch.int32, device=images.device).view(count, 1, 1, channels)
-    counts = images.int().add_(first).flatten().bincount(minlength=256 * count * channels).view(count, channels, 256)
-    highest = (counts.cumsum(2) == counts.sum(2, keepdim=True)).byte().argmax(2, keepdim=True)
+    count, height, width, channels = images.shape
+    counts = _places_in_tables(images).bincount(minlength=256 * count * channels).view(count, channels, 256).int()
+    up_to = counts.cumsum(2, dtype=torch.int32)
     # The pixels of the highest value do not count; where the others are fewer than 255, nothing is changed.
-    step = ((counts.sum(2, keepdim=True) - counts.gather(2, highest)) // 255).clamp(min=0)
-    below = counts.cumsum(2) - counts
-    values = _values(images)
-    return torch.where(step > 0, ((below + step // 2) // step.clamp(min=1)).float(), values)
+    others = up_to.masked_fill(up_to == height * width, 0).amax(2, keepdim=True)
+    step = others // 255
+    # Quotients of whole numbers up to 2 ** 24 are exact enough for `floor`.
+    equal = ((up_to - counts + step // 2).float() / step.clamp(min=1)).floor_()
+    return torch.where(step > 0, equal, _values(images))
 
 
 def saturated(images: Tensor, factor: Tensor) -> Tensor:
     """Return images (B, H, W, C) uint8 whose differences to gray are multiplied by factors (B,) >= 0."""
     if images.shape[3] == 1:
         return images
-    return _as_pixels(images * _column(factor) + gray(images)[..., None] * _column(1 - factor))
+    values, by_gray = images.float().mul_(_column(factor)), gray(images).mul_(_column(1 - factor)[..., 0])
+    for channel in values.unbind(3):  # as a sum over an axis of 3 is not vectorized
+        channel.add_(by_gray)
+    return _as_pixels(values)
 
 
 def sharpened(images: Tensor, factor: Tensor) -> Tensor:
@@ -187,10 +209,13 @@ def cut_out(images: Tensor, top: Tensor, left: Tensor, size: Tensor, fill: Tenso
         size: (B,) sides of them, in pixels.
         fill: (C,) uint8.
     """
-    y, x = (torch.arange(side, device=images.device) for side in images.shape[1:3])
+    height, width, channels = images.shape[1:]
+    y, x = torch.arange(height, device=images.device), torch.arange(width * channels, device=images.device) // channels
     rows = (y >= top[:, None]) & (y < (top + size)[:, None])
     columns = (x >= left[:, None]) & (x < (left + size)[:, None])
-    return torch.where((rows[:, :, None] & columns[:, None])[..., None], fill, images)
+    # By whole rows, and by arithmetic of bytes, which wrap around: neither an axis of 3 nor `where` is vectorized.
+    values, inside = images.flatten(2), rows.byte()[:, :, None] * columns.byte()[:, None]
+    return (values + (fill.repeat(width) - values) * inside).view(images.shape)
 
 
 def gray(images: Tensor) -> Tensor:
@@ -199,11 +224,6 @@ def gray(images: Tensor) -> Tensor:
         return images[..., 0].float()
     red, green, blue = images.float().unbind(3)
     return (_GRAY[0] * red).add_(green, alpha=_GRAY[1]).add_(blue, alpha=_GRAY[2]).floor_()
-
-
-def as_tables(values: Tensor, channels: int) -> Tensor:
-    """Return tables (B, C, 256) uint8 of new values (B, C, 256), or (B, 1, 256) for all channels, cut to uint8."""
-    return _as_pixels(values).expand(-1, channels, -1)
 
 
 def _column(factor: Tensor) -> Tensor:

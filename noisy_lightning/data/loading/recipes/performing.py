@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from noisy_lightning.data.loading.recipes import operations
@@ -56,12 +57,12 @@ _PIXELS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "Sharpness": operations.sharpened,
     "Hue": operations.hue_turned,
 }
-_MATRICES: Mapping[str, Callable[[Tensor, int, int], Tensor]] = {
+_MATRICES: Mapping[str, Callable[[operations.Floats, int, int], operations.Floats]] = {
     "ShearX": lambda slope, height, width: operations.sheared_x(slope),
     "ShearY": lambda slope, height, width: operations.sheared_y(slope),
     # Whole pixels, toward zero, of the side's share.
-    "TranslateX": lambda share, height, width: operations.translated((share * width).trunc(), 0 * share),
-    "TranslateY": lambda share, height, width: operations.translated(0 * share, (share * height).trunc()),
+    "TranslateX": lambda share, height, width: operations.translated(np.trunc(share * width), 0 * share),
+    "TranslateY": lambda share, height, width: operations.translated(0 * share, np.trunc(share * height)),
     "Rotate": operations.rotated,
 }
 OPERATIONS = ("Identity", *_MATRICES, *_TABLES, *_PIXELS, "Cutout")
@@ -86,29 +87,41 @@ def perform(
         fill: What stands where an image moved away, in [0, 255].
         mean: (C,) uint8, what stands where it was cut out; on the device of the images.
     """
-    height, width = images.shape[1:3]
-    # Images are sorted by operation, operations by kind: then each is done to images that lie side by side.
-    ranks = torch.tensor([OPERATIONS.index(name) for name in names])[chosen]
-    order = ranks.argsort()
-    there = list(zip(OPERATIONS, ranks.bincount(minlength=len(OPERATIONS)).tolist(), strict=True))
-    there = [(name, count) for name, count in there if count]
-    counts = [count for _, count in there]
-    columns = images.index_select(0, order.to(images.device)), strength[order], places[order]
-    how = list(zip((name for name, _ in there), *(torch.split(column, counts) for column in columns), strict=True))
-    done = [part for name, part, _, _ in how if name == "Identity"]
-    if moving := [one for one in how if one[0] in _MATRICES]:
-        matrix = torch.cat([_MATRICES[name](by, height, width) for name, _, by, _ in moving]).float()
-        outside = torch.full_like(mean, fill)
-        done.append(operations.moved(torch.cat([part for _, part, _, _ in moving]), matrix.to(images.device), outside))
-    if by_table := [one for one in how if one[0] in _TABLES]:
-        tables = [
-            operations.as_tables(_TABLES[name](part, by.to(images.device)), images.shape[3])
-            for name, part, by, _ in by_table
-        ]
-        done.append(operations.looked_up(torch.cat([part for _, part, _, _ in by_table]), torch.cat(tables)))
-    done += [_PIXELS[name](part, by.to(images.device)) for name, part, by, _ in how if name in _PIXELS]
-    done += [cut_squares(part, by, where, mean) for name, part, by, where in how if name == "Cutout"]
-    return torch.cat(done).index_select(0, order.argsort().to(images.device))
+    height, width, channels = images.shape[1:]
+    # Images are sorted by operation, operations by kind: then each is done to images that lie side by side. In numpy,
+    # as `strengths`.
+    ranks = np.array([OPERATIONS.index(name) for name in names])[chosen.numpy()]
+    order = ranks.argsort(kind="stable")
+    ends = np.bincount(ranks, minlength=len(OPERATIONS)).cumsum().tolist()
+    parts = {
+        name: slice(start, end) for name, start, end in zip(OPERATIONS, [0, *ends], ends, strict=False) if start < end
+    }
+    by = strength.numpy()[order]
+    by_there, sorted_images = torch.from_numpy(by).to(images.device), images.index_select(0, _there(order, images))
+    done = []
+    if "Identity" in parts:
+        done.append(sorted_images[parts["Identity"]])
+    if moving := [name for name in _MATRICES if name in parts]:
+        together = slice(parts[moving[0]].start, parts[moving[-1]].stop)
+        matrix = np.concatenate([_MATRICES[name](by[parts[name]], height, width) for name in moving])
+        done.append(operations.moved(sorted_images[together], matrix, fill))
+    if by_table := [name for name in _TABLES if name in parts]:
+        together = slice(parts[by_table[0]].start, parts[by_table[-1]].stop)
+        tables = [_TABLES[name](sorted_images[parts[name]], by_there[parts[name]]) for name in by_table]
+        tables = [table.expand(-1, channels, -1) for table in tables]
+        done.append(operations.looked_up(sorted_images[together], torch.cat(tables)))
+    pixelwise = [name for name in _PIXELS if name in parts]
+    done += [_PIXELS[name](sorted_images[parts[name]], by_there[parts[name]]) for name in pixelwise]
+    if "Cutout" in parts:
+        part = parts["Cutout"]
+        done.append(cut_squares(sorted_images[part], strength[order][part], places[order][part], mean))
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return torch.cat(done).index_select(0, _there(back, images))
+
+
+def _there(numbers: NDArray[np.int64], images: Tensor) -> Tensor:
+    return torch.from_numpy(numbers).to(images.device)
 
 
 def cut_squares(images: Tensor, share: Tensor, places: Tensor, fill: Tensor) -> Tensor:
