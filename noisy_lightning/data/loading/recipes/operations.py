@@ -4,6 +4,7 @@ Each operation gives what torchvision's `transforms.v2.functional` gives for one
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -29,15 +30,14 @@ def moved(images: Tensor, matrix: Floats, fill: int) -> Tensor:
         fill: What lies outside, in [0, 255].
     """
     count, height, width, channels = images.shape
-    x, y = (torch.arange(size, device=images.device) + 0.5 for size in (width, height))
+    x, y = (_steps(size, images.device, first=0.5) for size in (width, height))
     m = torch.from_numpy(matrix.astype(np.float32)).to(images.device)[:, :, :, None, None]
     # With a frame of one pixel around each image, whatever lies outside is a pixel of the frame.
     framed = images.new_full((count, height + 2, width + 2, channels), fill)
     framed[:, 1:-1, 1:-1] = images
     from_x = (m[:, 0, 0] * x + (m[:, 0, 1] * y[:, None] + m[:, 0, 2])).floor_().clamp_(-1, width)
     from_y = (m[:, 1, 0] * x + (m[:, 1, 1] * y[:, None] + m[:, 1, 2])).floor_().clamp_(-1, height)
-    area = (height + 2) * (width + 2)
-    first = area * torch.arange(count, dtype=torch.int32, device=images.device)[:, None, None] + (width + 3)
+    first = _steps(count, images.device, (height + 2) * (width + 2), width + 3, torch.int32)[:, None, None]
     position = from_y.mul_(width + 2).add_(from_x).int().add_(first)
     return framed.view(-1, channels).index_select(0, position.flatten()).view(images.shape)
 
@@ -88,12 +88,10 @@ def looked_up(images: Tensor, tables: Tensor) -> Tensor:
 def _places_in_tables(images: Tensor) -> Tensor:
     """Return, for each value of images (B, H, W, C) uint8, where it stands in (B, C, 256) laid flat: int32."""
     count, _, width, channels = images.shape
-    of_image, of_channel = (
-        256 * torch.arange(size, dtype=torch.int32, device=images.device) for size in (count, channels)
-    )
+    of_image = _steps(count, images.device, 256 * channels, 0, torch.int32)[:, None, None]
+    of_channel = _steps(channels, images.device, 256, 0, torch.int32).repeat(width)
     # Converted first, and by whole rows: neither a sum of two types nor one over an axis of 3 is vectorized.
-    first = channels * of_image[:, None, None] + of_channel.repeat(width)
-    return images.flatten(2).int().add_(first).flatten()
+    return images.flatten(2).int().add_(of_image + of_channel).flatten()
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
@@ -236,4 +234,12 @@ def _as_pixels(values: Tensor) -> Tensor:
 
 def _values(images: Tensor) -> Tensor:
     """Return 0 … 255."""
-    return torch.arange(256.0, device=images.device)
+    return _steps(256, images.device)
+
+
+@lru_cache(maxsize=1024)
+def _steps(
+    count: int, device: torch.device, step: float = 1.0, first: float = 0.0, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return first, first + step, … (count,), which nobody changes: to make them anew takes as long as to use them."""
+    return torch.arange(count, dtype=torch.float64).mul_(step).add_(first).to(device, dtype)

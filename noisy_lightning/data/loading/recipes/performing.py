@@ -1,6 +1,7 @@
 """Operations drawn at random: which ones, how strong, for each image of a batch."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -34,12 +35,20 @@ def strengths(ranges: Sequence[Range], chosen: Tensor, level: Tensor, negative: 
         negative: (B,) bool, whether one that goes either way is negative.
     """
     # In numpy: on so few numbers, what torch spends on each of many operations is most of the time.
-    least, most, signed, offset = (np.array(column) for column in list(zip(*ranges, strict=True))[:4])
-    whole, which = np.array([one.whole for one in ranges]), chosen.numpy()
-    strength = least[which] + (most - least)[which] * level.numpy()
-    strength = np.where(whole[which] == "rounded", np.rint(strength), strength)
-    strength = np.where(whole[which] == "floor", np.floor(strength), strength)
-    return torch.from_numpy(offset[which] + np.where(signed[which] & negative.numpy(), -strength, strength))
+    least, span, signed, offset, rounded, floored = _columns(tuple(ranges))[:, chosen.numpy()]
+    strength = least + span * level.numpy()
+    strength = np.where(rounded, np.rint(strength), np.where(floored, np.floor(strength), strength))
+    return torch.from_numpy(offset + np.where((signed > 0) & negative.numpy(), -strength, strength))
+
+
+@lru_cache
+def _columns(ranges: tuple[Range, ...]) -> operations.Floats:
+    """Return least strength, span to the most, and whether signed, offset, whether rounded or floored (6, M)."""
+    rows = [
+        (one.least, one.most - one.least, one.signed, one.offset, one.whole == "rounded", one.whole == "floor")
+        for one in ranges
+    ]
+    return np.array(rows, dtype=np.float64).T
 
 
 _TABLES: Mapping[str, operations.Tables] = {
@@ -90,7 +99,7 @@ def perform(
     height, width, channels = images.shape[1:]
     # Images are sorted by operation, operations by kind: then each is done to images that lie side by side. In numpy,
     # as `strengths`.
-    ranks = np.array([OPERATIONS.index(name) for name in names])[chosen.numpy()]
+    ranks = _ranks(tuple(names))[chosen.numpy()]
     order = ranks.argsort(kind="stable")
     ends = np.bincount(ranks, minlength=len(OPERATIONS)).cumsum().tolist()
     parts = {
@@ -118,6 +127,11 @@ def perform(
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return torch.cat(done).index_select(0, _there(back, images))
+
+
+@lru_cache
+def _ranks(names: tuple[str, ...]) -> NDArray[np.int64]:
+    return np.array([OPERATIONS.index(name) for name in names])
 
 
 def _there(numbers: NDArray[np.int64], images: Tensor) -> Tensor:
