@@ -1,5 +1,6 @@
 """Test accuracy after every epoch."""
 
+from itertools import islice
 from typing import cast, final
 
 import lightning as L
@@ -17,6 +18,8 @@ from noisy_lightning.training.module import NoisyClassifier
 @without_idle_step_hooks
 class TestCurve(Checkpoint):  # Lightning runs checkpoints last: the method has closed the epoch by then
     """Logs after every epoch what a test of the weights of that moment would: `test/acc` and the like.
+
+    Of `limit_test_batches`, too.
 
     It draws no random number, so that weights and records are the same without it.
     """
@@ -41,10 +44,15 @@ class TestCurve(Checkpoint):  # Lightning runs checkpoints last: the method has 
         with evaluating(module):
             module.on_test_epoch_start()
             for number, loader in enumerate(_data(trainer).test_dataloader()):
-                for step, batch in enumerate(loader):
+                for step, batch in enumerate(islice(loader, _count(trainer.limit_test_batches, len(loader)))):
                     with trainer.precision_plugin.forward_context():
                         module.test_step(trainer.strategy.batch_to_device(batch), step, number)
             module.on_test_epoch_end()
+
+
+def _count(limit: float, batches: int) -> int:
+    """Return how many batches a test takes: a whole number of them, or a share."""
+    return limit if isinstance(limit, int) else int(limit * batches)
 
 
 def _data(trainer: L.Trainer) -> NoisyDataModule:

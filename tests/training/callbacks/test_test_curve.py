@@ -33,6 +33,19 @@ def test_it_measures_what_a_test_does_and_changes_nothing(run: Callable[..., int
     assert "test/acc" not in Path("runs/default/1/metrics.csv").read_text()
 
 
+@pytest.mark.parametrize("limit", ["1", "0.5"])
+def test_it_takes_as_many_batches_as_a_test(run: Callable[..., int], limit: str) -> None:
+    assert run("fit", *SMALL, "--test_every_epoch", "true", "--trainer.limit_test_batches", limit) == 0
+    with Path("runs/default/0/metrics.csv").open(newline="") as file:
+        limited = float(list(csv.DictReader(file))[-1]["test/loss"])
+    assert run("test", "runs/default/0") == 0
+    tested = json.loads(Path("runs/default/0/result.json").read_text())["test"]["last"]["test/loss"]
+    assert run("test", "runs/default/0", "--trainer.limit_test_batches", "1.0") == 0
+    whole = json.loads(Path("runs/default/0/result.json").read_text())["test"]["last"]["test/loss"]
+    assert limited == pytest.approx(tested, abs=1e-6)
+    assert limited != pytest.approx(whole, abs=1e-4)
+
+
 def test_nothing_is_chosen_by_it(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     stop = ("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "test/acc")
     assert run("fit", *SMALL, "--test_every_epoch", "true", *stop) == 2
