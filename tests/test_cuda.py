@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from noisy_lightning.data.loading.augment import uniforms
+from noisy_lightning.data.loading.recipes import Recipe
 from noisy_lightning.losses import RobustLoss
 from noisy_lightning.runs.environment import device_name
 from noisy_lightning.runs.records import load
+from tests.data.loading.recipes.test_recipes import ALL, MEAN
 from tests.losses.test_contract import LOSSES, draw, value_and_gradient
 from tests.methods.examples import EXAMPLES, NAMES, options
 from tests.processes import noisy_lightning
@@ -44,6 +47,26 @@ def test_a_loss_is_the_same(make_loss: Callable[[], RobustLoss]) -> None:
     moved = logits.detach().cuda().requires_grad_()
     for one, other in zip(expected, value_and_gradient(make_loss().cuda(), moved, label.cuda()), strict=True):
         torch.testing.assert_close(other.cpu(), one, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: type(recipe).__name__)
+def test_augmentation_is_the_same(recipe: Recipe) -> None:
+    shape, random = (64, 32, 32, 3), torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, shape, generator=random, dtype=torch.uint8)
+    draws = uniforms("test", (0,), torch.arange(len(images)), recipe.draws)
+    expected = recipe(images, draws, MEAN, (32, 32))
+    found = recipe(images.cuda(), draws, MEAN.cuda(), (32, 32)).cpu()
+    differing = found.int() - expected.int()
+    assert (differing != 0).float().mean() < 0.02  # where a value or a place is between two
+    assert (differing.abs() > 1).float().mean() < 0.005
+
+
+@pytest.mark.parametrize("recipe", ["rand_augment", "random_resized_crop", "cutout", "color_jitter"])
+def test_a_run_with_a_recipe_learns_as_on_the_cpu(recipe: str, run: Callable[..., int], tmp_path: Path) -> None:
+    for name, place in {"cpu": CPU, "gpu": GPU}.items():
+        assert run(*FIT, *PLAIN, *place, "--data.augmentation", recipe, "--run.version", name) == 0
+    cpu, gpu = (np.nanmean(load(tmp_path / "runs/default" / name).loss, axis=1) for name in ("cpu", "gpu"))
+    np.testing.assert_allclose(gpu, cpu, rtol=1e-2)
 
 
 def test_a_run_is_the_same_and_its_weights_serve_the_cpu(run: Callable[..., int], tmp_path: Path) -> None:
