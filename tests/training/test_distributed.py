@@ -12,6 +12,7 @@ from torch.distributed import get_rank
 
 from noisy_lightning.runs.records import load
 from tests.processes import forked, noisy_lightning
+from tests.training.test_resume import RECIPES
 
 # No batch normalization, whose statistics are a process's own; a batch that does not divide the data, of which an
 # even number of samples is left over: of an odd one the two processes' means would weigh differently.
@@ -94,19 +95,20 @@ def test_two_processes_average_weights_and_change_rates_as_one_does(tmp_path: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method",
+    "what",
     [
-        ("StochasticLabelNoise", "--model.method.correction_epoch", "1"),
-        ("CoTeaching", "--model.method.warm_up", "1"),
-        ("EarlyLearningRegularization",),
+        ("--model.method", "StochasticLabelNoise", "--model.method.correction_epoch", "1"),
+        ("--model.method", "CoTeaching", "--model.method.warm_up", "1"),
+        ("--model.method", "EarlyLearningRegularization"),
+        *(("--data.augmentation", recipe) for recipe in RECIPES),
     ],
-    ids=lambda method: method[0],
+    ids=lambda what: what[1],
 )
-def test_two_processes_remember_as_one_does(method: tuple[str, ...], tmp_path: Path) -> None:
+def test_two_processes_remember_and_augment_as_one_does(what: tuple[str, ...], tmp_path: Path) -> None:
     states = []
     for folder, options in {"one": ("--trainer.devices", "1"), "two": TWO}.items():
         (tmp_path / folder).mkdir()
-        done = noisy_lightning("fit", *COMMAND, "--model.method", *method, *options, cwd=tmp_path / folder)
+        done = noisy_lightning("fit", *COMMAND, *what, *options, cwd=tmp_path / folder)
         assert done.returncode == 0, done.stderr
         run = tmp_path / folder / "runs/default/run"
         states.append(torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"])

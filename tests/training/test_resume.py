@@ -93,6 +93,7 @@ LOW_RANK = (
     *("--model.ema_decay", "0.9", "--model.freeze_body_epochs", "1"),
 )
 WARMUP_COSINE = ("--model.lr_scheduler", "WarmupCosine", "--model.layer_decay", "0.5")
+RECIPES = ("random_resized_crop", "rand_augment", "trivial_augment", "auto_augment_cifar10", "fixmatch", "cutout")
 SHORT = (
     *("fit", "--data", "Digits", "--data.noise", "Symmetric", "--data.noise.rate", "0.4", "--data.batch_size", "200"),
     *("--model.backbone", "tests.networks.Random", "--model.optimizer", "SGD", "--model.optimizer.lr", "0.1"),
@@ -111,9 +112,13 @@ SHORT = (
         pytest.param(LOW_RANK, "1,3", id="low-rank updates", marks=pytest.mark.slow),
         pytest.param(WARMUP_COSINE, "0,4", id="within the warm-up of WarmupCosine"),
         pytest.param(WARMUP_COSINE, "1,3", id="WarmupCosine", marks=pytest.mark.slow),
+        *(
+            pytest.param(("--data.augmentation", recipe), "1,3", id=recipe, marks=pytest.mark.slow)
+            for recipe in RECIPES
+        ),
     ],
 )
-def test_a_run_killed_within_an_epoch_goes_on_with_the_same_learning_rates_and_averages(
+def test_a_run_killed_within_an_epoch_goes_on_with_the_same_learning_rates_averages_and_views(
     options: tuple[str, ...], kill_at: str, tmp_path: Path
 ) -> None:
     kill = {"KILL_AT": kill_at, "KILL_MARK": str(tmp_path / "killed")}

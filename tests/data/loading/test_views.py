@@ -1,5 +1,7 @@
 """Views that recipes augment: the same however batches are made."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -16,12 +18,15 @@ from noisy_lightning.data.loading.recipes import (
 from noisy_lightning.data.loading.recipes.in_turn import recipe_of
 from noisy_lightning.data.loading.sampling import Sampling
 from noisy_lightning.types import View
+from tests.data.loading.recipes.test_recipes import ALL
 
 RECIPES: list[tuple[Recipe, Recipe]] = [
     (RandAugment(), Cutout()),
     (RandomResizedCrop(), AutoAugment()),
     (NoAugmentation(), RandomResizedCrop()),
 ]
+# Each weak once and strong once.
+EVERY: list[tuple[Recipe, Recipe]] = list(pairwise([*ALL, ALL[0]]))
 BOTH: tuple[View, View] = ("weak", "strong")
 ONLY_CUT = recipe_of([NoAugmentation(), Cutout()], NoAugmentation(), "augmentation")  # neither cropped nor mirrored
 
@@ -54,18 +59,23 @@ def _by_sample(loader: BatchLoader, epoch: int = 0) -> dict[int, torch.Tensor]:
 
 
 @pytest.mark.parametrize("recipes", RECIPES, ids=["policies", "zooming weak", "zooming strong"])
-def test_views_are_the_same_with_workers_and_on_ranks(recipes: tuple[Recipe, Recipe]) -> None:
+def test_views_are_the_same_with_workers(recipes: tuple[Recipe, Recipe]) -> None:
     alone = _by_sample(_loader(recipes))
     assert alone[0].shape == (2, 3, 8, 8)
-    ranks = [_by_sample(_loader(recipes, rank=rank, world_size=2)) for rank in range(2)]
-    for others in (_by_sample(_loader(recipes, workers=2)), ranks[0] | ranks[1]):
-        assert all(image.equal(alone[sample]) for sample, image in others.items())
-    assert len(ranks[0] | ranks[1]) == 40
+    assert all(image.equal(alone[sample]) for sample, image in _by_sample(_loader(recipes, workers=2)).items())
     later = _by_sample(_loader(recipes), epoch=1)
     assert sum(later[sample].equal(image) for sample, image in alone.items()) < 4
 
 
-@pytest.mark.parametrize("recipes", RECIPES, ids=["policies", "zooming weak", "zooming strong"])
+@pytest.mark.parametrize("recipes", EVERY, ids=lambda pair: "-".join(type(one).__name__ for one in pair))
+def test_views_are_the_same_on_ranks_under_every_recipe(recipes: tuple[Recipe, Recipe]) -> None:
+    alone = _by_sample(_loader(recipes))
+    ranks = [_by_sample(_loader(recipes, rank=rank, world_size=2)) for rank in range(2)]
+    assert len(ranks[0] | ranks[1]) == 40
+    assert all(image.equal(alone[sample]) for sample, image in (ranks[0] | ranks[1]).items())
+
+
+@pytest.mark.parametrize("recipes", EVERY, ids=lambda pair: "-".join(type(one).__name__ for one in pair))
 def test_an_epoch_is_resumed_under_every_recipe(recipes: tuple[Recipe, Recipe]) -> None:
     loader = _loader(recipes)
     loader.set_epoch(2)
