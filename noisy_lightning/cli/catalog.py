@@ -53,6 +53,7 @@ ALIASES = {
         "SLN": "StochasticLabelNoise",
     },
     "augmentation": {
+        "aug_mix": "AugMix",
         "auto_augment_cifar10": "AutoAugment",
         "color_jitter": "ColorJitter",
         "crop_flip": "CropFlip",

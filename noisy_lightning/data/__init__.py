@@ -2,6 +2,7 @@
 
 from noisy_lightning.data.datamodule import NoisyDataModule
 from noisy_lightning.data.loading.recipes import (
+    AugMix,
     AutoAugment,
     ColorJitter,
     CropFlip,
@@ -42,6 +43,7 @@ __all__ = [
     "CIFAR100",
     "MNIST",
     "Asymmetric",
+    "AugMix",
     "AutoAugment",
     "Clothing1M",
     "ColorJitter",

@@ -31,6 +31,7 @@ RECIPES: Mapping[str, Recipe] = {
     "RandAugment": augmentation.RandAugment(),
     "AutoAugment": augmentation.AutoAugment(),
     "FixMatchAugment": augmentation.FixMatchAugment(),
+    "AugMix": augmentation.AugMix(),
     "ColorJitter": augmentation.ColorJitter(),
     "RandomResizedCrop": augmentation.RandomResizedCrop(),
 }

@@ -21,7 +21,7 @@ class Range(NamedTuple):
     """Whether it goes either way, with equal probability."""
     offset: float = 0.0
     """Added once the sign is there: 1 for factors."""
-    whole: Literal["", "rounded", "floor"] = ""
+    whole: Literal["", "rounded", "toward zero"] = ""
     """How it becomes a whole number, if it does."""
 
 
@@ -35,17 +35,17 @@ def strengths(ranges: Sequence[Range], chosen: Tensor, level: Tensor, negative: 
         negative: (B,) bool, whether one that goes either way is negative.
     """
     # In numpy: on so few numbers, what torch spends on each of many operations is most of the time.
-    least, span, signed, offset, rounded, floored = _columns(tuple(ranges))[:, chosen.numpy()]
+    least, span, signed, offset, rounded, cut = _columns(tuple(ranges))[:, chosen.numpy()]
     strength = least + span * level.numpy()
-    strength = np.where(rounded, np.rint(strength), np.where(floored, np.floor(strength), strength))
+    strength = np.where(rounded, np.rint(strength), np.where(cut, np.trunc(strength), strength))
     return torch.from_numpy(offset + np.where((signed > 0) & negative.numpy(), -strength, strength))
 
 
 @lru_cache
 def _columns(ranges: tuple[Range, ...]) -> operations.Floats:
-    """Return least strength, span to the most, and whether signed, offset, whether rounded or floored (6, M)."""
+    """Return least strength, span to the most, and whether signed, offset, whether rounded or cut (6, M)."""
     rows = [
-        (one.least, one.most - one.least, one.signed, one.offset, one.whole == "rounded", one.whole == "floor")
+        (one.least, one.most - one.least, one.signed, one.offset, one.whole == "rounded", one.whole == "toward zero")
         for one in ranges
     ]
     return np.array(rows, dtype=np.float64).T
@@ -80,6 +80,8 @@ bits, of Posterize; a threshold of values, of Solarize, and what is added, of So
 of translations and Cutout; degrees. The others have none."""
 PLACES = 2
 """Numbers in [0, 1) by which Cutout places its square."""
+PER_OPERATION = 4 + PLACES
+"""Numbers in [0, 1) of an operation that is drawn: which one, how strong, its sign, whether at all, and where."""
 
 
 def perform(
@@ -136,6 +138,30 @@ def _ranks(names: tuple[str, ...]) -> NDArray[np.int64]:
 
 def _there(numbers: NDArray[np.int64], images: Tensor) -> Tensor:
     return torch.from_numpy(numbers).to(images.device)
+
+
+def performed(
+    images: Tensor,
+    ranges: Mapping[str, Range],
+    chosen: Tensor,
+    drawn: Tensor,
+    level: Tensor,
+    fill: int,
+    mean: Tensor,
+) -> Tensor:
+    """Return images to each of which an operation was applied, as strong as was drawn.
+
+    Args:
+        images: (B, H, W, C) uint8, on any device.
+        ranges: M operations.
+        chosen: (B,) which of them, in [0, M).
+        drawn: (B, PER_OPERATION) in [0, 1), of which the third is the sign, and the last say where.
+        level: (B,) how strong, in [0, 1].
+        fill: What stands where an image moved away, in [0, 255].
+        mean: (C,) uint8, what stands where it was cut out.
+    """
+    strength = strengths(list(ranges.values()), chosen, level, drawn[:, 2] < 0.5)
+    return perform(images, list(ranges), chosen, strength, drawn[:, 4:], fill, mean)
 
 
 def cut_squares(images: Tensor, share: Tensor, places: Tensor, fill: Tensor) -> Tensor:

@@ -7,11 +7,9 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.data.loading.recipes.base import Recipe
-from noisy_lightning.data.loading.recipes.performing import PLACES, Range, cut_squares, perform, strengths
+from noisy_lightning.data.loading.recipes.performing import PER_OPERATION, PLACES, Range, cut_squares, performed
 from noisy_lightning.data.loading.recipes.ranges import POOLS, TORCHVISION, TORCHVISION_AND_INVERT, WIDE
 from noisy_lightning.errors import InputError
-
-_PER_OPERATION = 4 + PLACES  # which one, how strong, its sign, whether at all, and where
 
 
 @final
@@ -29,7 +27,7 @@ class RandAugment(Recipe):
     """
 
     def __init__(self, operations: int = 2, magnitude: int = 9, fill: int = 0) -> None:
-        _check(operations, fill)
+        check_operations(operations, fill)
         if not 0 <= magnitude <= 30:
             raise InputError(f"magnitude must be in [0, 30], got {magnitude}")
         self.operations, self.magnitude, self.fill = operations, magnitude, fill
@@ -37,11 +35,11 @@ class RandAugment(Recipe):
     @property
     def draws(self) -> int:
         """Those of each operation."""
-        return self.operations * _PER_OPERATION
+        return self.operations * PER_OPERATION
 
     def __call__(self, images: Tensor, draws: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
         """Apply the operations."""
-        for drawn in torch.split(draws, _PER_OPERATION, 1) if self.operations else ():
+        for drawn in torch.split(draws, PER_OPERATION, 1) if self.operations else ():
             level = torch.full_like(drawn[:, 1], self.magnitude / 30)
             images = _one_of(images, TORCHVISION, drawn, level, self.fill, mean)
         return images
@@ -60,10 +58,10 @@ class TrivialAugment(Recipe):
         InputError: It is out of range.
     """
 
-    draws = _PER_OPERATION
+    draws = PER_OPERATION
 
     def __init__(self, fill: int = 0) -> None:
-        _check(1, fill)
+        check_operations(1, fill)
         self.fill = fill
 
     def __call__(self, images: Tensor, draws: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
@@ -85,10 +83,10 @@ class AutoAugment(Recipe):
         InputError: A value is none of these.
     """
 
-    draws = 1 + 2 * _PER_OPERATION
+    draws = 1 + 2 * PER_OPERATION
 
     def __init__(self, policy: Literal["cifar10", "imagenet", "svhn"] = "cifar10", fill: int = 0) -> None:
-        _check(2, fill)
+        check_operations(2, fill)
         if policy not in ("cifar10", "imagenet", "svhn"):
             raise InputError(f"policy must be cifar10, imagenet or svhn, got {policy!r}")
         from torchvision import transforms  # noqa: PLC0415  # which takes long to import
@@ -100,13 +98,13 @@ class AutoAugment(Recipe):
         """Apply each operation of a pair with its probability."""
         pair = (draws[:, 0] * len(self._pairs)).long()
         names = list(TORCHVISION_AND_INVERT)
-        for place, drawn in enumerate(torch.split(draws[:, 1:], _PER_OPERATION, 1)):
+        for place, drawn in enumerate(torch.split(draws[:, 1:], PER_OPERATION, 1)):
             steps = [one[place] for one in self._pairs]
             chosen = torch.tensor([names.index(name) for name, _, _ in steps])[pair]
             likely = torch.tensor([probability for _, probability, _ in steps], dtype=torch.float64)[pair]
             level = torch.tensor([(magnitude or 0) / 9 for _, _, magnitude in steps], dtype=torch.float64)[pair]
             chosen = torch.where(drawn[:, 3] < likely, chosen, 0)
-            images = _given(images, TORCHVISION_AND_INVERT, chosen, drawn, level, self.fill, mean)
+            images = performed(images, TORCHVISION_AND_INVERT, chosen, drawn, level, self.fill, mean)
         return images
 
 
@@ -141,7 +139,7 @@ class FixMatchAugment(Recipe):
         random_cutout: bool = False,
         fill: int = 0,
     ) -> None:
-        _check(operations, fill)
+        check_operations(operations, fill)
         if magnitude is not None and not 2 <= magnitude <= 11:
             raise InputError(f"magnitude must be in [2, 11], got {magnitude}")
         for name, value in {"probability": probability, "cutout": cutout}.items():
@@ -155,11 +153,11 @@ class FixMatchAugment(Recipe):
     @property
     def draws(self) -> int:
         """Those of each operation, of the last square its side and place."""
-        return self.operations * _PER_OPERATION + 1 + PLACES
+        return self.operations * PER_OPERATION + 1 + PLACES
 
     def __call__(self, images: Tensor, draws: Tensor, mean: Tensor, size: tuple[int, int]) -> Tensor:
         """Apply the operations and cut out."""
-        for drawn in torch.split(draws[:, : -1 - PLACES], _PER_OPERATION, 1) if self.operations else ():
+        for drawn in torch.split(draws[:, : -1 - PLACES], PER_OPERATION, 1) if self.operations else ():
             levels = drawn[:, 1]
             if self.magnitude is not None:
                 levels = (1 + (levels * (self.magnitude - 1)).floor()) / 10
@@ -167,7 +165,7 @@ class FixMatchAugment(Recipe):
             ranges = {**pool, "Identity": Range()}
             chosen = (drawn[:, 0] * len(pool)).long()
             chosen = torch.where(drawn[:, 3] < self.probability, chosen, list(ranges).index("Identity"))
-            images = _given(images, ranges, chosen, drawn, levels, self.fill, mean)
+            images = performed(images, ranges, chosen, drawn, levels, self.fill, mean)
         if not self.cutout:
             return images
         share = self.cutout * (draws[:, -1 - PLACES] if self.random_cutout else torch.ones(len(images)))
@@ -178,24 +176,15 @@ def _one_of(
     images: Tensor, ranges: Mapping[str, Range], drawn: Tensor, level: Tensor, fill: int, mean: Tensor
 ) -> Tensor:
     """Apply an operation that is drawn of all, with equal probabilities."""
-    return _given(images, ranges, (drawn[:, 0] * len(ranges)).long(), drawn, level, fill, mean)
+    return performed(images, ranges, (drawn[:, 0] * len(ranges)).long(), drawn, level, fill, mean)
 
 
-def _given(
-    images: Tensor,
-    ranges: Mapping[str, Range],
-    chosen: Tensor,
-    drawn: Tensor,
-    level: Tensor,
-    fill: int,
-    mean: Tensor,
-) -> Tensor:
-    """Apply the operations (B,) that were chosen."""
-    strength = strengths(list(ranges.values()), chosen, level, drawn[:, 2] < 0.5)
-    return perform(images, list(ranges), chosen, strength, drawn[:, 4:], fill, mean)
+def check_operations(operations: int, fill: int) -> None:
+    """Refuse how many operations follow each other, or what stands where an image moved away.
 
-
-def _check(operations: int, fill: int) -> None:
+    Raises:
+        InputError: It is out of range.
+    """
     if operations < 0:
         raise InputError(f"operations must be at least 0, got {operations}")
     if not 0 <= fill <= 255:

@@ -40,7 +40,7 @@ _FIXMATCH: Mapping[str, Range] = {
     "Contrast": Range(0.05, 0.95),
     "Equalize": Range(),
     "Identity": Range(),
-    "Posterize": Range(4, 8, whole="floor"),
+    "Posterize": Range(4, 8, whole="toward zero"),
     "Rotate": Range(0, 30, True),
     "Sharpness": Range(0.05, 0.95),
     "ShearX": Range(0, 0.3, True),
@@ -57,3 +57,17 @@ POOLS: Mapping[str, Mapping[str, Range]] = {
     "fixmatch": _FIXMATCH,
     "wide": {**_WITHOUT_IDENTITY, **_BRIGHTER, **_FARTHER, **_ADDED},
 }
+AUGMIX: Mapping[str, Range] = {
+    "Identity": Range(),  # beyond the end of a chain
+    "AutoContrast": Range(),
+    "Equalize": Range(),
+    "Posterize": Range(0, -4, offset=4, whole="toward zero"),
+    "Rotate": Range(0, 30, True, whole="toward zero"),
+    "Solarize": Range(0, -256, offset=256, whole="toward zero"),
+    "ShearX": Range(0, 0.3, True),
+    "ShearY": Range(0, 0.3, True),
+    "TranslateX": Range(0, 1 / 3, True),
+    "TranslateY": Range(0, 1 / 3, True),
+    **_BRIGHTER,
+}
+"""The operations of AugMix's authors, with those that change color, brightness, contrast and sharpness."""

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional
 from noisy_lightning import augmentation
 from noisy_lightning.data.loading.augment import uniforms
 from noisy_lightning.data.loading.recipes import (
+    AugMix,
     AutoAugment,
     ColorJitter,
     CropFlip,
@@ -30,6 +31,7 @@ from noisy_lightning.data.loading.recipes.in_turn import recipe_of
 from noisy_lightning.data.loading.recipes.performing import OPERATIONS, Range, strengths
 from noisy_lightning.data.loading.recipes.ranges import POOLS, TORCHVISION, WIDE
 from noisy_lightning.errors import InputError
+from tests.data.loading.recipes.test_operations import AS_TORCHVISION
 
 MEAN = torch.tensor([120, 110, 100], dtype=torch.uint8)
 ALL: list[Recipe] = [
@@ -48,6 +50,8 @@ ALL: list[Recipe] = [
     FixMatchAugment(pool="wide", cutout=0),
     ColorJitter(),
     Cutout(),
+    AugMix(),
+    AugMix(severity=1, width=2, depth=4, fill=128),
     recipe_of([RandomResizedCrop(), TrivialAugment(), Cutout()], CropFlip(), "augmentation"),
     PerImage(v2.RandomErasing()),
 ]
@@ -149,7 +153,7 @@ def _performed(monkeypatch: pytest.MonkeyPatch, recipe: Recipe, count: int = 400
         done.extend(zip((names[one] for one in chosen.tolist()), strength.tolist(), strict=True))
         return images
 
-    monkeypatch.setattr("noisy_lightning.data.loading.recipes.policies.perform", note)
+    monkeypatch.setattr("noisy_lightning.data.loading.recipes.performing.perform", note)
     _augmented(recipe, torch.zeros(count, 1, 1, 3, dtype=torch.uint8))
     return done
 
@@ -326,3 +330,57 @@ def test_wrong_values_are_refused(make: object, message: str) -> None:
 def test_every_operation_can_be_drawn() -> None:
     ranges: dict[str, Range] = {**TORCHVISION, **WIDE, **POOLS["fixmatch"], **POOLS["wide"]}
     assert set(ranges) | {"Hue"} == set(OPERATIONS)
+
+
+def _in_a_chain(name: str, image: Tensor, u: float, negative: bool) -> Tensor:
+    """Return an image (C, H, W) changed by an operation of AugMix's authors, of a level u in [0, 1]; not rotated."""
+    sign = -1 if negative else 1
+    factor, third = 0.1 + 1.8 * u, sign * u / 3
+    operations: dict[str, Callable[[], Tensor]] = {
+        "Posterize": lambda: functional.posterize(image, 4 - int(4 * u)),
+        "Solarize": lambda: functional.solarize(image, 256 - int(256 * u)),
+        "ShearX": lambda: AS_TORCHVISION["ShearX"][1](image, sign * 0.3 * u),
+        "ShearY": lambda: AS_TORCHVISION["ShearY"][1](image, sign * 0.3 * u),
+        "TranslateX": lambda: AS_TORCHVISION["TranslateX"][1](image, third),
+        "TranslateY": lambda: AS_TORCHVISION["TranslateY"][1](image, third),
+        "Brightness": lambda: functional.adjust_brightness(image, factor),
+        "Color": lambda: functional.adjust_saturation(image, factor),
+        "Contrast": lambda: functional.adjust_contrast(image, factor),
+        "Sharpness": lambda: functional.adjust_sharpness(image, factor),
+        "AutoContrast": lambda: functional.autocontrast(image),
+        "Equalize": lambda: functional.equalize(image),
+        "Rotate": lambda: functional.rotate(image, sign * int(30 * u)),
+    }
+    return operations[name]()
+
+
+@pytest.mark.parametrize("depth", [None, 2])
+def test_aug_mix_is_a_mixture_of_an_image_and_its_chains(depth: int | None) -> None:
+    names = ["AutoContrast", "Equalize", "Posterize", "Rotate", "Solarize", "ShearX", "ShearY", "TranslateX"]
+    names += ["TranslateY", "Brightness", "Color", "Contrast", "Sharpness"]
+    recipe, images = AugMix(severity=3, width=3, depth=depth), _images(24, 16)
+    draws = uniforms("test", (0,), torch.arange(24), recipe.draws)
+    found = recipe(images, draws, MEAN, (16, 16)).permute(0, 3, 1, 2).int()
+    for image, own, mixed in zip(images.permute(0, 3, 1, 2), draws.tolist(), found, strict=True):
+        share, *rest = own
+        exponential, changed, longest = [], [], 3 if depth is None else depth
+        for number in range(3):
+            weight, length, *operations = rest[number * (2 + 6 * longest) : (number + 1) * (2 + 6 * longest)]
+            exponential.append(-np.log(1 - weight))
+            chain = image
+            for place in range(1 + int(3 * length) if depth is None else depth):
+                which, how, sign = operations[6 * place : 6 * place + 3]
+                chain = _in_a_chain(names[int(13 * which)], chain, (0.1 + 2.9 * how) / 10, sign < 0.5)
+            changed.append(chain)
+        expected = (1 - share) * image.double()
+        for weight, chain in zip(exponential, changed, strict=True):
+            expected += share * weight / sum(exponential) * chain.double()
+        differing = (mixed - expected).abs()
+        # Half a level of rounding, one of Color and Sharpness; a rotated image differs where a place is between two.
+        assert (differing > 1.6).float().mean() < 0.03
+
+
+def test_an_aug_mix_of_nothing_is_refused() -> None:
+    for wrong in ({"severity": 0.0}, {"severity": 11.0}, {"width": 0}, {"depth": 0}, {"fill": 256}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            AugMix(**wrong)
