@@ -1,13 +1,15 @@
 """Tables of accuracies: mean and standard deviation over seeds, which are the best, what is published beside them."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from statistics import mean, stdev
 from typing import NamedTuple
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.best import FEWEST, THE_TEST, marks
 from noisy_lightning.experiments.grid import SEED
+from noisy_lightning.experiments.headings import heading, named
 from noisy_lightning.experiments.ledger import ACCURACIES, AXIS, PUBLISHED, Row
 from noisy_lightning.experiments.published import MEASURES, Published, find
 from noisy_lightning.experiments.settings import ABSENT, Settings, differing, from_text, value_at
@@ -35,7 +37,9 @@ class Cell(NamedTuple):
     task: str = ""
     """Data set and noise: accuracies of different ones do not compete."""
     best: bool = False
-    """Whether it is the best of those that it competes with, or within the standard deviations of it."""
+    """Whether it is the best of those that it competes with by a test, or cannot be told from it: bold."""
+    highest: bool = False
+    """Whether its mean is the highest of those that it competes with, and no test shows more: italic."""
 
     @property
     def mean(self) -> float:
@@ -72,6 +76,28 @@ class Table:
     """By name."""
     rows: Mapping[str, Mapping[str, Cell]]
     """By row and column; what has not been run is absent."""
+    differences: Mapping[str, float] = field(default_factory=dict)
+    """By column, the smallest difference in points that the test finds; only where it compares within columns."""
+
+    @property
+    def note(self) -> str:
+        """What marked cells are, and by which test; empty where none is marked."""
+        cells = [cell for row in self.rows.values() for cell in row.values()]
+        single = any(len(cell.values) < 2 for cell in cells)
+        tested = bool(self.differences) or any(cell.best for cell in cells) or not single
+        ties = any(len(cell.values) >= FEWEST for cell in cells if cell.best)
+        texts = []
+        if any(cell.best for cell in cells):
+            which = "and what the test cannot tell from it" if ties else "where the test finds all others lower"
+            texts.append(f"Bold: the highest mean, {which}.")
+        if any(cell.highest for cell in cells):
+            untested = " or needs a second run" if single and tested else ""
+            texts.append(
+                f"Italic: the highest mean where the test finds too little{untested}."
+                if tested
+                else "Italic: the highest of single runs, which no test can tell from chance."
+            )
+        return " ".join([*texts, *([THE_TEST] if texts and tested else [])])
 
     @property
     def caption(self) -> str:
@@ -191,7 +217,7 @@ def place_of(row: Row, axes: Axes, across: str) -> tuple[str, str]:
         axes: As `axes_of` returns them.
         across: As `axis_across` returns it.
     """
-    labels = {name: value(row) for name, value in axes.items()}
+    labels = {name: named(name, value(row)) for name, value in axes.items()}
     setting = labels.pop(across, "")
     marks = " (oracle)" * (row.get("oracle") is True) + " (diverged)" * bool(row.get("diverged"))
     return (", ".join(labels.values()) or "all") + marks, setting
@@ -216,7 +242,7 @@ def tables_of(rows: Sequence[Row], across: str | None = None) -> list[Table]:
         settings = list(dict.fromkeys(place_of(row, axes, across)[1] for row in rows))
         columns = [{setting: Column(setting, measure) for setting in settings} for measure in measures]
     cells = _cells(rows, axes, across)
-    corner = ", ".join(name for name in axes if name != across) or "runs"
+    corner = ", ".join(heading(name) for name in axes if name != across) or "runs"
     return [_table(corner, names, cells) for names in columns]
 
 
@@ -272,14 +298,15 @@ def _table(corner: str, columns: Mapping[str, Column], cells: Mapping[str, Mappi
         line = {name: found[column] for name, column in columns.items() if column in found}
         if line:
             rows[row] = line
-    _mark_best(rows, columns)
-    return Table(corner, columns, rows)
+    differences = _mark(rows, columns)
+    return Table(corner, columns, rows, differences)
 
 
-def _mark_best(rows: Mapping[str, dict[str, Cell]], columns: Mapping[str, Column]) -> None:
-    """Mark the best of each column, or of each row where rows are what differs in its noise, and what ties with it.
+def _mark(rows: Mapping[str, dict[str, Cell]], columns: Mapping[str, Column]) -> dict[str, float]:
+    """Mark what `marks` finds in each column, or in each row where rows are what differs in its noise.
 
-    A tie is a cell whose standard deviation reaches up to that of the best.
+    Returns:
+        The smallest difference found by column, where all of a column compete.
     """
     down: dict[tuple[str, str], list[tuple[str, str]]] = {}
     along: dict[tuple[str, str], list[tuple[str, str]]] = {}
@@ -287,9 +314,13 @@ def _mark_best(rows: Mapping[str, dict[str, Cell]], columns: Mapping[str, Column
         for name, cell in line.items():
             down.setdefault((name, cell.task), []).append((row, name))
             along.setdefault((columns[name].measure, cell.task), []).append((row, name))
-    groups = down if any(len(group) > 1 for group in down.values()) else along
-    for group in groups.values():
-        best = max((rows[row][name] for row, name in group), key=lambda cell: cell.mean)
-        for row, name in group if len(group) > 1 else ():
-            cell = rows[row][name]
-            rows[row][name] = cell._replace(best=cell.mean + cell.std >= best.mean - best.std)
+    is_down = any(len(group) > 1 for group in down.values())
+    differences: dict[str, float] = {}
+    for (name, _), group in (down if is_down else along).items():
+        found = marks([rows[row][column].values for row, column in group])
+        for place, (row, column) in enumerate(group):
+            cell = rows[row][column]
+            rows[row][column] = cell._replace(best=place in found.best, highest=place in found.highest)
+        if is_down and found.difference is not None and len(group) == sum(name in line for line in rows.values()):
+            differences[name] = found.difference
+    return differences

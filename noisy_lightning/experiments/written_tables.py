@@ -9,19 +9,23 @@ from noisy_lightning.runs.files import as_cell
 
 COMPARED = ("method", "setting", "ours", "published", "difference", "published by", "epoch", "protocol there")
 
+DIFFERENCE = "smallest difference that the test finds"
+
 
 def as_markdown(table: Table, comparisons: Sequence[Comparison] = ()) -> str:
     """Return a table with its caption, published numbers of the same epoch rule in brackets."""
     theirs = published_in(table, comparisons)
     sources = ", ".join(dict.fromkeys(one.citation for cell in theirs.values() for one in cell))
     caption = table.caption + (f"; in brackets: {sources}" if sources else "")
-    lines = [f"{caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
+    lines = [f"{caption}. {table.note}" if table.note else f"{caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
     lines.append(f"| --- |{' ---: |' * len(table.columns)}")
     for name, cells in table.rows.items():
-        texts = [_marked(cells.get(column), "**{}**", "–") for column in table.columns]
+        texts = [_marked(cells.get(column), "**{}**", "*{}*", "–") for column in table.columns]
         beside = ["; ".join(f"{one.value:.2f}" for one in theirs.get((name, column), ())) for column in table.columns]
         shown = [f"{ours} ({other})" if other else ours for ours, other in zip(texts, beside, strict=True)]
         lines.append(f"| {name} | {' | '.join(shown)} |")
+    if table.differences:
+        lines.append(f"| {DIFFERENCE} | {' | '.join(_differences(table, '–'))} |")
     return "\n".join(lines)
 
 
@@ -32,23 +36,28 @@ def as_latex(table: Table) -> str:
     lines.append(f"    {' & '.join(_tex(text) for text in (table.corner, *table.columns))} \\\\")
     lines.append(r"    \midrule")
     for name, cells in table.rows.items():
-        texts = [_marked(cells.get(column), r"\textbf{{{}}}", "--").replace("±", r"$\pm$") for column in table.columns]
+        texts = [_marked(cells.get(column), r"\textbf{{{}}}", r"\textit{{{}}}", "--").replace("±", r"$\pm$") for column in table.columns]
         lines.append(f"    {_tex(name)} & {' & '.join(texts)} \\\\")
-    return "\n".join([*lines, r"    \bottomrule", r"  \end{tabular}", r"\end{table}"])
+    if table.differences:
+        lines += [r"    \midrule", f"    {DIFFERENCE} & {' & '.join(_differences(table, '--'))} \\\\"]
+    lines += [r"    \bottomrule", r"  \end{tabular}"]
+    if table.note:
+        lines += ["", rf"  \smallskip{{\footnotesize {_tex(table.note)}}}"]
+    return "\n".join([*lines, r"\end{table}"])
 
 
 def as_csv(tables: Sequence[Table]) -> str:
     """Return the cells of tables, a line each, in %."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["measure", "row", "column", "mean", "std", "n", "best"])
+    writer.writerow(["measure", "row", "column", "mean", "std", "n", "best", "highest"])
     for table in tables:
         for name, cells in table.rows.items():
             for column, cell in cells.items():
                 spread = f"{cell.std:.4f}" if len(cell.values) > 1 else ""
                 setting, measure = table.columns[column]
                 names = map(as_cell, (measure, name, setting))
-                writer.writerow([*names, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best)])
+                writer.writerow([*names, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best), int(cell.highest)])
     return buffer.getvalue()
 
 
@@ -80,10 +89,15 @@ def comparison_as_markdown(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(lines + [f"| {' | '.join(texts)} |" for texts in compared(comparisons)])
 
 
-def _marked(cell: Cell | None, bold: str, nothing: str) -> str:
+def _marked(cell: Cell | None, bold: str, italic: str, nothing: str) -> str:
     if cell is None:
         return nothing
-    return bold.format(cell.text) if cell.best else cell.text
+    return (bold if cell.best else italic if cell.highest else "{}").format(cell.text)
+
+
+def _differences(table: Table, nothing: str) -> list[str]:
+    found = [table.differences.get(column) for column in table.columns]
+    return [nothing if one is None else f"{one:.2f}" for one in found]
 
 
 def _tex(text: str) -> str:

@@ -20,6 +20,11 @@ def _best(table: Table) -> list[tuple[str, str]]:
     return [(name, column) for name, cells in table.rows.items() for column, cell in cells.items() if cell.best]
 
 
+def _highest(table: Table) -> list[tuple[str, str]]:
+    """Return rows and columns of the cells in italics."""
+    return [(name, column) for name, cells in table.rows.items() for column, cell in cells.items() if cell.highest]
+
+
 def test_cells_are_means_and_sample_deviations_over_seeds() -> None:
     rows = [_row("CE", "clean", last, seed) for seed, last in enumerate((0.90, 0.92, 0.94))]
     (table,) = tables_of(rows)
@@ -30,39 +35,54 @@ def test_cells_are_means_and_sample_deviations_over_seeds() -> None:
     assert table.caption == "Test accuracy in %, last epoch (n = 3)"
 
 
-def test_the_best_is_bold_and_so_is_what_overlaps_with_it() -> None:
-    rows = [
-        *(_row("a", "x", last, seed) for seed, last in enumerate((0.80, 0.84))),  # 82 ± 2.8
-        *(_row("b", "x", last, seed) for seed, last in enumerate((0.78, 0.80))),  # 79 ± 1.4: reaches up to 80.4
-        *(_row("c", "x", last, seed) for seed, last in enumerate((0.50, 0.52))),
-        _row("a", "y", 0.5),
-        _row("b", "y", 0.6),
-    ]
+def test_bold_and_italics_say_what_a_test_says() -> None:
+    values = {"a": (0.80, 0.84, 0.82), "b": (0.78, 0.80, 0.82), "c": (0.50, 0.52, 0.51)}
+    rows = [_row(name, "x", last, seed) for name, own in values.items() for seed, last in enumerate(own)]
+    rows += [_row("a", "y", 0.5), _row("b", "y", 0.6)]
     (table,) = tables_of(rows)
-    assert _best(table) == [("a", "x"), ("b", "x"), ("b", "y")]
-    assert as_markdown(table).splitlines()[2:] == [
+    assert _best(table) == [("a", "x"), ("b", "x")]
+    assert _highest(table) == [("b", "y")]
+    caption, _, *lines = as_markdown(table).splitlines()
+    # s² = (4 + 4 + 1) / 3, t of 6 degrees of freedom at 0.975 is 2.447: 2.447 · 1.732 · √(2 / 3) = 3.46.
+    assert lines == [
         "| method | x | y |",
         "| --- | ---: | ---: |",
-        "| a | **82.00 ± 2.83** | 50.00 |",
-        "| b | **79.00 ± 1.41** | **60.00** |",
-        "| c | 51.00 ± 1.41 | – |",
+        "| a | **82.00 ± 2.00** | 50.00 |",
+        "| b | **80.00 ± 2.00** | *60.00* |",
+        "| c | 51.00 ± 1.00 | – |",
+        "| smallest difference that the test finds | 3.46 | – |",
     ]
-    assert "(n = 1 to 2)" in table.caption
+    assert caption == (
+        "Test accuracy in %, last epoch (n = 1 to 3). Bold: the highest mean, and what the test cannot tell from it. "
+        "Italic: the highest mean where the test finds too little or needs a second run. "
+        "Test: one-sided t against the highest, pooled variance, 5 % by Bonferroni (Hsu, 1984)."
+    )
+
+
+def test_a_note_says_no_more_than_the_table_needs() -> None:
+    (single,) = tables_of([_row("a", "x", 0.5), _row("b", "x", 0.6)])
+    assert single.note == "Italic: the highest of single runs, which no test can tell from chance."
+    (alone,) = tables_of([_row("a", "x", 0.5)])
+    assert alone.note == ""
+    pairs = {"a": (0.80, 0.81), "b": (0.50, 0.51)}
+    (two,) = tables_of([_row(name, "x", last, seed) for name, own in pairs.items() for seed, last in enumerate(own)])
+    assert two.note.startswith("Bold: the highest mean, where the test finds all others lower. Test: one-sided t")
 
 
 def test_a_lonely_row_is_not_bold() -> None:
     (table,) = tables_of([_row("CE", "clean", 0.5)])
     assert not table.rows["CE"]["clean"].best
+    assert not table.rows["CE"]["clean"].highest
 
 
 def test_only_accuracies_under_the_same_noise_compete() -> None:
     accuracies = {("a", "x"): 0.9, ("b", "x"): 0.8, ("a", "y"): 0.4, ("b", "y"): 0.5}
     rows = [{**_row(*names, last, acc_chosen=last), "noise": names[1]} for names, last in accuracies.items()]
     (across_epochs,) = tables_of(rows, across=EPOCH)
-    assert {row for row, _ in _best(across_epochs)} == {"a, x", "b, y"}
-    assert len(_best(across_epochs)) == 2 * 2
+    assert {row for row, _ in _highest(across_epochs)} == {"a, x", "b, y"}
+    assert len(_highest(across_epochs)) == 2 * 2
     for table in tables_of(rows, across="method"):
-        assert _best(table) == [("x", "a"), ("y", "b")]
+        assert _highest(table) == [("x", "a"), ("y", "b")]
 
 
 def test_only_accuracies_on_the_same_data_compete() -> None:
@@ -72,7 +92,7 @@ def test_only_accuracies_on_the_same_data_compete() -> None:
         for (method, dataset), last in accuracies.items()
     ]
     (across_epochs,) = tables_of(rows, across=EPOCH)
-    assert {row for row, _ in _best(across_epochs)} == {"a, MNIST", "b, CIFAR10"}
+    assert {row for row, _ in _highest(across_epochs)} == {"a, MNIST", "b, CIFAR10"}
 
 
 def test_a_single_run_has_no_deviation_in_a_file() -> None:
@@ -82,11 +102,16 @@ def test_a_single_run_has_no_deviation_in_a_file() -> None:
 
 
 def test_latex_escapes_what_it_must() -> None:
-    (table,) = tables_of([_row("A_1 & 50 %", "x", 0.5), _row("b", "x", 0.6), _row("b", "x", 0.62, 1)])
+    values = {"A_1 & 50 %": (0.5, 0.51), "b": (0.6, 0.62), "c": (0.2, 0.21)}
+    (table,) = tables_of([_row(name, "x", last, seed) for name, own in values.items() for seed, last in enumerate(own)])
     text = as_latex(table)
-    assert r"A\_1 \& 50 \% & 50.00 \\" in text
+    assert r"A\_1 \& 50 \% & 50.50 $\pm$ 0.71 \\" in text
     assert r"\textbf{61.00 $\pm$ 1.41}" in text
+    assert r"smallest difference that the test finds & 3.18 \\" in text
+    assert r"\footnotesize Bold: the highest mean, where the test finds all others lower. Test:" in text
+    assert r"5 \% by Bonferroni" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    assert r"\textit{60.00}" in as_latex(*tables_of([_row("a", "x", 0.6), _row("b", "x", 0.5)]))
     (table,) = tables_of([_row(r"#1 {a} $b ~c^ \d", "±", 0.5)])
     line = r"\#1 \{a\} \$b \textasciitilde{}c\textasciicircum{} \textbackslash{}d & 50.00 \\"
     assert line in as_latex(table)
@@ -99,7 +124,7 @@ def test_csv_has_a_line_per_cell() -> None:
     assert [line["measure"] for line in lines] == ["acc_last", "acc_chosen"]
     assert lines[0] == {
         **{"measure": "acc_last", "row": "a", "column": "x", "mean": "55.0000", "std": "7.0711", "n": "2"},
-        "best": "0",
+        **{"best": "0", "highest": "0"},
     }
 
 
@@ -129,11 +154,11 @@ def test_one_table_across_the_epoch_has_every_kind_of_accuracy() -> None:
     rows = [_row("CE", "clean", 0.5, acc_chosen=0.6), _row("MAE", "clean", 0.7)]
     (table,) = tables_of(rows, across=EPOCH)
     assert as_markdown(table).splitlines() == [
-        *("Test accuracy in % (n = 1):", ""),
+        *("Test accuracy in % (n = 1). Italic: the highest of single runs, which no test can tell from chance.", ""),
         "| method, noise | last epoch | epoch chosen on noisy validation |",
         "| --- | ---: | ---: |",
         "| CE, clean | 50.00 | 60.00 |",
-        "| MAE, clean | **70.00** | – |",
+        "| MAE, clean | *70.00* | – |",
     ]
     lines = list(csv.DictReader(io.StringIO(as_csv([table]))))
     assert [(line["measure"], line["row"], line["column"]) for line in lines] == [
@@ -172,8 +197,8 @@ def test_runs_of_other_lengths_are_not_taken_for_seeds() -> None:
     (table,) = tables_of(rows)
     assert table.corner == "method, epochs"
     assert {name: [cell.text for cell in cells.values()] for name, cells in table.rows.items()} == {
-        "CE, 10": ["81.00 ± 1.41"],
-        "CE, 2": ["42.00 ± 2.83"],
+        "CE, epochs 10": ["81.00 ± 1.41"],
+        "CE, epochs 2": ["42.00 ± 2.83"],
     }
     assert further_axes(rows) == ["epochs"]
 
@@ -181,8 +206,8 @@ def test_runs_of_other_lengths_are_not_taken_for_seeds() -> None:
 def test_a_key_that_no_column_holds_distinguishes_runs_by_its_name() -> None:
     rows = [_configured(_row("CE", "x", 0.8, 0), 0, 10, gradient_clip_val=clip) for clip in (None, 1.0)]
     (table,) = tables_of(rows)
-    assert table.corner == "method, trainer.gradient_clip_val"
-    assert list(table.rows) == ["CE, null", "CE, 1.0"]
+    assert table.corner == "method, gradient clip val"
+    assert list(table.rows) == ["CE, gradient clip val null", "CE, gradient clip val 1.0"]
     assert further_axes(rows) == ["trainer.gradient_clip_val"]
 
 
@@ -200,10 +225,10 @@ def test_epochs_after_which_runs_ended_by_themselves_do_not_distinguish_them() -
 def test_rows_of_older_ledgers_are_distinguished_by_their_columns() -> None:
     rows = [_row("CE", "x", 0.8, seed, epochs=epochs, val_fraction=0.1) for seed, epochs in ((0, 10), (1, 2))]
     (table,) = tables_of(rows)
-    assert list(table.rows) == ["CE, 10", "CE, 2"]
+    assert list(table.rows) == ["CE, epochs 10", "CE, epochs 2"]
     mixed = [*rows, _configured(_row("CE", "x", 0.8, 2, val_fraction=0.1), 2, 10)]
     (table,) = tables_of(mixed)
-    assert [(name, len(cells["x"].values)) for name, cells in table.rows.items()] == [("CE, 10", 2), ("CE, 2", 1)]
+    assert [(name, len(cells["x"].values)) for name, cells in table.rows.items()] == [("CE, epochs 10", 2), ("CE, epochs 2", 1)]
 
 
 def test_a_run_counts_once_however_often_it_is_given() -> None:
