@@ -2,38 +2,40 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from noisy_lightning.experiments.ledger import write_ledger
 from noisy_lightning.experiments.report import Report
+from noisy_lightning.experiments.report_page import rendered
+from noisy_lightning.experiments.report_runs import overall_facts, page_data
 from noisy_lightning.experiments.selection_ledger import SELECTIONS_FILE, selection_row, write_selections
 from noisy_lightning.experiments.written_tables import (
     COMPARED,
+    DIFFERENCE,
     as_csv,
     as_latex,
     as_markdown,
     compared,
     comparison_as_markdown,
 )
-from noisy_lightning.figures.style import as_array, as_png
+from noisy_lightning.figures.saving import as_files, for_page
 from noisy_lightning.runs.files import write_bytes, write_text
 
-_DPI = 130
+_TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 class _Picture(NamedTuple):
     title: str
-    png: bytes
+    files: dict[str, bytes]
 
     @property
-    def base64(self) -> str:
+    def address(self) -> str:
         """As the page holds it."""
-        return base64.b64encode(self.png).decode()
+        kind = for_page(self.files)
+        return f"data:{_TYPES[kind]};base64,{base64.b64encode(self.files[kind]).decode()}"
 
 
 def tables_as_markdown(report: Report) -> str:
@@ -66,7 +68,7 @@ def selection_lines(report: Report) -> list[list[str]]:
 
 
 def write_report(folder: Path, report: Report, title: str, pictures: bool = True, parquet: bool = False) -> list[Path]:
-    """Write `report.html`, `tables.md`, `tables.tex`, `tables.csv`, the ledger and the pictures.
+    """Write `report.html`, `tables.md`, `tables.tex`, `tables.csv`, the ledger, and the pictures as PNG, PDF and SVG.
 
     Args:
         folder: Made if missing; files of the same names are replaced.
@@ -108,15 +110,14 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
 
 
 def _page(title: str, report: Report, overall: Sequence[_Picture], by_setting: Mapping[str, Sequence[_Picture]]) -> str:
-    """Return the page, in which no text from outside can be anything but text."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
-    return template.render(
+    return rendered(
+        page_data(report),
         title=title,
         report=report,
+        facts=overall_facts(report),
+        count=len(report.rows) + len(report.failed),
         compared=[COMPARED, *compared(report.comparisons)],
+        difference=DIFFERENCE,
         selections=selection_lines(report),
         overall=overall,
         by_setting=by_setting,
@@ -124,15 +125,19 @@ def _page(title: str, report: Report, overall: Sequence[_Picture], by_setting: M
 
 
 def _picture(figure: Figure) -> _Picture:
-    return _Picture(figure.get_suptitle(), as_png(as_array(figure, _DPI), _DPI))
+    return _Picture(figure.get_suptitle(), as_files(figure))
 
 
 def _save(folder: Path, prefix: str, pictures: Mapping[str, _Picture]) -> list[Path]:
     folder.mkdir(exist_ok=True)
-    paths = [folder / f"{prefix}{name}.png" for name in pictures]
-    for path, picture in zip(paths, pictures.values(), strict=True):
-        write_bytes(path, picture.png)
-    return paths
+    files = {
+        folder / f"{prefix}{name}.{kind}": content
+        for name, picture in pictures.items()
+        for kind, content in picture.files.items()
+    }
+    for path, content in files.items():
+        write_bytes(path, content)
+    return list(files)
 
 
 def _as_name(text: str) -> str:

@@ -17,7 +17,11 @@ def as_markdown(table: Table, comparisons: Sequence[Comparison] = ()) -> str:
     theirs = published_in(table, comparisons)
     sources = ", ".join(dict.fromkeys(one.citation for cell in theirs.values() for one in cell))
     caption = table.caption + (f"; in brackets: {sources}" if sources else "")
-    lines = [f"{caption}. {table.note}" if table.note else f"{caption}:", "", f"| {table.corner} | {' | '.join(table.columns)} |"]
+    lines = [
+        f"{caption}. {table.note}" if table.note else f"{caption}:",
+        "",
+        f"| {table.corner} | {' | '.join(table.columns)} |",
+    ]
     lines.append(f"| --- |{' ---: |' * len(table.columns)}")
     for name, cells in table.rows.items():
         texts = [_marked(cells.get(column), "**{}**", "*{}*", "–") for column in table.columns]
@@ -36,7 +40,10 @@ def as_latex(table: Table) -> str:
     lines.append(f"    {' & '.join(_tex(text) for text in (table.corner, *table.columns))} \\\\")
     lines.append(r"    \midrule")
     for name, cells in table.rows.items():
-        texts = [_marked(cells.get(column), r"\textbf{{{}}}", r"\textit{{{}}}", "--").replace("±", r"$\pm$") for column in table.columns]
+        texts = [
+            _marked(cells.get(column), r"\textbf{{{}}}", r"\textit{{{}}}", "--").replace("±", r"$\pm$")
+            for column in table.columns
+        ]
         lines.append(f"    {_tex(name)} & {' & '.join(texts)} \\\\")
     if table.differences:
         lines += [r"    \midrule", f"    {DIFFERENCE} & {' & '.join(_differences(table, '--'))} \\\\"]
@@ -57,7 +64,9 @@ def as_csv(tables: Sequence[Table]) -> str:
                 spread = f"{cell.std:.4f}" if len(cell.values) > 1 else ""
                 setting, measure = table.columns[column]
                 names = map(as_cell, (measure, name, setting))
-                writer.writerow([*names, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best), int(cell.highest)])
+                writer.writerow(
+                    [*names, f"{cell.mean:.4f}", spread, len(cell.values), int(cell.best), int(cell.highest)]
+                )
     return buffer.getvalue()
 
 

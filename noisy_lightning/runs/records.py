@@ -133,7 +133,7 @@ def load(run: str | Path) -> Records:
         (2,)
     """
     run = Path(run)
-    labels, true_labels, split = _read_noise(run / NOISE_FILE)
+    labels, true_labels, split = read_noise(run)
     found = _find_epochs(run / FOLDER)
     if not found:
         raise InputError(f"{run / FOLDER} holds no epoch_*.npz: the run has not finished its first epoch")
@@ -161,12 +161,40 @@ def load(run: str | Path) -> Records:
     return Records(run, epochs, loss, confidence, prediction, kept, labels, true_labels, split, epoch_labels, margin)
 
 
+def last_predictions(run: str | Path, num_samples: int) -> tuple[Ints, bool]:
+    """Return what the last recorded epoch predicted, without reading the others.
+
+    Args:
+        run: the run's folder.
+        num_samples: N.
+
+    Returns:
+        (N,) predicted classes, -1 where not seen; and whether that epoch had labels of its own.
+
+    Raises:
+        InputError: the run has no record, or its file is damaged or of another data set.
+    """
+    found = _find_epochs(Path(run) / FOLDER)
+    if not found:
+        raise InputError(f"{Path(run) / FOLDER} holds no epoch_*.npz: the run has not finished its first epoch")
+    record = _read_epoch(found[max(found)], num_samples)
+    return record["prediction"], "labels" in record
+
+
 def _find_epochs(folder: Path) -> dict[int, Path]:
     return {int(match[1]): path for path in folder.glob("*") if (match := _NAME.fullmatch(path.name))}
 
 
-def _read_noise(path: Path) -> tuple[Ints, Ints, NDArray[np.str_]]:
-    """Return given labels, true labels as in `Records` and split, each (N,)."""
+def read_noise(run: str | Path) -> tuple[Ints, Ints, NDArray[np.str_]]:
+    """Return given labels, true labels and split as in `Records`, each (N,).
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        InputError: the folder is no run, or the file is damaged.
+    """
+    path = Path(run) / NOISE_FILE
     if not path.is_file():
         raise InputError(f"{path.parent} is no run folder: it has no {path.name}")
     with reading(path):

@@ -21,7 +21,8 @@ def test_a_key_has_a_name_that_is_read(key: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("0.4", "noise rate 0.4"), ("1e-3", "noise rate 1e-3"), ("null", "noise rate null"), ("CE", "CE")]
+    ("value", "text"),
+    [("0.4", "noise rate 0.4"), ("1e-3", "noise rate 1e-3"), ("null", "noise rate null"), ("CE", "CE")],
 )
 def test_a_number_says_what_it_is_of_and_a_name_does_not(value: str, text: str) -> None:
     assert named("data.noise.rate", value) == text

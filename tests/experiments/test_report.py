@@ -64,13 +64,16 @@ def test_a_report_shows_tables_pictures_and_ledger_on_one_page(swept: Path, caps
     assert "(oracle): the run knew" in out
     folder = swept / "report"
     page = (folder / "report.html").read_text()
-    assert page.count("<table>") == 3
-    assert len(re.findall(r'src="data:image/png;base64,', page)) == len(list((folder / "figures").iterdir())) > 8
-    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert page.count('<figure class="result">') == 3
+    drawn = len(list((folder / "figures").glob("*.png")))
+    assert len(re.findall(r'src="data:image/(?:png|svg\+xml);base64,', page)) == drawn > 8
+    assert len({*(path.stem for path in (folder / "figures").iterdir())}) == drawn
+    assert not re.search(r'(src|href)="(?!data:|#/)', page.partition("<script")[0])
     for name in ("tables.md", "tables.tex", "tables.csv", "ledger.csv", "ledger.parquet"):
         assert (folder / name).stat().st_size > 100
     figures = {path.name for path in (folder / "figures").iterdir()}
     assert {"acc_last_over_noise_rate.png", "train_and_test_Symmetric.png", "symmetric-0.3_selection.png"} <= figures
+    assert {f"clean_validation.{kind}" for kind in ("png", "pdf", "svg")} <= figures
     assert {f"clean_{name}.png" for name in ("validation", "losses", "classes", "labels")} <= figures
 
     # From the ledger alone, on another machine, come the same tables.
@@ -194,7 +197,7 @@ def test_what_runs_of_two_sweeps_differ_in_and_what_is_there_twice_is_said(tmp_p
         "1 runs have settings and seeds of others: each of these counts once.",
     ]
     cells = both.tables[0].rows["SCE"]
-    assert {column: len(cell.values) for column, cell in cells.items()} == {"2": 2, "10": 1}
+    assert {column: len(cell.values) for column, cell in cells.items()} == {"epochs 2": 2, "epochs 10": 1}
     for row in both.rows:
         row["run"] = "elsewhere"
     write_ledger(tmp_path / "ledger.csv", both.rows)

@@ -228,7 +228,10 @@ def test_rows_of_older_ledgers_are_distinguished_by_their_columns() -> None:
     assert list(table.rows) == ["CE, epochs 10", "CE, epochs 2"]
     mixed = [*rows, _configured(_row("CE", "x", 0.8, 2, val_fraction=0.1), 2, 10)]
     (table,) = tables_of(mixed)
-    assert [(name, len(cells["x"].values)) for name, cells in table.rows.items()] == [("CE, epochs 10", 2), ("CE, epochs 2", 1)]
+    assert [(name, len(cells["x"].values)) for name, cells in table.rows.items()] == [
+        ("CE, epochs 10", 2),
+        ("CE, epochs 2", 1),
+    ]
 
 
 def test_a_run_counts_once_however_often_it_is_given() -> None:

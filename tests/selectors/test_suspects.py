@@ -20,7 +20,6 @@ import pytest
 import torch
 from PIL import Image
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -32,6 +31,7 @@ from noisy_lightning.data.noise.label_file import LabelFile
 from noisy_lightning.experiments.verdicts import read_verdicts
 from noisy_lightning.runs.files import as_cell
 from noisy_lightning.selectors.suspects import Suspects, write_suspects
+from tests.browser import chrome, requested
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -272,20 +272,7 @@ def test_an_export_holds_no_formula_and_is_read_back(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs Chromium and its driver: apt install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,800"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options, Service(driver))
-    yield chrome
-    chrome.quit()
-
-
-REQUEST = "Network.requestWillBeSent"
+    yield from chrome()
 
 
 class Review:
@@ -351,9 +338,7 @@ class Review:
 
     def requested(self) -> list[str]:
         """The addresses that the page has asked for since it was opened, but those that hold their own content."""
-        messages = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
-        urls = [message["params"]["request"]["url"] for message in messages if message["method"] == REQUEST]
-        return [url for url in urls if not url.startswith("data:")]
+        return requested(self.browser)
 
     def pictures(self) -> Any:
         """Return the color in the middle of each picture of the page, once all are drawn."""
