@@ -33,6 +33,7 @@ _IN_PLACE = {
     "checkpoint_file.py": {"path.open('wb')"},  # of the path that `replacing` yields to its caller
     "training/export_formats.py": {"path.open('wb')", "path.write_bytes(content)"},  # likewise
     "jobs/processes.py": {"log.open('a', buffering=1)"},  # a log grows
+    "figures/saving.py": {"figure.savefig(buffer, format=kind, metadata={without_date: None})"},  # no file, but memory
     "runs/locks.py": {"self.path.open('x')"},  # that it is there is the lock; who reads half of it says so
 }
 _WRITES = ("write_text", "write_bytes", "touch", "savefig")
