@@ -246,7 +246,8 @@ COMMANDS: Sequence[Command] = (
         "tables and pictures of what has been run",
         "report",
         "Tables of test accuracy, mean and standard deviation over seeds, with published numbers beside them, and "
-        "pictures: as one page, Markdown, LaTeX, CSV and PNG.",
+        "pictures: as one page, on which all runs can be sorted, filtered and compared, and as Markdown, LaTeX, CSV, "
+        "PNG, PDF and SVG.",
         _of_report,
         takes_keys=False,
     ),

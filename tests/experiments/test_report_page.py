@@ -196,6 +196,16 @@ def test_small_curves_are_drawn_and_said(view: View) -> None:
     assert "each on its own scale" in view.text("#table thead")
 
 
+def test_print_has_what_is_not_on_the_screen_yet(view: View, tmp_path: Path) -> None:
+    view.open("#/runs")
+    view.browser.execute_script(
+        "inView.disconnect(); document.querySelectorAll('.spark').forEach((one) => one.remove())"
+    )
+    view.browser.execute_script("document.querySelectorAll('.small').forEach((cell) => cell.replaceChildren())")
+    view.browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert view.read("document.querySelectorAll('.spark').length") == 4
+
+
 def test_a_run_has_a_page_of_its_own(view: View) -> None:
     view.open("#/runs")
     view.browser.find_element(By.LINK_TEXT, "SCE_0.4").click()
