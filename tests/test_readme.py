@@ -124,10 +124,10 @@ def test_the_advice_has_the_numbers_of_the_ledgers() -> None:
 
 def test_filling_an_empty_table_leaves_what_follows() -> None:
     mark, end = "<!-- table of notebooks/results/digits.csv -->\n", "<!-- end of table -->"
-    text = filled(f"{mark}{end}\nbetween\n{mark}old\n{end}\n")
+    text = filled(f"{mark}{end}\nbetween\n{mark}stale\n{end}\n")
     assert text.count("| CE |") == 2
     assert f"{end}\nbetween\n{mark}" in text
-    assert "old" not in text
+    assert "stale" not in text
 
 
 def test_the_sweep_that_is_shown_is_the_file() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import Row
 from noisy_lightning.runs.measures import UNKNOWN, Bools
-from noisy_lightning.runs.records import last_predictions, read_noise
+from noisy_lightning.runs.records import FOLDER, last_predictions, read_noise
 
 _LARGEST = 8 * 2**20  # characters on the page
 
@@ -40,7 +40,7 @@ def memorized(rows: Sequence[Row]) -> Memorized:
     found = Memorized({}, [], [])
     left, length = 0, 0
     for (dataset, _), runs in alike.items():
-        here = [run for run in dict.fromkeys(runs) if (Path(run) / "records").is_dir()]
+        here = [run for run in dict.fromkeys(runs) if (Path(run) / FOLDER).is_dir()]
         if len(here) < 2:
             continue
         try:
