@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+    from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -140,17 +141,19 @@ def logged_values(trainer: "L.Trainer") -> dict[str, Any]:
     return trainer._logger_connector._callback_metrics
 
 
-def log_evaluation_at(trainer: "L.Trainer", epoch: int) -> None:
-    """Have Lightning log what an evaluation measures with an epoch on the x axis of the loggers.
+def log_evaluation_by(trainer: "L.Trainer", log: Callable[[Mapping[str, Any]], None]) -> None:
+    """Have the loggers get from a function what an evaluation measures, not from Lightning.
 
-    Private: the method that does so. Otherwise Lightning takes a metric called `step`, which it then returns, too.
-    If lost: what a test measures stands at step 0 of the curves.
+    Private: the method that gives it to them, and where it is for `trainer.logged_metrics`. For the x axis, it would
+        take a metric called `step`, which it then returned, too.
+    If lost: what a test measures stands at step 0 of the curves, with numbers for classes.
     """
     connector = trainer._logger_connector
 
     def log_once(metrics: Any) -> None:
         del connector.log_eval_end_metrics  # so that the method of the class is back
-        connector.log_metrics(metrics, step=epoch)
+        connector._logged_metrics.update(metrics)  # as that one does
+        log(metrics)
 
     connector.log_eval_end_metrics = log_once  # type: ignore[method-assign]
 
@@ -322,6 +325,23 @@ def silence() -> None:
 
 
 # TensorBoard
+
+
+def run_within(board: "SummaryWriter", name: str) -> "FileWriter":
+    """Return the writer of a run within a board's run, in a folder of that name, made at its first use.
+
+    Private: the attribute in which torch keeps such writers, and that it flushes and closes all that are in there, as
+        it does with those of its own `add_scalars`, which makes a run for each curve.
+    If lost: clean and noisy samples have no curves.
+    """
+    from torch.utils.tensorboard import FileWriter  # noqa: PLC0415
+
+    board._get_file_writer()  # type: ignore[no-untyped-call]  # a board that was closed opens again
+    writers: dict[str, FileWriter] = board.all_writers  # type: ignore[assignment]
+    folder = f"{board.log_dir}/{name}"
+    if folder not in writers:
+        writers[folder] = FileWriter(folder, board.max_queue, board.flush_secs, board.filename_suffix)
+    return writers[folder]
 
 
 @contextmanager

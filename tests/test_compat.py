@@ -45,12 +45,14 @@ from lightning.pytorch.trainer.connectors.logger_connector import result
 from sklearn.datasets import load_digits
 from submitit import SlurmJob
 from submitit.helpers import DelayedSubmission
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
 from torch import Tensor, distributed, nn
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import scalar
 
 import noisy_lightning
 from noisy_lightning import compat
@@ -342,7 +344,7 @@ def test_lightning_still_keeps_what_was_logged_in_one_dictionary_that_nothing_el
     assert trainer.callback_metrics is compat.logged_values(trainer)
 
 
-def test_lightning_still_logs_evaluations_at_the_epoch_that_the_hook_says(tmp_path: Path) -> None:
+def test_lightning_still_lets_the_hook_log_what_an_evaluation_measures(tmp_path: Path) -> None:
     class Measured(Module):
         epoch: int | None = None
 
@@ -351,14 +353,15 @@ def test_lightning_still_logs_evaluations_at_the_epoch_that_the_hook_says(tmp_pa
         def on_test_epoch_end(self) -> None:
             self.log("acc", 0.5)
             if self.epoch is not None:
-                compat.log_evaluation_at(self.trainer, self.epoch)
+                compat.log_evaluation_by(self.trainer, lambda metrics: logger.log_metrics(dict(metrics), self.epoch))
 
     module, logger = Measured(), CSVLogger(tmp_path, name="", version="")
     trainer = _trainer(tmp_path, logger=logger)
     for epoch in (7, None):
         module.epoch = epoch
         assert trainer.test(module, Loader(), verbose=False) == [{"acc": 0.5}]
-    assert [(row["step"], row.get("epoch")) for row in logger.experiment.metrics] == []  # they are saved
+        assert trainer.logged_metrics["acc"] == 0.5
+        logger.save()
     rows = (tmp_path / "metrics.csv").read_text().splitlines()
     assert rows == ["acc,epoch,step", "0.5,,7", "0.5,0,0"]
 
@@ -711,6 +714,22 @@ def test_jsonargparse_still_keeps_quiet_by_this_variable(monkeypatch: pytest.Mon
 
 
 # TensorBoard
+
+
+def test_torch_still_flushes_and_closes_the_writers_of_runs_within_a_run(tmp_path: Path) -> None:
+    board = SummaryWriter(tmp_path)
+    for step in range(3):
+        compat.run_within(board, "part").add_summary(scalar("value", step), step)
+        board.flush()
+        events = EventAccumulator(str(tmp_path / "part")).Reload()
+        assert [event.step for event in events.Scalars("value")] == [*range(step + 1)]
+        assert len(list((tmp_path / "part").iterdir())) == 1
+    before = threading.active_count()
+    board.close()
+    assert threading.active_count() == before - 2
+    compat.run_within(board, "part").add_summary(scalar("value", 3), 3)
+    board.close()
+    assert threading.active_count() == before - 2
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -26,7 +26,7 @@ from noisy_lightning.training.class_balance import ClassWeights, balance
 from noisy_lightning.training.classifier import Classifier
 from noisy_lightning.training.construction import MakeBackbone, build, made, only, paired
 from noisy_lightning.training.epoch_context import epoch_context
-from noisy_lightning.training.epoch_log import log_at_epoch
+from noisy_lightning.training.epoch_log import forget_later, log_at_epoch
 from noisy_lightning.training.optimization import Bodies, add_l1_gradient, optimizer_of
 from noisy_lightning.training.probe import check_step, normalize_as_pretrained, try_parts
 from noisy_lightning.training.schedules import Ending, ending, go_on, scheduler_of
@@ -42,7 +42,8 @@ class NoisyClassifier(Classifier):
     Logs, per epoch, `val/loss` and `val/acc` against the given labels of the validation part, and `val/acc_true`, for
     display only, where true labels are known. Tests log `test/loss`, `test/acc`, the expected calibration error
     `test/ece` and `test/acc_class/<k>`, each further test set the same under `test_<name>`, and each of a method's
-    `networks` the same as `val_<network>/acc`.
+    `networks` the same as `val_<network>/acc`. Loggers count epochs from 1, and have classes by name, if they are at
+    most 100.
 
     Args:
         num_classes: K; the command line and `for_data` take it from the data.
@@ -233,6 +234,7 @@ class NoisyClassifier(Classifier):
         """Freeze where training starts frozen, be it in the middle of an epoch; set the schedule to its length."""
         self._bodies.start(self.current_epoch)
         go_on(self.trainer, self._ending)
+        forget_later(self.trainer)
 
     def on_train_epoch_start(self) -> None:
         """Thaw when it is time, and notify the method, which may say that it is set for a longer run."""

@@ -544,8 +544,8 @@ def test_epochs_are_the_x_axis_and_no_metric(tmp_path: Path) -> None:
         assert not {"step", "epoch"} & names.keys()
     for name in ("lr", "val/acc"):
         curve = {int(row["step"]): float(row[name]) for row in _rows(fits) if row[name]}
-        assert curve == {epoch: values[name] for epoch, values in enumerate(logged.epochs)}
-    assert [(row["step"], float(row["test/acc"])) for row in _rows(tests)] == [("7", tested["test/acc"])]
+        assert curve == {epoch: values[name] for epoch, values in enumerate(logged.epochs, 1)}
+    assert [(row["step"], float(row["test/acc"])) for row in _rows(tests)] == [("8", tested["test/acc"])]
 
 
 def _rows(logger: CSVLogger) -> list[dict[str, str]]:

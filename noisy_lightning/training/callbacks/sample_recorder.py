@@ -1,6 +1,6 @@
 """Records what every training sample went through, epoch by epoch, at next to no cost per step."""
 
-import re
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor
 
 from noisy_lightning import compat
@@ -17,13 +17,17 @@ from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN, EpochRecord, class_accuracy, measure
 from noisy_lightning.runs.records import FOLDER, drop_epochs, write_epoch
+from noisy_lightning.training.callbacks.sample_histograms import log_histograms
 from noisy_lightning.training.callbacks.step_hooks import without_idle_step_hooks
 from noisy_lightning.training.callbacks.transition import transition_error, transition_of
+from noisy_lightning.training.class_tags import MOST, class_tags
+from noisy_lightning.training.epoch_log import log_curves
+from noisy_lightning.training.logged_pictures import log_picture, takes_pictures
 from noisy_lightning.types import Batch, Step
 
 if TYPE_CHECKING:
     from noisy_lightning.data import NoisyDataModule
-    from noisy_lightning.training.callbacks.sample_board import LabeledData, SampleBoard
+    from noisy_lightning.training.callbacks.sample_board import LabeledData
 
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
 _LOSS, _CONFIDENCE, _MARK, _KEPT, _MARGIN = range(_COLUMNS := 5)
@@ -40,8 +44,11 @@ class SampleRecorder(L.Callback):
 
     Every epoch leaves one file in `<folder>/records`, which `load_records` opens, and its measures as `train/...` in
     the loggers, whose x axis is the epoch, and in `trainer.callback_metrics`. The step's own work stays on the device:
-    one row per sample in one table. TensorBoard also gets charts of clean beside noisy samples and, in a few epochs,
-    pictures. Where the method works with a transition matrix, its mean absolute difference to the realized one is
+    one row per sample in one table. Loggers count epochs from 1 and have the accuracy of each of up to 100 classes by
+    its name, as `train_class/...`; files and callbacks count from 0. TensorBoard gets what is of clean and of noisy
+    samples, and what the noisy ones are predicted as, as runs within the run: curves of one chart, each in a color of
+    its own, and histograms of loss, confidence and margin. TensorBoard, Weights & Biases and MLflow get pictures in a
+    few epochs. Where the method works with a transition matrix, its mean absolute difference to the realized one is
     `method/transition_error`. An epoch of which the method keeps no sample gives a warning. It only observes: without
     it a training run ends with the same weights.
 
@@ -51,7 +58,7 @@ class SampleRecorder(L.Callback):
     Args:
         folder: Where records and noise files go, made if missing; None: the trainer's `default_root_dir`, where the
             command line has put the noise files.
-        pictures: Whether TensorBoard gets pictures, at about 0.3 s an epoch.
+        pictures: Whether loggers get pictures, at about 0.3 s an epoch.
         picture_epochs: After how many epochs there are pictures; none given: 1, 2, 4, 8, ... and the last.
 
     Example:
@@ -75,7 +82,6 @@ class SampleRecorder(L.Callback):
             )
         self.folder = None if folder is None else Path(folder)
         self.pictures, self.picture_epochs = pictures, picture_epochs
-        self._boards: list[SampleBoard] = []
         self._table = torch.zeros(0, _COLUMNS)
         self._served = torch.zeros(0, dtype=torch.long)  # (N,) when a sample was last served; 0: not yet
         self._waiting: list[tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor, int]] = []
@@ -97,9 +103,7 @@ class SampleRecorder(L.Callback):
         self._served = torch.zeros(len(data.labels), dtype=torch.long, device=pl_module.device)
         self._waiting.clear()
         self._epoch, self._selects = None, False
-        writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if trainer.is_global_zero:
-            self._boards = _boards(writers)
             drop_epochs(self._place(trainer) / FOLDER, first=trainer.current_epoch)
             self._place(trainer).mkdir(parents=True, exist_ok=True)
             if self.folder is not None:
@@ -221,25 +225,35 @@ class SampleRecorder(L.Callback):
         return measures
 
     def _show(self, trainer: L.Trainer, epoch: int, record: EpochRecord, measures: dict[str, float]) -> None:
-        """Give the loggers the measures, accuracies of classes, and TensorBoard its charts and pictures."""
+        """Give the loggers the measures, accuracies of classes, histograms and pictures."""
         data = _data(trainer)
-        reference = torch.where(data.true_labels == UNKNOWN, data.epoch_labels(epoch), data.true_labels).numpy()
-        by_class = class_accuracy(record.prediction, reference, len(data.class_names))
-        scalars = measures | {
-            f"train_class/{_as_tag(name)}": float(value)
-            for name, value in zip(data.class_names, by_class, strict=True)
-            if not np.isnan(value)
-        }
-        for logger in trainer.loggers:
-            logger.log_metrics(scalars, step=epoch)
-            logger.save()
-        for board in self._boards:
-            board.lay_out({*scalars, *trainer.callback_metrics})
-            if self._has_pictures(epoch + 1, last=trainer.should_stop or epoch + 1 == trainer.max_epochs):
-                board.draw(self._place(trainer), epoch, record, data)
-                transition = transition_of(trainer.lightning_module)
-                if transition is not None:
-                    board.draw_transition(epoch, transition, data)
+        labels, true_labels = data.epoch_labels(epoch).numpy(), data.true_labels.numpy()
+        known = true_labels != UNKNOWN
+        scalars = dict(measures)
+        if len(data.class_names) <= MOST:
+            accuracy = class_accuracy(record.prediction, np.where(known, true_labels, labels), len(data.class_names))
+            by_class = zip(class_tags(data.class_names), accuracy.tolist(), strict=True)
+            scalars |= {f"train_class/{tag}": value for tag, value in by_class if not math.isnan(value)}
+        log_curves(trainer, scalars, epoch)
+        for board in (logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)):
+            log_histograms(board, epoch, record, known & (true_labels == labels), known & (true_labels != labels))
+            board.save()
+        pictured = [logger for logger in trainer.loggers if takes_pictures(logger)]
+        if pictured and self._has_pictures(epoch + 1, last=trainer.should_stop or epoch + 1 == trainer.max_epochs):
+            self._draw(trainer, epoch, record, pictured)
+
+    def _draw(self, trainer: L.Trainer, epoch: int, record: EpochRecord, loggers: Sequence[Logger]) -> None:
+        # Slow to import.
+        from noisy_lightning.figures.style import as_array  # noqa: PLC0415
+        from noisy_lightning.training.callbacks.sample_board import pictures_of, transition_picture  # noqa: PLC0415
+
+        figures = dict(pictures_of(self._place(trainer), epoch, record, _data(trainer)))
+        if (transition := transition_of(trainer.lightning_module)) is not None:
+            figures["transition_matrix"] = transition_picture(epoch, transition, _data(trainer))
+        for name, figure in figures.items():
+            pixels = as_array(figure)
+            for logger in loggers:
+                log_picture(logger, f"train_samples/{name}", pixels, epoch)
 
     def _place(self, trainer: L.Trainer) -> Path:
         return self.folder or Path(trainer.default_root_dir)
@@ -254,15 +268,6 @@ def _data(trainer: L.Trainer) -> "LabeledData":
     return cast("LabeledData", trainer.datamodule)  # type: ignore[attr-defined]
 
 
-def _boards(writers: Sequence[Any]) -> list["SampleBoard"]:
-    """Return what draws on TensorBoard; matplotlib is imported where there is something to draw on."""
-    if not writers:
-        return []
-    from noisy_lightning.training.callbacks.sample_board import SampleBoard  # noqa: PLC0415
-
-    return [SampleBoard(writer) for writer in writers]
-
-
 def _as_record(table: Tensor, selects: bool) -> EpochRecord:
     """Turn the table (N, 5) of an epoch into its record."""
     loss, confidence, mark, kept, margin = table.T.numpy()
@@ -270,8 +275,3 @@ def _as_record(table: Tensor, selects: bool) -> EpochRecord:
     rows = (np.where(seen, row, np.float32(np.nan)) for row in (loss, confidence, kept, margin))
     loss, confidence, kept, margin = rows
     return EpochRecord(loss, confidence, mark.astype(np.int16) - 1, kept if selects else None, margin=margin)
-
-
-def _as_tag(name: str) -> str:
-    """Return a class name as TensorBoard takes it in a tag."""
-    return re.sub(r"[^\w.-]+", "_", name)

@@ -51,7 +51,7 @@ def test_what_is_undefined_in_an_epoch_is_empty_in_every_file(whole: Path) -> No
     assert [row["val/acc"] == "" for row in rows] == [True, False] * 3
     board = EventAccumulator(str(whole))
     board.Reload()
-    assert [point.step for point in board.Scalars("train/auroc")] == np.flatnonzero(~undefined).tolist()
+    assert [point.step for point in board.Scalars("train/auroc")] == (1 + np.flatnonzero(~undefined)).tolist()
     last = json.loads((whole / "result.json").read_text())["last_epoch"]
     assert last == {name: float(cell) for name, cell in rows[-1].items() if cell and name != "epoch"}
 

@@ -1,4 +1,4 @@
-"""What the pictures in TensorBoard are given to show."""
+"""What the pictures in loggers are given to show."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ import torch
 from noisy_lightning.figures.style import new_figure
 from noisy_lightning.runs.measures import EpochRecord
 from noisy_lightning.training.callbacks import sample_board
-from noisy_lightning.training.callbacks.sample_board import SampleBoard
+from noisy_lightning.training.callbacks.sample_board import pictures_of
 
 LABELS = torch.tensor([0, 1, 0, 1, 0, 1])
 TRUE = torch.tensor([0, 0, -1, -2, 0, 1])
@@ -42,8 +42,10 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     monkeypatch.setattr(sample_board, "_GRID_ROWS", 1)
     monkeypatch.setattr(sample_board, "_GRID_COLUMNS", 5)
     prediction = np.where(np.isnan(LOSS), -1, 0)
-    writer: Any = SimpleNamespace(add_image=lambda *_, **__: None)
-    SampleBoard(writer).draw(tmp_path, 0, EpochRecord(LOSS, LOSS, prediction), data)
+    assert [name for name, _ in pictures_of(tmp_path, 4, EpochRecord(LOSS, LOSS, prediction), data)] == [
+        "loss_histograms",
+        "highest_losses",  # and no course: there is no record
+    ]
     return given
 
 
@@ -59,3 +61,8 @@ def test_samples_without_a_known_true_label_are_neither_clean_nor_noisy(shown: d
     (_, clean, noisy, _), _ = shown["loss_histograms"]
     assert clean.tolist() == [True, False, False, False, True, True]
     assert noisy.tolist() == [False, True, False, True, False, False]
+
+
+def test_titles_count_epochs_from_one(shown: dict[str, Any]) -> None:
+    assert shown["loss_histograms"][0][3] == "epoch 5"
+    assert shown["sample_grid"][1]["title"].startswith("epoch 5:")

@@ -16,7 +16,6 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
-from tensorboard.plugins.custom_scalar import layout_pb2  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,11 +23,19 @@ from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import EpochRecord, class_accuracy, measure
 from noisy_lightning.runs.records import Records, load
 from noisy_lightning.training.callbacks.sample_recorder import SampleRecorder
+from noisy_lightning.training.epoch_log import forget_later
 from noisy_lightning.types import Batch, Step
 from tests.ranks import on_two_ranks
 
 N, K, B = 60, 4, 8
 TRAIN = 56
+STEPS = TRAIN // B
+SAVES = {
+    "mid-epoch": ("on_train_batch_end", STEPS + 3),
+    "last batch": ("on_train_batch_end", 2 * STEPS),
+    "validation after the last batch": ("on_validation_end", 2 * STEPS),
+    "epoch end": ("on_train_epoch_end", 2 * STEPS),
+}
 
 
 class Loader:
@@ -119,6 +126,9 @@ class Module(L.LightningModule):
         self.network = nn.Sequential(nn.Flatten(), nn.Linear(9, K))
         self.selects, self.break_at, self.poison = selects, break_at, poison
         self.seen: dict[tuple[int, int], tuple[float, float, int, float, float]] = {}
+
+    def on_train_start(self) -> None:
+        forget_later(self.trainer)  # as NoisyClassifier does
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.global_step == self.break_at:
@@ -218,7 +228,7 @@ def test_measures_reach_callbacks_loggers_and_table(tmp_path):
     assert {"loss", "loss_clean", "loss_noisy", "auroc", "memorised", "kept", "label_precision"} <= expected.keys()
     table = (tmp_path / "csv/metrics.csv").read_text().splitlines()
     rows = [dict(zip(table[0].split(","), line.split(","), strict=True)) for line in table[1:]]
-    assert [int(row["step"]) for row in rows] == [0, 1, 2]
+    assert [int(row["step"]) for row in rows] == [1, 2, 3]
     assert float(rows[-1]["train/auroc"]) == pytest.approx(expected["auroc"])
     assert 0 <= float(rows[-1]["train_class/class_0"]) <= 1
 
@@ -249,47 +259,68 @@ def test_an_epoch_of_which_nothing_is_kept_gives_one_warning(tmp_path):
 
 
 def read_board(run: Path) -> EventAccumulator:
-    return EventAccumulator(str(run), size_guidance={"tensors": 0, "images": 0, "scalars": 0}).Reload()
+    return EventAccumulator(str(run), size_guidance={"images": 0, "scalars": 0, "histograms": 0}).Reload()
 
 
-def charts(board: EventAccumulator) -> list[str]:
-    (*_, newest) = board.Tensors("custom_scalars__config__")
-    layout = layout_pb2.Layout.FromString(newest.tensor_proto.string_val[0])
-    return [chart.title for category in layout.category for chart in category.chart]
+def curve(board: EventAccumulator, tag: str) -> dict[int, float]:
+    events = board.Scalars(tag)
+    assert len(events) == len({event.step for event in events}), "an epoch is there twice"
+    return {event.step: event.value for event in events}
 
 
-def test_tensorboard_shows_clean_beside_noisy_over_epochs(tmp_path):
-    logger = TensorBoardLogger(tmp_path, name="", version="")
-    fit(tmp_path, Module(selects=True), logger=logger, max_epochs=6, limit_val_batches=1)
-    board, records = read_board(tmp_path), load(tmp_path)
-    for name in ("train/loss_clean", "train/memorised", "train_class/class_3"):
-        assert [event.step for event in board.Scalars(name)] == records.epochs.tolist()
-    values = [event.value for event in board.Scalars("train/loss_noisy")]
-    np.testing.assert_allclose(values, records.measures()["loss_noisy"], rtol=1e-6)
-    titles = " ".join(charts(board))
-    for chart in (
-        "loss of clean and of noisy",
-        "memorized",
-        "accuracy on given",
-        "each class",
-        "validation",
-        "selection",
-    ):
-        assert chart in titles
+PARTS = {
+    "loss_clean": ("clean", "train/loss"),
+    "loss_noisy": ("noisy", "train/loss"),
+    "memorised": ("memorized", "train/noisy_predicted_as"),
+    "corrected": ("corrected", "train/noisy_predicted_as"),
+    "neither": ("neither", "train/noisy_predicted_as"),
+    "acc_true": ("true_labels", "train/acc"),
+}
+
+
+def test_tensorboard_has_what_is_compared_in_one_chart_as_runs_within_the_run(tmp_path):
+    fit(tmp_path, Module(selects=True), logger=TensorBoardLogger(tmp_path, name="", version=""), max_epochs=6)
+    board, measures = read_board(tmp_path), load(tmp_path).measures()
+    for name, (part, tag) in PARTS.items():
+        within = read_board(tmp_path / part)
+        assert curve(within, tag) == pytest.approx(dict(enumerate(measures[name], 1)), rel=1e-6)
+        assert f"train/{name}" not in board.Tags()["scalars"]
+    assert curve(board, "train/loss") == pytest.approx(dict(enumerate(measures["loss"], 1)), rel=1e-6)
+    assert curve(board, "train_class/class_3").keys() == {*range(1, 7)}
     for picture in ("loss_and_memorisation", "loss_histograms", "highest_losses"):
-        assert [event.step for event in board.Images(f"train_samples/{picture}")] == [0, 1, 3, 5]
+        assert [event.step for event in board.Images(f"train_samples/{picture}")] == [1, 2, 4, 6]
+    for part in {part for part, _ in PARTS.values()}:
+        assert len(list((tmp_path / part).iterdir())) == 1, "one file, however many epochs"
 
 
-def test_tensorboard_without_truth_has_no_empty_charts(tmp_path):
-    fit(tmp_path, data=Data("none"), logger=TensorBoardLogger(tmp_path, name="", version=""))
-    assert charts(read_board(tmp_path)) == [
-        "training accuracy on given and on true labels",
-        "training accuracy of each class",
-    ]
+def test_a_resumed_run_goes_on_in_the_runs_within_it(tmp_path):
+    """It was killed after an epoch that it repeats, and which then is not there twice."""
+    cut, board = tmp_path / "cut.ckpt", tmp_path / "board"
+    with pytest.raises(InterruptedError):
+        fit(
+            tmp_path,
+            Module(break_at=2 * STEPS + 2),
+            callbacks=[Save(cut, *SAVES["mid-epoch"]), SampleRecorder()],
+            logger=TensorBoardLogger(board, name="", version=""),
+        )
+    assert len(curve(read_board(board / "clean"), "train/loss")) == 2
+    module, _ = fit(tmp_path, ckpt_path=cut, logger=TensorBoardLogger(board, name="", version=""))
+    assert min(epoch for epoch, _ in module.seen) == 1
+    measures = load(tmp_path).measures()
+    for name, (part, tag) in PARTS.items():
+        assert curve(read_board(board / part), tag) == pytest.approx(dict(enumerate(measures[name], 1)), rel=1e-6)
+    assert curve(read_board(board), "train/loss").keys() == {1, 2, 3}
+
+
+def test_tensorboard_without_truth_has_no_runs_within_the_run(tmp_path):
+    board = tmp_path / "board"
+    fit(tmp_path, data=Data("none"), logger=TensorBoardLogger(board, name="", version=""))
+    assert not [path for path in board.iterdir() if path.is_dir()]
+    assert [event.step for event in read_board(board).Histograms("train_samples/loss")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
-    ("recorder", "steps"), [(SampleRecorder(pictures=False), []), (SampleRecorder(picture_epochs=[3]), [2])]
+    ("recorder", "steps"), [(SampleRecorder(pictures=False), []), (SampleRecorder(picture_epochs=[3]), [3])]
 )
 def test_pictures_are_a_choice(tmp_path, recorder, steps):
     fit(tmp_path, logger=TensorBoardLogger(tmp_path, name="", version=""), callbacks=[recorder])
@@ -317,15 +348,6 @@ def test_the_weights_are_the_same_without_the_recorder(tmp_path):
     alone, _ = fit(tmp_path / "b", callbacks=[])
     for name, value in watched.state_dict().items():
         assert torch.equal(value, alone.state_dict()[name])
-
-
-STEPS = TRAIN // B
-SAVES = {
-    "mid-epoch": ("on_train_batch_end", STEPS + 3),
-    "last batch": ("on_train_batch_end", 2 * STEPS),
-    "validation after the last batch": ("on_validation_end", 2 * STEPS),
-    "epoch end": ("on_train_epoch_end", 2 * STEPS),
-}
 
 
 @pytest.mark.parametrize("when", SAVES)

@@ -67,7 +67,7 @@ def test_an_estimated_matrix_is_shown_from_when_it_is_known(run: Callable[..., i
     assert [row["method/transition_error"] != "" for row in rows] == [False, False, True, True]
     assert float(rows[-1]["method/transition_error"]) == pytest.approx(expected)
     assert float(rows[-1]["method/noise_rate"]) == pytest.approx(1 - matrix.diagonal().mean().item())
-    assert pictures == [3]  # pictures are made after 1, 2, 4 epochs
+    assert pictures == [4]  # pictures are made after 1, 2, 4 epochs
 
 
 def test_a_method_without_a_matrix_has_none_to_show(run: Callable[..., int], tmp_path: Path) -> None:
