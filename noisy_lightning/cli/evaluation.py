@@ -1,6 +1,6 @@
 """noisy-lightning validate, test and predict: what the weights of a run are worth, and what they say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,10 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import replacing
 from noisy_lightning.runs.folder import RunFolder, existing_run
+from noisy_lightning.runs.older_keys import with_present_keys
 from noisy_lightning.runs.summary import evaluation_table
+from noisy_lightning.training.callbacks.hyper_parameters import show_result
+from noisy_lightning.training.hyper_parameters import hyper_parameters
 from noisy_lightning.training.metrics import TestedImages
 
 _OF_IMAGES = {"--images", "--labels", "--out", "--top"}
@@ -185,7 +188,6 @@ def _measure(command: str, what: Evaluated) -> None:
         return
     places: list[Path] = []
     if command == "test" and what.run is not None:
-        _draw(what.run, measured.values())
         pictures = cli.config_init.recorder.pictures
         for name, images in tested.items():
             epoch = measured[name]["epoch"]
@@ -193,6 +195,8 @@ def _measure(command: str, what: Evaluated) -> None:
     result: dict[str, Any] = {"oracle": cli.config.oracle}
     if what.run is not None:
         result = what.run.update_result(lambda before: before | {command: before.get(command, {}) | measured})
+        if command == "test":
+            _show(cli, what.run, result)
     run = what.run.path if what.run else None
     with reading(what.run.result if what.run else "result.json"):
         print(evaluation_table(command, measured, result, run, cli.config.trainer.max_epochs))
@@ -208,12 +212,10 @@ def _name_of(checkpoint: Path, run: RunFolder | None) -> str:
     return checkpoint.stem if own or checkpoint.stem not in ("best", "last") else str(checkpoint)
 
 
-def _draw(run: RunFolder, measured: Iterable[Mapping[str, Any]]) -> None:
-    """Put what a test measured on the run's board, at the epochs that the weights come from."""
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  # slow to import
-
-    with SummaryWriter(run.path) as board:
-        for metrics in measured:
-            for name, value in metrics.items():
-                if name != "epoch":
-                    board.add_scalar(name, value, metrics["epoch"])
+def _show(cli: NoisyCLI, run: RunFolder, result: Mapping[str, Any]) -> None:
+    """Put what a test measured on the run's board, if it has one: as numbers and tables, since it is no curve."""
+    if any(run.path.glob("events.out.tfevents.*")):
+        # The run's own configuration: that of a test says of a class only what was made of it.
+        made = with_present_keys(run.read_config().get("model") or {})
+        parameters = hyper_parameters(made, cli.datamodule, cli.config.trainer.max_epochs)
+        show_result(run.path, parameters, result, cli.datamodule.class_names)

@@ -44,6 +44,7 @@ from noisy_lightning.training.callbacks.checkpoints import (
 )
 from noisy_lightning.training.callbacks.divergence import Divergence
 from noisy_lightning.training.callbacks.extension import Extension
+from noisy_lightning.training.callbacks.hyper_parameters import HyperParameters
 from noisy_lightning.training.callbacks.metrics_table import MetricsTable
 from noisy_lightning.training.callbacks.progress_bar import RunProgress
 from noisy_lightning.training.callbacks.run_summary import RunSummary
@@ -168,7 +169,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
     config, options = cli.config, cli.config_init.run
     last, limit = run.checkpoints / "last.ckpt", cli.config_init.trainer.max_time
     goes_on = last.exists()
-    summary = RunSummary(run, config.oracle)
+    summary, shown = RunSummary(run, config.oracle), HyperParameters(run)
     arguments: dict[str, Any] = {"default_root_dir": str(run.path), "max_time": None}
     if cli.config_init.trainer.logger in (None, True):
         arguments["logger"] = TensorBoardLogger(run.path, name="", version="", default_hp_metric=False)
@@ -176,7 +177,12 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
     try:
         given = None if config.ckpt_path is None else run.checkpoint(config.ckpt_path)
         checkpoint = last if goes_on else given
-        callbacks: list[Callback] = [Divergence(run, options.stop_when_diverged), cli.config_init.recorder, summary]
+        callbacks: list[Callback] = [
+            Divergence(run, options.stop_when_diverged),
+            cli.config_init.recorder,
+            summary,
+            shown,
+        ]
         callbacks += [Announcement(run, checkpoint), RandomState()]
         callbacks += [TestCurve()] if config.test_every_epoch else []
         callbacks += [MetricsTable(run.metrics, goes_on)]
@@ -190,6 +196,7 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
         _fit(cli, trainer, checkpoint)
         if goes_on and not run.finished:  # it was killed after its last epoch: there was nothing left to train
             summary.write(trainer, cli.model)
+            shown.on_train_end(trainer, cli.model)
     except InputError:
         if first:
             run.discard_unstarted()

@@ -17,15 +17,15 @@ TOGETHER = {
     "train/loss_noisy": ("noisy", "train/loss"),
     "train/memorised": ("memorized", "train/noisy_predicted_as"),
     "train/corrected": ("corrected", "train/noisy_predicted_as"),
-    "train/neither": ("neither", "train/noisy_predicted_as"),
     "train/acc_true": ("true_labels", "train/acc"),
     "val/acc_true": ("true_labels", "val/acc"),
 }
 """What TensorBoard gets as a curve of a run within the run: that one's name, and the tag.
 
 TensorBoard colors by run and draws one chart a tag: curves that are to be compared need one tag and runs of their own.
-It has seven colors, which it gives in the order in which runs begin: to a run and its six parts one each, and with
-several runs to clean samples the same everywhere, and to noisy ones another.
+It has seven colors, which it gives to runs in the order in which they begin: to a run, these five parts and what is
+about the whole (`board_session.py`) one each, and with several runs to clean samples the same everywhere, and to noisy
+ones another. Therefore `train/neither`, what is left of two others, has a chart of its own.
 """
 
 

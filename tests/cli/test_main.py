@@ -75,7 +75,7 @@ def test_a_run_leaves_everything_and_is_tested_from_its_folder(
     np.testing.assert_allclose(predictions["probability"].sum(1), 1, atol=1e-5)
 
 
-def test_further_test_sets_have_rows_and_points_of_their_own(
+def test_further_test_sets_have_rows_numbers_and_tables_of_their_own(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("fit", *SMALL) == 0
@@ -89,11 +89,10 @@ def test_further_test_sets_have_rows_and_points_of_their_own(
     tested = result["test"]["last"]
     assert tested["test_again/acc"] == tested["test/acc"]
     assert len([name for name in tested if name.startswith("test_again/acc_class/")]) == 10
-    events = EventAccumulator(str(tmp_path / "runs/default/0")).Reload()
-    for name in ("test/acc", "test_again/acc", "test/acc_class/3"):
-        points = {event.step: event.value for event in events.Scalars(name)}
-        assert points[1] == pytest.approx(tested[name])
-        assert set(points) == {result["best_epoch"]["epoch"], 1}
+    events = EventAccumulator(str(tmp_path / "runs/default/0/final")).Reload()
+    for name, key in {"test_acc_last": "test/acc", "test_again_acc_last": "test_again/acc"}.items():
+        assert [event.value for event in events.Scalars(f"final/{name}")] == [pytest.approx(tested[key])]
+    assert {"test/text_summary", "test_again/text_summary"} <= set(events.Tags()["tensors"])
 
 
 def test_a_test_set_must_exist(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,15 @@
-"""The callbacks without which a training run would mislead, whoever made its trainer."""
+"""The callbacks without which a run would mislead, or could not be compared, whoever made its trainer."""
 
 import lightning as L
 
 from noisy_lightning.training.callbacks.divergence import Divergence
 from noisy_lightning.training.callbacks.epoch_values import EpochValues
+from noisy_lightning.training.callbacks.hyper_parameters import HyperParameters
 
 
 def require(trainer: L.Trainer) -> None:
-    """Put before the callbacks of a trainer those of `EpochValues` and `Divergence` that it does not have."""
+    """Put before a trainer's callbacks those of `EpochValues`, `Divergence` and `HyperParameters` that it lacks."""
     callbacks: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     present = {type(callback) for callback in callbacks}
-    callbacks[:0] = [one for one in (EpochValues(trainer), Divergence()) if type(one) not in present]
+    own: list[L.Callback] = [EpochValues(trainer), Divergence(), HyperParameters()]
+    callbacks[:0] = [one for one in own if type(one) not in present]

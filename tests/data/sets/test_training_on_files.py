@@ -89,9 +89,14 @@ def columns() -> set[str]:
 
 
 def scalars() -> set[str]:
-    """Return the tags of all curves on the board."""
-    board = EventAccumulator("runs/mine/0").Reload()
-    return set(board.Tags()["scalars"])
+    """Return the tags of all curves on the board, those of a run within the run after its name."""
+    run = Path("runs/mine/0")
+    folders = {file.parent for file in run.rglob("events.out.tfevents.*")}
+    return {
+        (folder.relative_to(run) / tag).as_posix()
+        for folder in folders
+        for tag in EventAccumulator(str(folder)).Reload().Tags()["scalars"]
+    }
 
 
 def test_a_folder_goes_through_all_commands(folder: str, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +118,7 @@ def test_a_folder_goes_through_all_commands(folder: str, run: Run, capsys: pytes
     for tags in (columns(), scalars()):
         assert "train/acc" in tags
         assert not tags & (of_true_labels | {"val/acc_true"})
+    assert not [tag for tag in scalars() if tag.partition("/")[0] in ("clean", "noisy", "true_labels")]
     assert load("runs/mine/0").loss.shape == (2, TRAIN)
     with np.load("runs/mine/0/predictions_best.npz") as predictions:
         assert (predictions["true_label"] == -1).all()
@@ -132,7 +138,8 @@ def test_a_table_with_true_labels_is_measured_by(table: str, run: Run) -> None:
     assert run("test", "runs/mine/0") == 0
     noise = json.loads(Path("runs/mine/0/noise.json").read_text())
     assert noise["realised_rate"] == pytest.approx(1 / WRONG_EVERY)
-    assert {"train/auroc", "train/loss_clean", "train/loss_noisy", "val/acc_true"} <= columns() & scalars()
+    assert {"train/auroc", "train/loss_clean", "train/loss_noisy", "val/acc_true"} <= columns()
+    assert {"train/auroc", "clean/train/loss", "noisy/train/loss", "true_labels/val/acc"} <= scalars()
 
 
 def test_trusted_labels_validate(table: str, run: Run) -> None:

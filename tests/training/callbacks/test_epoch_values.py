@@ -99,6 +99,7 @@ def test_callbacks_of_a_trainer_in_python_see_the_running_epoch_alone(tmp_path: 
         True,
         False,
         False,
+        False,
     ]
     trainer.fit_loop.max_epochs = 4
     trainer.fit(model, datamodule=data)

@@ -273,7 +273,6 @@ PARTS = {
     "loss_noisy": ("noisy", "train/loss"),
     "memorised": ("memorized", "train/noisy_predicted_as"),
     "corrected": ("corrected", "train/noisy_predicted_as"),
-    "neither": ("neither", "train/noisy_predicted_as"),
     "acc_true": ("true_labels", "train/acc"),
 }
 
