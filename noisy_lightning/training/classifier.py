@@ -45,7 +45,7 @@ class Classifier(L.LightningModule, ABC):
         super().__init__()
         self.specification, self.num_classes, self.channels_last = specification, num_classes, channels_last
         self.test_flips = test_flips
-        self.loaded_epoch = 0  # that of the weights that a checkpoint brought
+        self.loaded_epoch = 0  # that of the weights, by a checkpoint or by training
         self._validation: dict[str, ValidationMetrics] = {}
         self._tests: list[dict[str, TestMetrics]] = []
 

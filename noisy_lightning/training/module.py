@@ -247,6 +247,7 @@ class NoisyClassifier(Classifier):
 
     def on_train_epoch_end(self) -> None:
         """Notify the method, and log its values and the learning rate."""
+        self.loaded_epoch = self.current_epoch  # a test of these weights belongs there
         self.method.on_epoch_end(epoch_context(self))
         values = {f"method/{name}": value for name, value in self.method.scalars().items()}
         # Not what the optimizer has now: the scheduler has stepped already.

@@ -1,4 +1,4 @@
-"""One row per epoch in metrics.csv."""
+"""One row per epoch in metrics.csv, whose column `epoch` counts from 0, as programs do."""
 
 import csv
 import warnings
@@ -46,7 +46,8 @@ class MetricsTable(Checkpoint):  # Lightning runs checkpoints last: all has been
                 self.rows = [row for row in rows if int(row["epoch"]) < trainer.current_epoch and None not in row]
         there = {int(row["epoch"]) for row in self.rows}
         if missing := sorted(set(range(self.first, trainer.current_epoch)) - there):
-            warnings.warn(f"{self.path} lacks earlier epochs, and goes on without: {missing}"[:500], stacklevel=2)
+            which = ", ".join(str(epoch + 1) for epoch in missing)
+            warnings.warn(f"{self.path} lacks earlier epochs, and goes on without: {which}"[:500], stacklevel=2)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the first epoch of the run's own."""

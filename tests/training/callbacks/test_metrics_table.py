@@ -93,7 +93,7 @@ def test_rows_that_are_gone_are_said_to_be(content: str | None, tmp_path: Path) 
     if content is not None:
         path.write_text(content)
     trainer = cast(L.Trainer, SimpleNamespace(is_global_zero=True, current_epoch=2))
-    with pytest.warns(UserWarning, match=r"metrics\.csv lacks earlier epochs, and goes on without: \[0"):
+    with pytest.warns(UserWarning, match=r"metrics\.csv lacks earlier epochs, and goes on without: 1"):
         MetricsTable(path).on_train_start(trainer, Scripted())
 
 
