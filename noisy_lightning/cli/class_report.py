@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from noisy_lightning.cli.screen import plain
 from noisy_lightning.runs.classification import calibration, class_scores, confusion_matrix
 from noisy_lightning.runs.files import as_cell, replacing, write_bytes
 from noisy_lightning.runs.measures import Floats, Ints
@@ -80,7 +81,22 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Iterable[Any]]
         writer.writerows(["" if value != value else as_cell(value) for value in row] for row in rows)  # noqa: PLR0124
 
 
-def class_table(answers: Mapping[str, Answers], class_names: Sequence[str]) -> str:
+class ClassTable(NamedTuple):
+    """What is shown of classes."""
+
+    rows: list[list[str]]
+    """Heads, then a class each: its name, how many images are of it, and numbers in percent."""
+    before: str
+    """What is said before the table; may be empty."""
+    after: str
+    """What is said after it; may be empty."""
+
+    def __str__(self) -> str:
+        """Return it as text."""
+        return "\n".join(filter(None, [self.before, plain(self.rows), self.after]))
+
+
+def class_table(answers: Mapping[str, Answers], class_names: Sequence[str]) -> ClassTable:
     """Return precision, recall and F1 of each class in percent; of more than 20, of the ten of lowest recall.
 
     Args:
@@ -103,13 +119,9 @@ def class_table(answers: Mapping[str, Answers], class_names: Sequence[str]) -> s
         ]
         for k in order.tolist()
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
-    if len(class_names) > _ALL:
-        lines.insert(0, f"the {_WORST} of {len(class_names)} classes of lowest recall, in %:")
-    if pairs := _confused(matrices[-1], class_names):
-        lines.append(f"most often confused: {pairs}")
-    return "\n".join(lines)
+    few = f"the {_WORST} of {len(class_names)} classes of lowest recall, in %:" if len(class_names) > _ALL else ""
+    pairs = _confused(matrices[-1], class_names)
+    return ClassTable(rows, few, f"most often confused: {pairs}" if pairs else "")
 
 
 def _confused(confusion: Ints, class_names: Sequence[str]) -> str:

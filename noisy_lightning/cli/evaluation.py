@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from noisy_lightning.cli.class_report import write_rows
 from noisy_lightning.cli.predict import predict_images
-from noisy_lightning.cli.tested import tables, write_tested
+from noisy_lightning.cli.tested import show_classes, write_tested
 from noisy_lightning.cli.trainer_keys import check_trainer, what_lightning_refuses
 from noisy_lightning.cli.training import NoisyCLI
 from noisy_lightning.data import NoisyDataModule
@@ -201,7 +201,7 @@ def _measure(command: str, what: Evaluated) -> None:
     with reading(what.run.result if what.run else "result.json"):
         print(evaluation_table(command, measured, result, run, cli.config.trainer.max_epochs))
     if command == "test":
-        print(tables(tested, cli.datamodule.class_names))
+        show_classes(tested, cli.datamodule.class_names)
     if places:
         print(f"\nfiles  {', '.join(map(str, places))}: tables and pictures of classes, calibration, hardest images")
 

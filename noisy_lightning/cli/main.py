@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from noisy_lightning import __version__, compat
+from noisy_lightning.cli.screen import survive_encodings
 from noisy_lightning.errors import InputError, StorageError, storing
 
 _HELP = ("-h", "--help")
@@ -35,7 +36,10 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     try:
         with storing(), compat.one_report_of_boards():
-            return dispatch(sys.argv[1:], alone=True) if args is None else run_here(list(args))
+            if args is not None:
+                return run_here(list(args))
+            survive_encodings()
+            return dispatch(sys.argv[1:], alone=True)
     except (InputError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1

@@ -190,7 +190,7 @@ def _report(out: Path, folder: Path, run: LoadedRun, seen: _Seen, count: int) ->
         answers = Answers(label, predicted, probability.astype(np.float32))
         accuracy = float((label == predicted).mean())
         lines.append(f"accuracy  {100 * accuracy:.2f} % of {len(label):,} images with a label")
-        lines += ["", "in %:", class_table({"": answers}, names), ""]
+        lines += ["", "in %:", str(class_table({"": answers}, names)), ""]
         title = f"{run.path.parent.name}/{run.path.name}, {run.checkpoint.stem}: {out.stem}"
         write_classes(folder, answers, names, title, pictures=True)
         written.append(f"{folder}: tables and pictures of classes and calibration")

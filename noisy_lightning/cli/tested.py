@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from noisy_lightning.cli.class_report import Answers, class_table, write_classes, write_picture, write_rows
+from noisy_lightning.cli.screen import print_table
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.training.metrics import TestedImages
 
@@ -53,19 +54,22 @@ def write_tested(
     return place
 
 
-def tables(tested: Mapping[str, Mapping[str, TestedImages]], class_names: Sequence[str]) -> str:
-    """Return what is shown of each test set.
+def show_classes(tested: Mapping[str, Mapping[str, TestedImages]], class_names: Sequence[str]) -> None:
+    """Print what becomes of the classes of each test set.
 
     Args:
         tested: By checkpoint and name of the test set.
         class_names: K names, by label.
     """
-    sets = next(iter(tested.values()), {})
-    return "\n".join(
-        f"\n{name.replace('_', ' ', 1)}, in %:\n"
-        + class_table({checkpoint: answers_of(seen[name]) for checkpoint, seen in tested.items()}, class_names)
-        for name in sets
-    )
+    for name in next(iter(tested.values()), {}):
+        answers = {checkpoint: answers_of(seen[name]) for checkpoint, seen in tested.items()}
+        table = class_table(answers, class_names)
+        print(f"\n{name.replace('_', ' ', 1)}, in %:")
+        if table.before:
+            print(table.before)
+        print_table(table.rows)
+        if table.after:
+            print(table.after)
 
 
 def answers_of(images: TestedImages) -> Answers:

@@ -13,7 +13,7 @@ from noisy_lightning.experiments.sweep_folder import SweepFolder
 
 @final
 class SweepProgress:
-    """Shows how many runs are done, the epochs of those at work, and the time left; without a terminal, a line per run.
+    """Shows how many runs are done and left, the time left, and epochs of those at work; no terminal: a line per run.
 
     Args:
         runs: All that the command is about.
@@ -29,8 +29,9 @@ class SweepProgress:
         if sys.stderr.isatty():
             total = sum(run.epochs for run in runs)
             before = self._epochs + sum(folder.epochs_done(run.name) for run in runs if run not in done)
-            layout = "{desc} |{bar:10}| {elapsed} gone, {remaining} left"
-            self._bar = tqdm(total=max(1, total), initial=before, mininterval=0, bar_format=layout)
+            # What matters least comes last, since a narrow terminal cuts it off.
+            layout = "{desc} |{bar:10}| {elapsed} gone, {remaining} left{postfix}"
+            self._bar = tqdm(total=max(1, total), initial=before, mininterval=0, bar_format=layout, dynamic_ncols=True)
             self.refresh()
         elif done:
             print(f"{len(done)} of {len(runs)} runs are done", flush=True)
@@ -51,7 +52,9 @@ class SweepProgress:
         at_work = "; ".join(
             f"{run.grid.title}: epoch {done}/{run.epochs}" for run, done in zip(self._working, epochs, strict=True)
         )
-        self._bar.set_description_str(f"{self._done}/{len(self._runs)} runs  {at_work}")
+        self._bar.set_postfix_str(at_work, refresh=False)
+        count = len(self._runs)
+        self._bar.set_description_str(f"{self._done} of {count} runs done, {count - self._done} left")
 
     def end(self, run: PlannedRun) -> None:
         """Show that a run has ended, and how."""

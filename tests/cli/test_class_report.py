@@ -43,7 +43,7 @@ def test_pictures_are_drawn_where_they_are_wanted(tmp_path: Path) -> None:
 
 def test_few_classes_are_all_shown_with_a_column_for_each_checkpoint() -> None:
     answers = {"best": _answers([0, 0, 1, 1], [0, 0, 1, 1]), "last": _answers([0, 0, 1, 1], [0, 1, 1, 1])}
-    assert class_table(answers, ["cat", "dog", "owl"]).splitlines() == [
+    assert str(class_table(answers, ["cat", "dog", "owl"])).splitlines() == [
         "class  n  best: precision  recall     F1  last: precision  recall    F1",
         "cat    2            100.0   100.0  100.0            100.0    50.0  66.7",
         "dog    2            100.0   100.0  100.0             66.7   100.0  80.0",
@@ -55,7 +55,7 @@ def test_few_classes_are_all_shown_with_a_column_for_each_checkpoint() -> None:
 def test_of_many_classes_the_worst_are_shown() -> None:
     labels = list(range(24)) * 2
     predicted = [0 if label in (3, 7) else label for label in labels[:24]] + labels[24:]
-    lines = class_table({"": _answers(labels, predicted)}, [f"c{k}" for k in range(30)]).splitlines()
+    lines = str(class_table({"": _answers(labels, predicted)}, [f"c{k}" for k in range(30)])).splitlines()
     assert lines[0] == "the 10 of 30 classes of lowest recall, in %:"
     assert lines[1].split() == ["class", "n", "precision", "recall", "F1"]
     assert [line.split()[0] for line in lines[2:12]] == ["c3", "c7", "c0", "c1", "c2", "c4", "c5", "c6", "c8", "c9"]

@@ -107,11 +107,11 @@ def test_a_terminal_shows_runs_epochs_and_time_left(
     only = ("--only", "model.loss=Cross*", "--trainer.limit_train_batches", "2")
     assert run("sweep", "--config", "grid.yaml", *only) == 0
     shown = capsys.readouterr().err
-    assert "0/2 runs  CrossEntropy, seed 1: epoch 0/2" in shown
-    assert "1/2 runs  CrossEntropy, seed 2: epoch 0/2" in shown
-    assert re.search(r"2/2 runs +\|█+\| \d\d:\d\d gone, 00:00 left", shown)
+    assert re.search(r"0 of 2 runs done, 2 left .* left, CrossEntropy, seed 1: epoch 0/2", shown)
+    assert re.search(r"1 of 2 runs done, 1 left .* left, CrossEntropy, seed 2: epoch 0/2", shown)
+    assert re.search(r"2 of 2 runs done, 0 left +\|█+\| \d\d:\d\d gone, 00:00 left", shown)
     assert run("sweep", "--config", "grid.yaml", *only) == 0
-    assert "2/2 runs" in capsys.readouterr().err
+    assert "2 of 2 runs done, 0 left" in capsys.readouterr().err
 
 
 def test_a_part_of_a_grid_is_run_where_asked(

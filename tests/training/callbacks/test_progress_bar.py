@@ -2,11 +2,13 @@ import io
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import final
 
 import lightning as L
 import pytest
 
+from noisy_lightning.training.callbacks import progress_bar
 from noisy_lightning.training.callbacks.checkpoints import LastCheckpoint
 from noisy_lightning.training.callbacks.progress_bar import RunProgress
 from tests.training.callbacks.scripted import Scripted, scripted_trainer
@@ -129,3 +131,25 @@ def test_a_disabled_bar_shows_nothing(
     bar.enable()
     _fit(tmp_path, bar, Scripted([0.25, 0.5]), Losses())
     assert _percentages(screen) if is_terminal else capsys.readouterr().out
+
+
+def test_the_bar_shows_how_fast_the_epoch_is_and_how_much_memory_was_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, now = _terminal(monkeypatch), iter(range(10_000))
+    clock = SimpleNamespace(monotonic=lambda: next(now) / 8)  # each look at it takes an eighth of a second
+    monkeypatch.setattr(progress_bar, "time", clock)
+    monkeypatch.setattr(progress_bar, "peak_memory", lambda device: 2560)
+    _fit(tmp_path, RunProgress(interval=0), Scripted([0.25, 0.5]), Losses())
+    shown = _refreshes(terminal)
+    assert all("2.5 GiB" in text for text in shown if "images/s" in text)
+    rates = [int(found[1].replace(",", "")) for text in shown if (found := re.search(r"([\d,]+) images/s", text))]
+    assert rates[1:5] == [8, 8, 8, 8], "batches of one image, and a look at the clock with each"
+
+
+def test_where_the_system_does_not_say_there_is_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _terminal(monkeypatch)
+    monkeypatch.setattr(progress_bar, "peak_memory", lambda device: None)
+    _fit(tmp_path, RunProgress(interval=0), Scripted())
+    assert "images/s" in terminal.getvalue()
+    assert "GiB" not in terminal.getvalue()
