@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from noisy_lightning import compat
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.runs.final_numbers import final_numbers, tables_of_tests
 from noisy_lightning.runs.folder import RunFolder
@@ -31,7 +32,14 @@ class HyperParameters(L.Callback):
         self.run = run
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give them."""
+        """Wait for the first step."""
+        vars(self).pop("on_train_batch_start", None)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Give them, once: before the first step something may refuse to go on, and leaves a run as it was."""
+        compat.skip_hook(self, "on_train_batch_start")
         if not trainer.is_global_zero:
             return
         for logger in trainer.loggers:
