@@ -8,7 +8,7 @@ WORKERS ?= 2
 SELECTION := runs/incv_sym50/study3/selection.csv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all mutations kills study3 bench slurm results format clean
+.PHONY: help install demo test test-all mutations kills study3 bench slurm results gallery format clean
 
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ slurm: $(READY) ## Try sweeps on a real Slurm of one node, as root, on a machine
 
 results: $(READY) ## Write what was measured into READMEs and configs anew, from the ledgers in notebooks/results
 	$(BIN)/python -m tests.tools.readme_tables
+
+gallery: $(READY) ## Draw every figure from small runs, on one page to look at: runs/gallery/pictures
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.tools.gallery
 
 format: $(READY) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -210,11 +210,11 @@ def _natural(config: Path) -> tuple[int, str]:
 
 def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator[tuple[str, Figure]]:
     """Yield names and pictures of the runs of one setting: curves of all seeds, samples of the first."""
-    metrics = {name: [_read_metrics(run) for run in runs] for name, runs in methods.items()}
-    loss, accuracy = (_curves(metrics, column) for column in ("val/loss", "val/acc"))
+    metrics = {name: [read_metrics(run) for run in runs] for name, runs in methods.items()}
+    loss, accuracy = (curves_of(metrics, column) for column in ("val/loss", "val/acc"))
     if accuracy:
         yield "validation", figures.validation_curves(loss, accuracy, setting)
-    precision, recall = (_curves(metrics, f"train/label_{name}") for name in ("precision", "recall"))
+    precision, recall = (curves_of(metrics, f"train/label_{name}") for name in ("precision", "recall"))
     if precision and recall:
         yield "selection", figures.selection_over_epochs(precision, recall, setting)
     losses: dict[str, Losses] = {}
@@ -246,13 +246,14 @@ def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator
         yield "labels", figures.label_distribution(seen.true_labels, seen.labels, names, f"{setting}: training set")
 
 
-def _read_metrics(run: Path) -> list[dict[str, str]]:
+def read_metrics(run: Path) -> list[dict[str, str]]:
+    """Return the rows of a run's `metrics.csv`, one an epoch."""
     path = run / "metrics.csv"
     with reading(path), path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
-def _curves(metrics: Mapping[str, Sequence[Sequence[Mapping[str, str]]]], column: str) -> dict[str, figures.Curves]:
+def curves_of(metrics: Mapping[str, Sequence[Sequence[Mapping[str, str]]]], column: str) -> dict[str, figures.Curves]:
     """Return a column of metrics by method, (runs, epochs), NaN where a run has none; methods without any are out."""
     found = {}
     for name, runs in metrics.items():

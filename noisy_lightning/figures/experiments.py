@@ -3,36 +3,49 @@
 Like those of samples, pure functions from arrays to matplotlib figures.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import cycle
+from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
-from numpy.typing import NDArray
 
+from noisy_lightning.figures.panels import (
+    Curves,
+    Over,
+    at_rates,
+    draw_line,
+    looks,
+    multiples,
+    over_epochs,
+    spread,
+    spread_at_places,
+    starts_row,
+)
 from noisy_lightning.figures.samples import draw_loss_histograms
-from noisy_lightning.figures.style import CLEAN, INK, NOISY, OTHER, finish, new_figure
+from noisy_lightning.figures.style import (
+    CLEAN,
+    COLUMN,
+    INK,
+    NOISY,
+    OTHER,
+    PAGE,
+    SMALL,
+    finish,
+    fitted,
+    in_epochs,
+    legend_above,
+    legend_below,
+    new_figure,
+    shares,
+    shortened,
+    width_of,
+)
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
 
-# Okabe and Ito's palette without its yellow, which is invisible on white; dashes distinguish lines in black and white.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-_DASHES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_COLUMNS = 3  # of small multiples
-
-Curves = NDArray[np.float64]
-
-
-class Over(NamedTuple):
-    """What a line shows at each of its places x: the values of n runs."""
-
-    x: Sequence[float]
-    values: Sequence[Sequence[float]]
+_LARGEST_WITH_NAMES = 20  # classes
+_LONGEST_NAME = 24
 
 
 class Losses(NamedTuple):
@@ -43,45 +56,95 @@ class Losses(NamedTuple):
     is_noisy: Bools
 
 
-def validation_curves(loss: Mapping[str, Curves], accuracy: Mapping[str, Curves], title: str) -> Figure:
-    """Draw loss and accuracy on the given labels of the validation part over the epochs, a line for each method.
+def validation_curves(
+    loss: Mapping[str, Curves],
+    accuracy: Mapping[str, Curves],
+    title: str,
+    functions: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw accuracy and loss on the given labels of the validation part over the epochs, a line for each method.
+
+    Losses of different functions cannot be compared: each function has a panel of its own.
 
     Args:
         loss: by method, (runs, epochs); NaN where a run has none.
         accuracy: the same, in [0, 1].
         title: such as the setting.
+        functions: by method, the loss function; a method that is not there has one of its own.
     """
-    figure = new_figure(10.5, 3.6, f"{title}{_spread(map(len, loss.values()))}")
-    left, right = figure.subplots(1, 2)
-    for axes, curves in ((left, loss), (right, accuracy)):
-        for (name, runs), look in zip(curves.items(), _looks(), strict=False):
-            epochs = range(1, runs.shape[1] + 1)
-            _line(axes, name, Over(list(epochs), runs.T.tolist()), look, marked=False)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    finish(left, "Validation loss, given labels", "epoch")
-    finish(right, "Validation accuracy, given labels", "epoch")
-    _share_legend(figure)
+    own = {name: (functions or {}).get(name, name) for name in loss}
+    panels = list(dict.fromkeys(own.values()))
+    names = list(dict.fromkeys([*accuracy, *loss]))
+    rows = ceil(len(panels) / 3)
+    title = f"{title}{spread(map(len, [*loss.values(), *accuracy.values()]))}"
+    figure = new_figure(PAGE, 2.4 if len(panels) < 2 else 2.3 + 1.75 * rows, title)
+    if len(panels) < 2:
+        width = PAGE / 2 - 0.75
+        first, *others = figure.subplots(1, 2 if panels else 1, squeeze=False)[0]
+    else:
+        width = PAGE / 3 - 0.75
+        places = figure.add_gridspec(1 + rows, 3, height_ratios=[1.25, *[1.0] * rows])
+        first = figure.add_subplot(places[0, :])
+        others = [figure.add_subplot(places[1 + n // 3, n % 3]) for n in range(len(panels))]
+    styles = dict(zip(names, looks(), strict=False))
+    for name, runs in accuracy.items():
+        draw_line(first, name, over_epochs(runs), styles[name], marked=False)
+    finish(first, "Validation accuracy", "epoch", "accuracy, given labels")
+    shares(first)
+    for number, (axes, panel) in enumerate(zip(others, panels, strict=True)):
+        members = [name for name in loss if own[name] == panel]
+        for name in members:
+            draw_line(axes, name, over_epochs(loss[name]), styles[name], marked=False)
+        heading = "Validation loss" if len(panels) < 2 else panel
+        finish(axes, fitted(heading, width), "epoch", "loss, given labels" if number % 3 == 0 else "")
+    for axes in (first, *others):
+        in_epochs(axes)
+    legend_below(figure)
     return figure
 
 
-def accuracy_over_rate(panels: Mapping[str, Mapping[str, Over]], title: str) -> Figure:
-    """Draw test accuracy over the nominal noise rate, a panel for each kind of noise and a line for each method.
+def curves_over_epochs(panels: Mapping[str, Mapping[str, Curves]], title: str, measure: str = "accuracy") -> Figure:
+    """Draw shares over the epochs, a panel for each of what they are of and a line for each method or noise rate.
+
+    Source: INCV's figure of test accuracy during training, and studies that draw a line for each noise rate.
 
     Args:
-        panels: by kind of noise and method, accuracies in [0, 1].
+        panels: by heading, such as `training, given labels` and `test, true labels`, and by line, (runs, epochs) in
+            [0, 1]; NaN where a run has none.
+        title: such as the setting.
+        measure: what the shares are.
+    """
+    lines = [curves for panel in panels.values() for curves in panel.values()]
+    figure, axes_of, width = multiples(len(panels), f"{title}{spread(map(len, lines))}", 2.2, columns=2)
+    styles = dict(zip(dict.fromkeys(name for panel in panels.values() for name in panel), looks(), strict=False))
+    for number, (axes, (heading, curves)) in enumerate(zip(axes_of, panels.items(), strict=True)):
+        for name, runs in curves.items():
+            draw_line(axes, name, over_epochs(runs), styles[name], marked=False)
+        finish(axes, fitted(heading, width), "epoch", measure if starts_row(number, len(panels), 2) else "")
+        shares(axes)
+        in_epochs(axes)
+    legend_below(figure)
+    return figure
+
+
+def accuracy_over_rate(panels: Mapping[str, Mapping[str, Over]], title: str, measure: str = "test accuracy") -> Figure:
+    """Draw a measure over the nominal noise rate, a panel for each kind of noise and a line for each method.
+
+    Args:
+        panels: by kind of noise and method, shares in [0, 1].
         title: what accuracy this is.
+        measure: what the shares are.
     """
     overs = [over for methods in panels.values() for over in methods.values()]
-    figure = new_figure(2.5 + 4.2 * len(panels), 3.8, f"{title}{_spread_at_rates(overs)}")
-    for axes, (kind, methods) in zip(_row(figure, len(panels)), panels.items(), strict=True):
-        for (name, over), look in zip(methods.items(), _looks(), strict=False):
-            _line(axes, name, over, look)
-        axes.set_ylim(0, 1.02)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        finish(axes, kind, "noise rate")
-    _share_legend(figure)
+    figure, axes_of, width = multiples(len(panels), f"{title}{spread_at_places(overs)}", 2.2, columns=2, share_y=True)
+    styles = dict(zip(dict.fromkeys(name for methods in panels.values() for name in methods), looks(), strict=False))
+    for number, (axes, (kind, methods)) in enumerate(zip(axes_of, panels.items(), strict=True)):
+        for name, over in methods.items():
+            draw_line(axes, name, over, styles[name])
+        finish(axes, fitted(kind, width), "noise rate", measure if starts_row(number, len(panels), 2) else "")
+        at_rates([axes], methods.values())
+    shares(*axes_of)
+    legend_below(figure)
     return figure
 
 
@@ -93,15 +156,15 @@ def train_and_test(methods: Mapping[str, Mapping[str, Over]], title: str) -> Fig
         title: what noise this is.
     """
     overs = [over for curves in methods.values() for over in curves.values()]
-    figure = new_figure(*_size(len(methods)), f"{title}{_spread_at_rates(overs)}")
-    for axes, (name, curves) in zip(_grid(figure, len(methods)), methods.items(), strict=True):
-        looks = {"training, given labels": (NOISY, "--", "s"), "test, true labels": (CLEAN, "-", "o")}
-        for (label, look), over in zip(looks.items(), (curves["training"], curves["test"]), strict=True):
-            _line(axes, label, over, look)
-        axes.set_ylim(0, 1.02)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        finish(axes, name, "noise rate")
+    figure, panels, width = multiples(len(methods), f"{title}{spread_at_places(overs)}", share_y=True)
+    for number, (axes, (name, curves)) in enumerate(zip(panels, methods.items(), strict=True)):
+        styles = {"training, given labels": (NOISY, "--", "s"), "test, true labels": (CLEAN, "-", "o")}
+        for (label, look), over in zip(styles.items(), (curves["training"], curves["test"]), strict=True):
+            draw_line(axes, label, over, look)
+        finish(axes, fitted(name, width), "noise rate", "accuracy" if starts_row(number, len(methods)) else "")
+        at_rates([axes], curves.values())
+    shares(*panels)
+    legend_below(figure)
     return figure
 
 
@@ -113,20 +176,23 @@ def class_convergence(methods: Mapping[str, Floats], class_names: Mapping[str, S
         class_names: by method, K names.
         title: such as the setting.
     """
-    figure = new_figure(*_size(len(methods)), title)
-    for axes, (name, accuracy) in zip(_grid(figure, len(methods)), methods.items(), strict=True):
+    figure, panels, width = multiples(len(methods), title, 2.3, share_y=True)
+    for number, (axes, (name, accuracy)) in enumerate(zip(panels, methods.items(), strict=True)):
         epochs = np.arange(1, len(accuracy) + 1)
-        axes.plot(epochs, accuracy, color=OTHER, linewidth=0.8, alpha=0.6)
+        marker = "o" if len(accuracy) == 1 else None
+        axes.plot(epochs, accuracy, color=OTHER, linewidth=0.7, alpha=0.6, marker=marker, markersize=2.5)
         last = accuracy[-1]
         if not np.isnan(last).all():
             best, worst = int(np.nanargmax(last)), int(np.nanargmin(last))
-            for number, color, place in ((best, CLEAN, "best"), (worst, NOISY, "worst")):
-                label = f"{place}: {class_names[name][number]}"
-                axes.plot(epochs, accuracy[:, number], color=color, linewidth=1.8, label=label)
-        axes.set_ylim(0, 1.02)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        finish(axes, name, "epoch")
+            styles: tuple[tuple[str, int, dict[str, Any]], ...]
+            styles = (("best", best, {"color": CLEAN}), ("worst", worst, {"color": NOISY, "linestyle": "--"}))
+            for place, row, style in styles:
+                label = f"{place}: {class_names[name][row]}"
+                axes.plot(epochs, accuracy[:, row], linewidth=1.6, label=label, marker=marker, markersize=4, **style)
+        finish(axes, fitted(name, width), "epoch", "accuracy of a class" if starts_row(number, len(methods)) else "")
+        legend_above(axes, width)
+        in_epochs(axes)
+    shares(*panels)
     return figure
 
 
@@ -140,22 +206,41 @@ def label_distribution(true: Ints, given: Ints, class_names: Sequence[str], titl
         title: what noise this is.
     """
     count = len(class_names)
-    figure = new_figure(max(4.8, 1.0 + 0.55 * min(count, 20)), 3.6, title)
+    figure = new_figure(COLUMN if count <= 10 else PAGE, 2.2 + room_of_names(class_names), title)
     axes = figure.subplots()
     places = np.arange(count)
-    series = [(f"given (n = {len(given):,})", NOISY, given)]
+    series: list[tuple[str, dict[str, Any], Ints]]
+    series = [(f"given (n = {len(given):,})", {"color": NOISY, "hatch": "////", "edgecolor": "white"}, given)]
     if (true != UNKNOWN).any():
         known = true[true > FOREIGN]
-        series.insert(0, (f"true (n = {(known >= 0).sum():,})", CLEAN, known[known >= 0]))
+        series.insert(0, (f"true (n = {(known >= 0).sum():,})", {"color": CLEAN}, known[known >= 0]))
     width = 0.8 / len(series)
-    for number, (name, color, labels) in enumerate(series):
+    for number, (name, style, labels) in enumerate(series):
         heights = np.bincount(labels, minlength=count)
-        axes.bar(places - 0.4 + (number + 0.5) * width, heights, width, color=color, label=name)
-    if count <= 20:
-        axes.set_xticks(places, class_names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
-    axes.set_ylim(top=1.25 * max(np.bincount(labels, minlength=count).max() for _, _, labels in series))
-    finish(axes, "Samples by label", "" if count <= 20 else "class")
+        axes.bar(places - 0.4 + (number + 0.5) * width, heights, width, linewidth=0, label=name, **style)
+    finish(axes, "", "class", "samples")
+    name_classes(axes, class_names)
+    axes.grid(visible=False, axis="x")
+    legend_above(axes, COLUMN - 0.7)
     return figure
+
+
+def name_classes(axes: Axes, class_names: Sequence[str]) -> None:
+    """Name the classes on the x axis where they are few enough, else let it count them."""
+    if len(class_names) <= _LARGEST_WITH_NAMES:
+        names = [shortened(name, _LONGEST_NAME) for name in class_names]
+        axes.set_xticks(range(len(names)), names, parse_math=False)
+        axes.tick_params(axis="x", rotation=90 if room_of_names(class_names) else 0)
+    else:
+        axes.set_xlabel(f"{axes.get_xlabel()}, by number", color=INK)
+    axes.tick_params(axis="x", labelsize=SMALL)
+
+
+def room_of_names(class_names: Sequence[str]) -> float:
+    """Return how many inches the names of classes below an axis are high beyond a line of text."""
+    if len(class_names) > _LARGEST_WITH_NAMES or max(map(len, class_names)) <= 2:
+        return 0.0
+    return max(width_of(shortened(name, _LONGEST_NAME), SMALL) for name in class_names)
 
 
 def loss_distributions(methods: Mapping[str, Losses], title: str) -> Figure:
@@ -165,9 +250,11 @@ def loss_distributions(methods: Mapping[str, Losses], title: str) -> Figure:
         methods: by method.
         title: such as the setting.
     """
-    figure = new_figure(*_size(len(methods)), title)
-    for axes, (name, losses) in zip(_grid(figure, len(methods)), methods.items(), strict=True):
-        draw_loss_histograms(axes, *losses, heading=name)
+    figure, panels, width = multiples(len(methods), title, 2.3)
+    for number, (axes, (name, losses)) in enumerate(zip(panels, methods.items(), strict=True)):
+        draw_loss_histograms(axes, *losses, heading=fitted(name, width), width=width)
+        if not starts_row(number, len(methods)):
+            axes.set_ylabel("")
     return figure
 
 
@@ -179,75 +266,5 @@ def selection_over_epochs(precision: Mapping[str, Curves], recall: Mapping[str, 
         recall: the same.
         title: such as the setting.
     """
-    figure = new_figure(10.5, 3.6, f"{title}{_spread(map(len, precision.values()))}")
-    for axes, curves, name in zip(figure.subplots(1, 2), (precision, recall), ("precision", "recall"), strict=True):
-        for (method, runs), look in zip(curves.items(), _looks(), strict=False):
-            _line(axes, method, Over(list(range(1, runs.shape[1] + 1)), runs.T.tolist()), look, marked=False)
-        axes.set_ylim(0, 1.02)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        finish(axes, f"Label {name} of what is kept", "epoch")
-    _share_legend(figure)
-    return figure
-
-
-def _share_legend(figure: Figure) -> None:
-    """Set one legend beside panels with the same lines, in which it would cover some."""
-    handles: dict[str, Artist] = {}
-    for axes in figure.axes:
-        handles |= {name: line for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
-        if (legend := axes.get_legend()) is not None:
-            legend.remove()
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK
-    )
-
-
-def _looks() -> Iterator[tuple[str, str, str]]:
-    """Return colors, dashes and markers for lines, of which no two are alike."""
-    return cycle(
-        (_COLORS[number % len(_COLORS)], _DASHES[number % len(_DASHES)], _MARKERS[number % len(_MARKERS)])
-        for number in range(len(_COLORS) * len(_DASHES))
-    )
-
-
-def _line(axes: Axes, name: str, over: Over, look: tuple[str, str, str], marked: bool = True) -> None:
-    """Draw means, and a band of one standard deviation where there are several runs."""
-    color, dashes, marker = look
-    columns = [np.array(values, np.float64) for values in over.values]
-    columns = [values[np.isfinite(values)] for values in columns]
-    mean = np.array([values.mean() if len(values) else np.nan for values in columns])
-    std = np.array([values.std(ddof=1) if len(values) > 1 else 0.0 for values in columns])
-    axes.plot(over.x, mean, color=color, linestyle=dashes, marker=marker if marked else None, markersize=4, label=name)
-    if (std > 0).any():
-        axes.fill_between(over.x, mean - std, mean + std, color=color, alpha=0.15, linewidth=0)
-
-
-def _spread(counts: Iterable[int]) -> str:
-    """Return how many runs a line is of."""
-    counts = set(counts) or {1}
-    low, high = min(counts), max(counts)
-    band = "; band: one standard deviation" if high > 1 else ""
-    return f" (n = {low if low == high else f'{low} to {high}'}{band})"
-
-
-def _spread_at_rates(overs: Iterable[Over]) -> str:
-    return _spread(len(values) for over in overs for values in over.values)
-
-
-def _size(panels: int) -> tuple[float, float]:
-    columns = min(panels, _COLUMNS)
-    return max(4.8, 3.4 * columns), 2.9 * ceil(panels / _COLUMNS)
-
-
-def _grid(figure: Figure, panels: int) -> list[Axes]:
-    """Return as many axes, in rows of three."""
-    columns = min(panels, _COLUMNS)
-    axes = figure.subplots(ceil(panels / columns), columns, squeeze=False).ravel().tolist()
-    for spare in axes[panels:]:
-        spare.axis("off")
-    return axes[:panels]
-
-
-def _row(figure: Figure, panels: int) -> list[Axes]:
-    return list(figure.subplots(1, panels, squeeze=False, sharey=True)[0])
+    panels = {"Label precision: kept that are clean": precision, "Label recall: clean that are kept": recall}
+    return curves_over_epochs(panels, title, "share of samples")

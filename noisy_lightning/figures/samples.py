@@ -9,17 +9,38 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
-from noisy_lightning.figures.style import CLEAN, CORRECTED, INK, NOISY, OTHER, finish, new_figure
+from noisy_lightning.figures.matrices import (
+    SQUARE_ROOT,
+    Shares,
+    draw_matrix,
+    has_numbers,
+    in_percent_of_one,
+    matrix_panels,
+    name_matrix,
+    shares_bar,
+)
+from noisy_lightning.figures.style import (
+    CLEAN,
+    COLUMN,
+    CORRECTED,
+    INK,
+    NOISY,
+    OTHER,
+    PAGE,
+    finish,
+    fitted,
+    in_epochs,
+    legend_above,
+    new_figure,
+    percent,
+    shares,
+)
 from noisy_lightning.runs.measures import Bools, Floats
 from noisy_lightning.runs.records import Records
 
-_SHARES = "Blues"  # colors of a matrix: one hue, whose lightness is the value
-_LARGEST_WITH_NUMBERS = 20  # classes of a matrix
 _TEXT_ROWS = 4  # of a sample grid, under each picture, in units of an eighth of its width
 
 
@@ -34,39 +55,44 @@ def loss_and_memorization(records: Records, title: str = "", stacked: bool = Fal
         title: what was trained on what.
         stacked: whether the second panel goes below the first, for narrow places.
     """
-    figure = new_figure(4.8, 6.4, title) if stacked else new_figure(8.0, 3.5, title)
+    figure = new_figure(COLUMN, 4.6, title) if stacked else new_figure(PAGE, 2.4, title)
     left, right = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
+    width = COLUMN - 0.7
+    epochs = records.epochs + 1
+    marker = "o" if len(epochs) == 1 else None
     is_clean, is_noisy = (np.broadcast_to(mask, records.loss.shape) for mask in (records.is_clean, records.is_noisy))
     trained = (records.prediction >= 0).any(0)
-    for name, color, members in _groups(is_clean, is_noisy):
+    for name, (color, dashes), members in groups(is_clean, is_noisy):
         band = [_mean_and_quartiles(row[chosen]) for row, chosen in zip(records.loss, members, strict=True)]
         mean, low, high = np.array(band).T
-        left.fill_between(records.epochs, low, high, color=color, alpha=0.15, linewidth=0)
-        left.plot(records.epochs, mean, color=color, label=f"{name} (n = {(members[-1] & trained).sum():,})")
-    finish(left, "Training loss (mean; band: quartiles)", "epoch")
+        left.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
+        label = f"{name} (n = {(members[-1] & trained).sum():,})"
+        left.plot(epochs, mean, color=color, linestyle=dashes, marker=marker, label=label)
+    finish(left, "Loss of training samples", "epoch", "loss (mean; band: quartiles)")
     left.set_ylim(bottom=min(0.0, left.get_ylim()[0]))
 
     measures = records.measures()
-    curves = [("memorised", NOISY), ("corrected", CORRECTED), ("neither", OTHER)]
-    heading = f"Noisy samples (n = {(is_noisy[-1] & trained).sum():,}) predicted as"
+    curves = FATES
+    heading = f"Noisy samples (n = {(is_noisy[-1] & trained).sum():,}), predicted"
     if "memorised" not in measures:
-        curves, heading = [("acc", OTHER)], "Accuracy on given labels"
-    for name, color in curves:
-        label = "all samples" if name == "acc" else _MEANING[name]
-        right.plot(records.epochs, measures[name], color=color, label=label)
-    right.set_ylim(0, 1)
-    right.yaxis.set_major_formatter(PercentFormatter(1))
-    finish(right, heading, "epoch")
+        curves, heading = {"acc": ("all samples", OTHER, "-")}, "Accuracy on given labels"
+    for name, (label, color, dashes) in curves.items():
+        right.plot(epochs, measures[name], color=color, linestyle=dashes, marker=marker, label=label)
+    finish(right, heading, "epoch", "share of samples")
+    right.set_ylim(0, min(1.03, 1.06 * right.get_ylim()[1]))
+    percent(right.yaxis)
     for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        in_epochs(axes)
+        legend_above(axes, width)
     return figure
 
 
-_MEANING = {
-    "memorised": "their given label: memorized",
-    "corrected": "their true label: corrected",
-    "neither": "another label",
+FATES = {
+    "memorised": ("as given: memorized", NOISY, "-"),
+    "corrected": ("as true: corrected", CORRECTED, "--"),
+    "neither": ("neither", OTHER, ":"),
 }
+"""What can become of a noisy sample: by the name of its measure, label, color and dashes."""
 
 
 def loss_histograms(loss: Floats, is_clean: Bools, is_noisy: Bools, title: str = "") -> Figure:
@@ -81,29 +107,34 @@ def loss_histograms(loss: Floats, is_clean: Bools, is_noisy: Bools, title: str =
         is_noisy: (N,) known to be noisy; with neither anywhere, one histogram shows all samples.
         title: such as the epoch.
     """
-    figure = new_figure(4.8, 3.2, title)
-    draw_loss_histograms(figure.subplots(), loss, is_clean, is_noisy, "Share of samples by loss (√ scale)")
+    figure = new_figure(COLUMN, 2.3, title)
+    draw_loss_histograms(figure.subplots(), loss, is_clean, is_noisy, "", COLUMN - 0.7)
     return figure
 
 
-def draw_loss_histograms(axes: Axes, loss: Floats, is_clean: Bools, is_noisy: Bools, heading: str) -> None:
-    """Draw what `loss_histograms` shows into axes."""
+def draw_loss_histograms(
+    axes: Axes, loss: Floats, is_clean: Bools, is_noisy: Bools, heading: str, width: float
+) -> None:
+    """Draw what `loss_histograms` shows into axes that are so many inches wide."""
     finite = np.isfinite(loss)
     top = 0.01
     if finite.any():
         low, high = min(0.0, float(loss[finite].min())), float(np.percentile(loss[finite], 99.5))
         edges = np.linspace(low, max(high, low + 1e-6), 51)
-        for name, color, members in _groups(is_clean, is_noisy):
+        for name, (color, dashes), members in groups(is_clean, is_noisy):
             chosen = np.minimum(loss[finite & members], edges[-1])
             share = np.histogram(chosen, edges)[0] / max(1, len(chosen))
             top = max(top, float(share.max()))
             axes.stairs(share, edges, fill=True, color=color, alpha=0.3, linewidth=0)
-            axes.stairs(share, edges, color=color, linewidth=1.5, label=f"{name} (n = {len(chosen):,})")
+            label = f"{name} (n = {len(chosen):,})"
+            axes.stairs(share, edges, color=color, linestyle=dashes, linewidth=1.3, label=label)
     axes.set_yscale("function", functions=(lambda share: np.sqrt(np.maximum(share, 0)), np.square))
     axes.set_ylim(0, 1.1 * top)
-    axes.set_yticks([tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1) if tick <= 1.1 * top])
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    finish(axes, heading, "loss")
+    ticks = [tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1) if tick <= 1.1 * top]
+    axes.set_yticks([tick for tick in ticks if tick != 0.01 or top < 0.6])  # beside 0 where the axis is long
+    percent(axes.yaxis)
+    finish(axes, heading, "loss", f"share of samples\n{SQUARE_ROOT}")
+    legend_above(axes, width)
 
 
 def sample_grid(
@@ -128,7 +159,7 @@ def sample_grid(
     """
     rows = max(1, -(-len(images) // columns))
     step = 1 + _TEXT_ROWS / 8
-    figure = new_figure(float(columns), rows * step * 0.97 + 0.35, title)
+    figure = new_figure(float(columns), rows * step * 0.97 + 0.1, title)
     axes = figure.subplots()
     # One axes for all: one for each sample would take a second to draw.
     for i, image in enumerate(images):
@@ -140,8 +171,8 @@ def sample_grid(
             interpolation="nearest",
         )
         color = OTHER if true[i] is None else CLEAN if true[i] == given[i] else NOISY
-        lines = [_short(given[i], 16), "" if true[i] is None else _short(f"true: {true[i]}", 19)]
-        lines.append(f"{measure} {values[i]:.2f}")
+        lines = [fitted(given[i], 0.86, size=8), "" if true[i] is None else fitted(f"true: {true[i]}", 0.97, size=8)]
+        lines.append(f"{measure} {values[i]:.2f}" if np.isfinite(values[i]) else f"no {measure}")
         text: dict[str, Any] = {"ha": "center", "va": "top", "fontsize": 8, "parse_math": False}
         axes.text(x + 0.5, y + 1.02, lines[0], color=color, weight="bold", **text)
         axes.text(x + 0.5, y + 1.17, "\n".join(line for line in lines[1:] if line), color=INK, **text)
@@ -151,7 +182,10 @@ def sample_grid(
 
 
 def transition_matrices(
-    matrices: Mapping[str, NDArray[np.float64]], class_names: Sequence[str], title: str = ""
+    matrices: Mapping[str, Shares],
+    class_names: Sequence[str],
+    title: str = "",
+    across: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw transition matrices side by side, such as the nominal and the realized one.
 
@@ -162,31 +196,15 @@ def transition_matrices(
         matrices: by name, each (K, K) shares in [0, 1], rows over true classes; all zeros for a class without samples.
         class_names: K names.
         title: what noise this is.
+        across: by name, what the columns of a matrix are where they are not given labels.
     """
-    numbers = len(class_names) <= _LARGEST_WITH_NUMBERS
-    # Lines of text, 8 points high with and 6 without numbers, need this much room.
-    side = max(2.5, len(class_names) * (0.45 if numbers else 0.1))
-    margin = 0.3 + 0.08 * max(map(len, class_names))
-    figure = new_figure(len(matrices) * (side + 0.3) + margin + 0.9, side + margin + 0.9, title)
-    panels = figure.subplots(1, len(matrices), squeeze=False, sharey=True)[0]
+    figure, panels = matrix_panels(len(matrices), class_names, title)
     for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
         shown = np.where(matrix.any(1, keepdims=True), matrix, np.nan)
-        image = axes.imshow(shown, cmap=_SHARES, norm=PowerNorm(0.5, 0, 1), interpolation="nearest")
-        axes.set_facecolor("#D9D9D9")
-        axes.set_title(f"{name}, rows true", loc="left", fontsize=10, color=INK)
-        axes.set_xticks(range(len(class_names)), class_names, rotation=90, parse_math=False)
-        axes.set_yticks(range(len(class_names)), class_names, parse_math=False)
-        axes.tick_params(colors=INK, length=0, labelsize=9 if numbers else 6)
-        axes.spines[:].set_visible(False)
-        for (row, column), share in np.ndenumerate(shown) if numbers else ():
-            if share > 0:
-                text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "parse_math": False}
-                cell = axes.text(column, row, _percent(share), color="white" if share > 0.3 else INK, **text)
-                cell.set_in_layout(False)  # it lies within, and to measure hundreds takes as long as to draw them
-    bar = figure.colorbar(image, ax=list(panels), ticks=[0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1], aspect=30)
-    bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    bar.ax.tick_params(colors=INK, length=0, labelsize=8)
-    bar.outline.set_visible(False)
+        image = draw_matrix(axes, shown, class_names, in_percent_of_one)
+        name_matrix(axes, f"{name}, %" if has_numbers(class_names) else name, (across or {}).get(name, "given label"))
+    if matrices:
+        shares_bar(figure, image, panels)
     return figure
 
 
@@ -197,17 +215,19 @@ def selection_quality(iterations: Sequence[tuple[float, float]], title: str = ""
         iterations: (label precision, label recall) after each, in [0, 1].
         title: what selected from what.
     """
-    figure = new_figure(4.8, 3.4, title)
+    figure = new_figure(COLUMN, 2.4, title)
     axes = figure.subplots()
     numbers = range(1, len(iterations) + 1)
-    for name, color, values in zip(
-        ("label precision", "label recall"), (CLEAN, NOISY), zip(*iterations, strict=True), strict=True
-    ):
-        axes.plot(numbers, values, color=color, marker="o", label=name)
-    axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    finish(axes, "Selected labels: how many are right, of all right ones", "iteration")
+    looks = (
+        ("label precision: selected that are right", CLEAN, "-", "o"),
+        ("label recall: right that are selected", NOISY, "--", "^"),
+    )
+    for (name, color, dashes, marker), values in zip(looks, zip(*iterations, strict=True), strict=True):
+        axes.plot(numbers, values, color=color, linestyle=dashes, marker=marker, markersize=4, label=name)
+    finish(axes, "", "iteration", "share of labels")
+    shares(axes)
+    in_epochs(axes)
+    legend_above(axes, COLUMN - 0.7)
     return figure
 
 
@@ -223,38 +243,31 @@ def cross_validation_over_rates(
         measured: by noise rate, the value of each measure.
         title: what data and noise this is.
     """
-    figure = new_figure(5.4, 3.8, title)
+    figure = new_figure(COLUMN, 2.7, title)
     axes = figure.subplots()
     looks = {
-        "accuracy": ("accuracy on given labels", OTHER, "s"),
-        "label_precision": ("label precision", CLEAN, "o"),
-        "label_recall": ("label recall", NOISY, "^"),
+        "accuracy": ("accuracy on given labels", OTHER, ":", "s"),
+        "label_precision": ("label precision", CLEAN, "-", "o"),
+        "label_recall": ("label recall", NOISY, "--", "^"),
     }
-    for name, (label, color, marker) in looks.items():
-        axes.plot(*theory[name], color=color, label=label)
+    for name, (label, color, dashes, marker) in looks.items():
+        axes.plot(*theory[name], color=color, linestyle=dashes)
         values = [point[name] for point in measured.values()]
-        axes.plot(list(measured), values, color=color, marker=marker, linestyle="none")
-    axes.set_ylim(0, 1.02)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
-    finish(axes, f"Lines: theory; marks: measured (n = {len(measured)})", "noise rate")
+        axes.plot(list(measured), values, color=color, marker=marker, markersize=4.5, linestyle="none")
+        axes.plot([], [], color=color, linestyle=dashes, marker=marker, markersize=4.5, label=label)
+    finish(axes, f"Lines: theory; marks: measured at {len(measured)} rates", "noise rate", "share of samples")
+    percent(axes.yaxis)
+    axes.set_ylim(0, 1.03)
+    percent(axes.xaxis)
+    legend_above(axes, COLUMN - 0.7)
     return figure
 
 
-def _short(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def _percent(share: float) -> str:
-    """Return a share in percent, in at most four characters."""
-    return f"{100 * share:.1f}" if share < 0.9995 else "100"
-
-
-def _groups(is_clean: Bools, is_noisy: Bools) -> list[tuple[str, str, Bools]]:
-    """Return name, color and members, in the shape of the masks, of the groups that exist."""
-    groups = [("clean", CLEAN, is_clean), ("noisy", NOISY, is_noisy)]
-    known = [group for group in groups if group[2].any()]
-    return known or [("all samples", OTHER, np.ones_like(is_clean))]
+def groups(is_clean: Bools, is_noisy: Bools) -> list[tuple[str, tuple[str, str], Bools]]:
+    """Return name, color with dashes, and members, in the shape of the masks, of the groups that exist."""
+    both = [("clean", (CLEAN, "-"), is_clean), ("noisy", (NOISY, "--"), is_noisy)]
+    known = [group for group in both if group[2].any()]
+    return known or [("all samples", (OTHER, "-"), np.ones_like(is_clean))]
 
 
 def _mean_and_quartiles(loss: Floats) -> tuple[float, float, float]:

@@ -19,7 +19,7 @@ def test_a_small_confusion_matrix_says_its_counts_and_both_axes() -> None:
     figure = confusion_picture(confusion, _names(3), "a title")
     axes, bar = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    assert bar.get_ylabel() == "share of the true class"
+    assert bar.get_ylabel() == "share of the true class\n(square-root scale)"
     assert [text.get_text() for text in axes.texts] == ["3", "1", "12345"]
     assert [label.get_text() for label in axes.get_yticklabels()] == _names(3)
     shown: Any = np.ma.filled(np.ma.asarray(axes.get_images()[0].get_array()), np.nan)
@@ -45,7 +45,7 @@ def test_a_reliability_diagram_says_its_error() -> None:
     found = calibration(np.array([0.2, 0.4, 0.9, 0.95], np.float32), np.array([True, False, True, True]), bins=5)
     figure = reliability_diagram(found, "a title")
     upper, lower = figure.axes
-    assert upper.get_title(loc="left") == f"Expected calibration error {100 * found.error:.2f} %, 5 bins"
+    assert upper.get_title(loc="left") == f"Calibration error {100 * found.error:.2f} % (ECE, 5 bins)"
     assert (upper.get_ylabel(), lower.get_ylabel()) == ("accuracy", "predictions")
     assert lower.get_xlabel() == "probability of the predicted class"
     measured = upper.get_lines()[1]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.container import BarContainer
 
-from noisy_lightning.figures.experiments import Over, accuracy_over_rate, class_convergence, label_distribution
+from noisy_lightning.figures.experiments import accuracy_over_rate, class_convergence, label_distribution
+from noisy_lightning.figures.panels import Over
 from noisy_lightning.figures.style import CLEAN, NOISY
 
 
@@ -19,7 +20,8 @@ def test_a_band_is_the_sample_deviation_around_the_mean() -> None:
     assert (at_first.min(), at_first.max()) == pytest.approx((0.6 - 0.02**0.5, 0.6 + 0.02**0.5))
     at_second = heights[heights[:, 0] == 0.4][:, 1]
     assert at_second == pytest.approx(0.4), "of a single run there is no deviation"
-    assert figure.get_suptitle() == "title (n = 1 to 2; band: one standard deviation)"
+    title = figure.get_suptitle().replace("\n", " ")
+    assert title == "title (n = 1 to 2 runs; line: mean, band: one standard deviation)"
 
 
 def test_best_and_worst_class_are_those_of_the_last_epoch() -> None:

@@ -53,7 +53,7 @@ def test_loss_and_memorization_states_its_sample_sizes():
     np.testing.assert_allclose(fractions.sum(0), 1, rtol=1e-6)
     noisy = np.asarray(left.get_lines()[1].get_ydata(), dtype=float)
     assert noisy[1] == pytest.approx(records.loss[1, :16].mean(), rel=1e-6)
-    assert as_array(figure).shape == (350, 800, 3)
+    assert as_array(figure).shape == (256, 690, 3)
 
 
 @pytest.mark.parametrize(("known", "legend"), [("none", "all samples (n = 36)"), ("clean", "clean (n = 36)")])
@@ -116,7 +116,7 @@ def test_a_small_matrix_says_its_numbers():
     assert shown is not None
     assert np.ma.getmaskarray(shown).all(1).tolist() == [False, False, True], "no sample of a class is no measurement"
     height, width, _ = as_array(figure).shape
-    assert 300 < height < width
+    assert 200 < height < width
 
 
 def test_a_share_that_is_nearly_all_is_not_rounded_to_all():
