@@ -45,7 +45,7 @@ def run_apply(args: Sequence[str]) -> None:
     parser.usage = "noisy-lightning clean --apply verdicts.csv --out PATH --config FILE [KEYS]"
     parser.add_argument("--apply", type=Path, required=True, help="Verdicts, as the page of suspects exports them.")
     parser.add_argument("--out", type=Path, required=True, help="Folder, or table, to write; must not be there yet.")
-    for name in ("drop", "audit"):
+    for name in ("drop", "audit", "projection"):
         parser.add_argument(f"--{name}", type=Any, help="Not used: what a run of clean has been given.")
     add_data(parser)
     config = parser.parse_args(args)

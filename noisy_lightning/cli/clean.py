@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jsonargparse import Namespace
 
 from noisy_lightning import compat
 from noisy_lightning.cli.apply import asks_to_apply, run_apply
@@ -27,6 +28,7 @@ from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.data.manifest import write_manifest
 from noisy_lightning.data.sets.unread import BrokenList
 from noisy_lightning.errors import InputError, storing
+from noisy_lightning.experiments.projection import check_projection, projected
 from noisy_lightning.experiments.selection import Outcome, summary_table, write_selection
 from noisy_lightning.experiments.selection_pictures import draw
 from noisy_lightning.experiments.settings import as_call
@@ -64,6 +66,7 @@ def run_clean(args: Sequence[str]) -> None:
     if config.jobs < 1:
         raise InputError(f"jobs must be at least 1, got {config.jobs}")
     check_drop(config.drop)
+    check_projection(config.projection)
     if cause := keeps_nothing(settings["trainer"]):
         raise InputError(f"{cause} leaves no run to judge by")
     check_seed(config.seed_everything)
@@ -83,7 +86,7 @@ def run_clean(args: Sequence[str]) -> None:
             write_text(run.config, as_yaml(settings))
         with storing(lambda: f"the same command continues {run.path}"):
             arguments = dict(settings["selector"].get("init_args") or {})
-            _clean(run, built.selector, arguments, built.data, training, config.jobs, config.drop, config.audit)
+            _clean(run, built.selector, arguments, built.data, training, config)
     except KeyboardInterrupt:
         print(f"interrupted: the same command continues {run.path}", file=sys.stderr)
         raise SystemExit(130) from None
@@ -110,11 +113,10 @@ def _clean(
     arguments: dict[str, Any],
     data: NoisyDataModule,
     training: dict[str, Any],
-    jobs: int,
-    drop: float | None,
-    audits: bool,
+    options: Namespace,
 ) -> None:
     """Judge the labels and write everything into the folder of the run."""
+    drop = options.drop
     started = time.monotonic()
     data.list_broken(BrokenList(run.path))
     data.prepare_data()
@@ -125,7 +127,7 @@ def _clean(
     write_manifest(run.path, data.noise_summary(), data.label_table())
     write_text(run.path / TRAINING_FILE, as_yaml(training))
     judged = mask(len(labels), data.source.usable().numpy())
-    folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, jobs)
+    folds = FoldRuns(run.path, run.path / TRAINING_FILE, labels, data.num_classes, options.jobs)
     features = data.features()
     task = Task(
         labels,
@@ -144,9 +146,10 @@ def _clean(
     title = f"{type(selector).__name__} on {noise.dataset}, {noise.kind}"
     oracle = selector.oracle or bool(training["oracle"])
     write_selection(run.path / SELECTION_FILE, outcome, data.train_names, oracle)
-    findings = _audited(run, data, task) if audits else []
+    findings = _audited(run, data, task) if options.audit else []
     _write_page(run.path / PAGE_FILE, outcome, data, task, title, selector.score_meaning, findings)
-    draw(run.path, outcome, data, noise, title)
+    points = None if task.features is None else projected(task.features, task.judged, options.projection)
+    draw(run.path, outcome, data, noise, title, points, options.projection)
     result = {
         "run": str(run.path),
         "selector": {
@@ -164,7 +167,7 @@ def _clean(
         "git_commit": git_commit(),
     }
     run.write_result(result)
-    print(summary_table(result, run.path, [SELECTION_FILE, PAGE_FILE, *([AUDIT_FILE] if audits else [])]))
+    print(summary_table(result, run.path, [SELECTION_FILE, PAGE_FILE, *([AUDIT_FILE] if options.audit else [])]))
 
 
 @cache

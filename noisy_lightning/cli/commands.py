@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from noisy_lightning.cli.parser import Parser
@@ -94,6 +94,12 @@ def _of_clean(parser: Parser) -> None:
         type=bool,
         default=True,
         help="Whether to look for duplicates, outliers and odd pictures, too (audit.csv, and tabs of the page).",
+    )
+    parser.add_argument(
+        "--projection",
+        type=Literal["PCA", "UMAP"],
+        default="PCA",
+        help="How features are laid out on the map of suspects (embedding_map.png); UMAP needs umap-learn.",
     )
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from noisy_lightning.cli.keys import built_data, data_parser, experiment_of
 from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary, format_matrix
 from noisy_lightning.data.manifest import SUMMARY_FILE, TABLE_FILE, read_manifest, write_manifest
 from noisy_lightning.errors import InputError, cannot_write
+from noisy_lightning.figures.experiments import label_distribution
 from noisy_lightning.figures.samples import transition_matrices
 from noisy_lightning.figures.style import as_array, as_png
 from noisy_lightning.runs.files import write_bytes
@@ -73,12 +75,19 @@ def _write(folder: Path, data: NoisyDataModule) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _check_labels(folder, noise.label_hash)
         write_manifest(folder, noise, data.label_table())
-        matrices = {"nominal": noise.nominal_matrix, "realized": noise.realised_matrix}
-        known = {name: np.array(matrix) for name, matrix in matrices.items() if matrix is not None}
-        figure = transition_matrices(known, data.class_names, _title(noise))
+        figure = _picture(data, noise)
         write_bytes(folder / PICTURE_FILE, as_png(as_array(figure, _DPI), _DPI))
     except OSError as error:
         raise cannot_write("out", folder, error) from error
+
+
+def _picture(data: NoisyDataModule, noise: NoiseSummary) -> Figure:
+    """Draw the transition matrices that are known, or else how many samples have which label."""
+    matrices = {"nominal": noise.nominal_matrix, "realized": noise.realised_matrix}
+    known = {name: np.array(matrix) for name, matrix in matrices.items() if matrix is not None and np.any(matrix)}
+    if known:
+        return transition_matrices(known, data.class_names, _title(noise))
+    return label_distribution(data.true_labels.numpy(), data.labels.numpy(), data.class_names, _title(noise))
 
 
 def _check_labels(folder: Path, label_hash: str) -> None:

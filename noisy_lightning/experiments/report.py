@@ -1,18 +1,15 @@
 """What a report shows of runs: tables, published numbers, pictures over all settings and for each."""
 
-import csv
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
-from noisy_lightning.errors import InputError, reading
+from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import ACCURACIES, Row, failed_row, read_ledger, row_of
+from noisy_lightning.experiments.setting_pictures import over_epochs, pictures_of, read_metrics
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
 from noisy_lightning.experiments.tables import (
     EPOCH,
@@ -28,11 +25,9 @@ from noisy_lightning.experiments.tables import (
     tables_of,
 )
 from noisy_lightning.figures import experiments as figures
-from noisy_lightning.figures.experiments import Losses, Over
+from noisy_lightning.figures.panels import Over
 from noisy_lightning.figures.samples import selection_quality
-from noisy_lightning.runs import records
 from noisy_lightning.runs.folder import RunFolder
-from noisy_lightning.runs.measures import class_accuracy
 from noisy_lightning.runs.summary import divergence
 
 _NO_NOISE = "NoNoise"
@@ -96,6 +91,11 @@ class Report:
             if panels := self._over_rates(measure):
                 title = f"Test accuracy, {NAMES[measure]}"
                 yield f"{measure}_over_noise_rate", figures.accuracy_over_rate(panels, title)
+        for measure in ("label_precision", "label_recall"):
+            if panels := self._over_rates(measure):
+                name = measure.replace("_", " ")
+                title = f"{name.capitalize()} of what is kept, last epoch"
+                yield f"{measure}_over_noise_rate", figures.accuracy_over_rate(panels, title, name)
         training, test = self._over_rates("acc_train"), self._over_rates("acc_last")
         for kind in test.keys() & training.keys():
             methods = {
@@ -104,6 +104,7 @@ class Report:
                 if name in training[kind]
             }
             yield f"train_and_test_{kind}", figures.train_and_test(methods, f"Accuracy at the last epoch, {kind} noise")
+        yield from self._by_method()
         for run in self.selections:
             result = run.read_result()
             if iterations := result.get("iterations"):
@@ -115,12 +116,30 @@ class Report:
         axes = axes_of(self.rows)
         across = list(axes)[-1] if self.across == EPOCH and len(axes) > 1 else axis_across(axes, self.across)
         settings: dict[str, dict[str, list[Path]]] = {}
+        functions: dict[str, dict[str, str]] = {}
         for row in self.rows:
             if Path(row["run"], "metrics.csv").exists():
                 name, setting = place_of(row, axes, across)
-                settings.setdefault(setting or "all runs", {}).setdefault(name, []).append(Path(row["run"]))
+                setting = setting or "all runs"
+                settings.setdefault(setting, {}).setdefault(name, []).append(Path(row["run"]))
+                functions.setdefault(setting, {})[name] = str(row.get("loss"))
         for setting, methods in settings.items():
-            yield setting, dict(_of_setting(setting, methods))
+            yield setting, dict(pictures_of(setting, methods, functions[setting]))
+
+    def _by_method(self) -> Iterator[tuple[str, Figure]]:
+        """Yield pictures of each method that several settings have: over the epochs, a line for each setting."""
+        axes = axes_of(self.rows)
+        across = list(axes)[-1] if self.across in (None, EPOCH) and len(axes) > 1 else axis_across(axes, self.across)
+        methods: dict[str, dict[str, list[Path]]] = {}
+        for row in self.rows:
+            if Path(row["run"], "metrics.csv").exists():
+                name, setting = place_of(row, axes, across)
+                methods.setdefault(name, {}).setdefault(setting, []).append(Path(row["run"]))
+        for number, (name, settings) in enumerate(methods.items(), 1):
+            if len(settings) > 1:
+                metrics = {setting: [read_metrics(run) for run in runs] for setting, runs in settings.items()}
+                for picture, figure in over_epochs(metrics, name, dict.fromkeys(settings, name)):
+                    yield f"{picture}_of_method_{number}", figure
 
     def _over_rates(self, measure: str) -> dict[str, dict[str, Over]]:
         """Return a measure by kind of noise and method, over nominal rates; runs without noise belong to each kind.
@@ -206,65 +225,3 @@ def _natural(config: Path) -> tuple[int, str]:
     """Sort versions as numbers."""
     name = config.parent.name
     return (int(name), "") if name.isdigit() else (0, name)
-
-
-def _of_setting(setting: str, methods: Mapping[str, Sequence[Path]]) -> Iterator[tuple[str, Figure]]:
-    """Yield names and pictures of the runs of one setting: curves of all seeds, samples of the first."""
-    metrics = {name: [read_metrics(run) for run in runs] for name, runs in methods.items()}
-    loss, accuracy = (curves_of(metrics, column) for column in ("val/loss", "val/acc"))
-    if accuracy:
-        yield "validation", figures.validation_curves(loss, accuracy, setting)
-    precision, recall = (curves_of(metrics, f"train/label_{name}") for name in ("precision", "recall"))
-    if precision and recall:
-        yield "selection", figures.selection_over_epochs(precision, recall, setting)
-    losses: dict[str, Losses] = {}
-    convergence: dict[str, Any] = {}
-    class_names: dict[str, list[str]] = {}
-    for name, runs in methods.items():
-        try:
-            seen = records.load(runs[0])
-        except InputError as error:
-            if (runs[0] / records.FOLDER).is_dir():  # else they have been deleted, to save space
-                print(f"{error}; left out of the pictures", file=sys.stderr)
-            continue
-        names = _class_names(runs[0], int(max(seen.labels.max(), seen.true_labels.max())) + 1)
-        class_names[name] = names
-        masks = (np.broadcast_to(mask, seen.loss.shape)[-1] for mask in (seen.is_clean, seen.is_noisy))
-        losses[name] = Losses(seen.loss[-1], *masks)
-        reference = np.where(seen.true_labels == -1, seen.labels, seen.true_labels)
-        convergence[name] = np.array([class_accuracy(row, reference, len(names)) for row in seen.prediction])
-    if not losses:
-        return
-    yield "losses", figures.loss_distributions(losses, f"{setting}: share of training samples by loss, last epoch")
-    yield (
-        "classes",
-        figures.class_convergence(
-            convergence, class_names, f"{setting}: accuracy of each class on the training images' true labels"
-        ),
-    )
-    if all(others == names for others in class_names.values()):  # else it would be of one of several data sets
-        yield "labels", figures.label_distribution(seen.true_labels, seen.labels, names, f"{setting}: training set")
-
-
-def read_metrics(run: Path) -> list[dict[str, str]]:
-    """Return the rows of a run's `metrics.csv`, one an epoch."""
-    path = run / "metrics.csv"
-    with reading(path), path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def curves_of(metrics: Mapping[str, Sequence[Sequence[Mapping[str, str]]]], column: str) -> dict[str, figures.Curves]:
-    """Return a column of metrics by method, (runs, epochs), NaN where a run has none; methods without any are out."""
-    found = {}
-    for name, runs in metrics.items():
-        longest = max(map(len, runs), default=0)
-        rows = [[float(row.get(column) or "nan") for row in run] + [np.nan] * (longest - len(run)) for run in runs]
-        values = np.array(rows)
-        if values.size and not np.isnan(values).all():
-            found[name] = values
-    return found
-
-
-def _class_names(run: Path, at_least: int) -> list[str]:
-    names = RunFolder(run).read_result().get("class_names") or []
-    return [str(name) for name in names] or [str(number) for number in range(at_least)]

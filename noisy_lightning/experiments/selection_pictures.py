@@ -13,6 +13,7 @@ from noisy_lightning.data import NoisyDataModule
 from noisy_lightning.data.labels import NoiseSummary
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.selection import Outcome
+from noisy_lightning.figures.embedding import embedding_map
 from noisy_lightning.figures.samples import (
     cross_validation_over_rates,
     sample_grid,
@@ -22,14 +23,23 @@ from noisy_lightning.figures.samples import (
 from noisy_lightning.figures.style import as_array, as_png
 from noisy_lightning.runs.files import write_bytes
 from noisy_lightning.runs.folder import RunFolder
-from noisy_lightning.runs.measures import FOREIGN, UNKNOWN
+from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Floats
 from noisy_lightning.selectors.theory import priors_of, theory_of
 
 _DPI = 150
 _SHOWN = 12  # suspects in the picture
+_MARKED = 200  # suspects on the map: of more, nobody would see a single one
 
 
-def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSummary, title: str) -> None:
+def draw(
+    folder: Path,
+    outcome: Outcome,
+    data: NoisyDataModule,
+    noise: NoiseSummary,
+    title: str,
+    points: Floats | None = None,
+    projection: str = "PCA",
+) -> None:
     """Put curves and pictures on the board of a selection's folder, and the pictures of its theory beside them.
 
     Args:
@@ -38,14 +48,20 @@ def draw(folder: Path, outcome: Outcome, data: NoisyDataModule, noise: NoiseSumm
         data: What was judged.
         noise: Its noise.
         title: What judged what.
+        points: (N, 2) where the images lie on a map; None: they have no features.
+        projection: Which map that is.
     """
     pictures = {"suspects": _top_suspects(outcome, data, title)}
+    if points is not None and np.isfinite(points).any():
+        pictures["embedding_map"] = _map_of_suspects(points, outcome, data, f"{title}: features by {projection}")
     if outcome.judgment.iterations and (outcome.true_labels != UNKNOWN).any():
-        points = [outcome.quality(select) for select in outcome.judgment.iterations]
-        pictures["label_precision_and_recall"] = selection_quality(points, title)
+        qualities = [outcome.quality(select) for select in outcome.judgment.iterations]
+        pictures["label_precision_and_recall"] = selection_quality(qualities, title)
     if outcome.is_cross_validation:
         matrices = {"labels T": outcome.transition(), "predictions M": outcome.confusion()}
-        pictures["confusion_and_transition"] = transition_matrices(matrices, data.class_names, title)
+        pictures["confusion_and_transition"] = transition_matrices(
+            matrices, data.class_names, title, {"predictions M": "predicted class"}
+        )
         points_by_rate = _siblings(folder, noise) | {outcome.noise_rate(): outcome.cross_validated()._asdict()}
         curves = _theory_curves(outcome)
         heading = f"Noisy cross-validation, {noise.dataset}, {noise.kind}"
@@ -83,6 +99,13 @@ def _top_suspects(outcome: Outcome, data: NoisyDataModule, title: str) -> Figure
         columns=4,
         measure="score",
     )
+
+
+def _map_of_suspects(points: Floats, outcome: Outcome, data: NoisyDataModule, title: str) -> Figure:
+    """Mark the most suspicious labels that are not selected on a map of all images."""
+    marked = np.zeros(len(points), bool)
+    marked[outcome.top(_MARKED)] = True
+    return embedding_map(points, outcome.labels, marked & ~outcome.judgment.select, data.class_names, title)
 
 
 def _siblings(folder: Path, noise: NoiseSummary) -> dict[float, dict[str, float]]:

@@ -14,6 +14,7 @@ from noisy_lightning.figures.matrices import (
     in_percent_of_one,
     matrix_panels,
     name_matrix,
+    settled,
     shares_bar,
 )
 from noisy_lightning.figures.style import percent
@@ -42,7 +43,7 @@ def estimated_transition(
         image = draw_matrix(panels[0], _seen(estimated), class_names, in_percent_of_one)
         name_matrix(panels[0], _in_percent("estimated", class_names), "given label")
         shares_bar(figure, image, panels)
-        return figure
+        return settled(figure)
     figure, panels = matrix_panels(3, class_names, title)
     for axes, name, matrix in zip(panels, ("estimated", "realized"), (estimated, realized), strict=False):
         image = draw_matrix(axes, _seen(matrix), class_names, in_percent_of_one)
@@ -53,7 +54,7 @@ def estimated_transition(
     image = draw_matrix(panels[2], difference, class_names, in_points, cmap="PuOr_r", norm=Normalize(-largest, largest))
     name_matrix(panels[2], f"difference, mean {100 * np.nanmean(np.abs(difference)):.2f} points", "given label")
     percent(color_bar(figure, image, panels[2:], "estimated minus realized").ax.yaxis)
-    return figure
+    return settled(figure)
 
 
 def in_points(difference: float) -> str:

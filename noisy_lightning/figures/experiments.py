@@ -5,7 +5,7 @@ Like those of samples, pure functions from arrays to matplotlib figures.
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,7 +23,6 @@ from noisy_lightning.figures.panels import (
     spread_at_places,
     starts_row,
 )
-from noisy_lightning.figures.samples import draw_loss_histograms
 from noisy_lightning.figures.style import (
     CLEAN,
     COLUMN,
@@ -42,18 +41,10 @@ from noisy_lightning.figures.style import (
     shortened,
     width_of,
 )
-from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Bools, Floats, Ints
+from noisy_lightning.runs.measures import FOREIGN, UNKNOWN, Floats, Ints
 
 _LARGEST_WITH_NAMES = 20  # classes
 _LONGEST_NAME = 24
-
-
-class Losses(NamedTuple):
-    """The last losses of a run's training samples: (N,) each."""
-
-    loss: Floats
-    is_clean: Bools
-    is_noisy: Bools
 
 
 def validation_curves(
@@ -241,21 +232,6 @@ def room_of_names(class_names: Sequence[str]) -> float:
     if len(class_names) > _LARGEST_WITH_NAMES or max(map(len, class_names)) <= 2:
         return 0.0
     return max(width_of(shortened(name, _LONGEST_NAME), SMALL) for name in class_names)
-
-
-def loss_distributions(methods: Mapping[str, Losses], title: str) -> Figure:
-    """Draw the distributions of the losses of clean and noisy training samples in the last epoch, method by method.
-
-    Args:
-        methods: by method.
-        title: such as the setting.
-    """
-    figure, panels, width = multiples(len(methods), title, 2.3)
-    for number, (axes, (name, losses)) in enumerate(zip(panels, methods.items(), strict=True)):
-        draw_loss_histograms(axes, *losses, heading=fitted(name, width), width=width)
-        if not starts_row(number, len(methods)):
-            axes.set_ylabel("")
-    return figure
 
 
 def selection_over_epochs(precision: Mapping[str, Curves], recall: Mapping[str, Curves], title: str) -> Figure:

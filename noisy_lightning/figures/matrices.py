@@ -126,6 +126,14 @@ def color_bar(figure: Figure, image: Any, panels: Sequence[Axes], name: str, **o
     return bar
 
 
+def settled(figure: Figure) -> Figure:
+    """Return a figure of matrices laid out once: only a second layout knows that they are square."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+    return figure
+
+
 def in_percent_of_one(share: float) -> str:
     """Return a share in percent, in at most four characters."""
     return f"{100 * share:.1f}" if share < 0.9995 else "100"

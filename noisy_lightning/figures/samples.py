@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from noisy_lightning.figures.losses import draw_loss_histograms, groups
 from noisy_lightning.figures.matrices import (
-    SQUARE_ROOT,
     Shares,
     draw_matrix,
     has_numbers,
     in_percent_of_one,
     matrix_panels,
     name_matrix,
+    settled,
     shares_bar,
 )
 from noisy_lightning.figures.style import (
@@ -112,31 +112,6 @@ def loss_histograms(loss: Floats, is_clean: Bools, is_noisy: Bools, title: str =
     return figure
 
 
-def draw_loss_histograms(
-    axes: Axes, loss: Floats, is_clean: Bools, is_noisy: Bools, heading: str, width: float
-) -> None:
-    """Draw what `loss_histograms` shows into axes that are so many inches wide."""
-    finite = np.isfinite(loss)
-    top = 0.01
-    if finite.any():
-        low, high = min(0.0, float(loss[finite].min())), float(np.percentile(loss[finite], 99.5))
-        edges = np.linspace(low, max(high, low + 1e-6), 51)
-        for name, (color, dashes), members in groups(is_clean, is_noisy):
-            chosen = np.minimum(loss[finite & members], edges[-1])
-            share = np.histogram(chosen, edges)[0] / max(1, len(chosen))
-            top = max(top, float(share.max()))
-            axes.stairs(share, edges, fill=True, color=color, alpha=0.3, linewidth=0)
-            label = f"{name} (n = {len(chosen):,})"
-            axes.stairs(share, edges, color=color, linestyle=dashes, linewidth=1.3, label=label)
-    axes.set_yscale("function", functions=(lambda share: np.sqrt(np.maximum(share, 0)), np.square))
-    axes.set_ylim(0, 1.1 * top)
-    ticks = [tick for tick in (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1) if tick <= 1.1 * top]
-    axes.set_yticks([tick for tick in ticks if tick != 0.01 or top < 0.6])  # beside 0 where the axis is long
-    percent(axes.yaxis)
-    finish(axes, heading, "loss", f"share of samples\n{SQUARE_ROOT}")
-    legend_above(axes, width)
-
-
 def sample_grid(
     images: NDArray[np.uint8],
     given: Sequence[str],
@@ -205,7 +180,7 @@ def transition_matrices(
         name_matrix(axes, f"{name}, %" if has_numbers(class_names) else name, (across or {}).get(name, "given label"))
     if matrices:
         shares_bar(figure, image, panels)
-    return figure
+    return settled(figure)
 
 
 def selection_quality(iterations: Sequence[tuple[float, float]], title: str = "") -> Figure:
@@ -261,13 +236,6 @@ def cross_validation_over_rates(
     percent(axes.xaxis)
     legend_above(axes, COLUMN - 0.7)
     return figure
-
-
-def groups(is_clean: Bools, is_noisy: Bools) -> list[tuple[str, tuple[str, str], Bools]]:
-    """Return name, color with dashes, and members, in the shape of the masks, of the groups that exist."""
-    both = [("clean", (CLEAN, "-"), is_clean), ("noisy", (NOISY, "--"), is_noisy)]
-    known = [group for group in both if group[2].any()]
-    return known or [("all samples", (OTHER, "-"), np.ones_like(is_clean))]
 
 
 def _mean_and_quartiles(loss: Floats) -> tuple[float, float, float]:

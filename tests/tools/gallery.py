@@ -21,21 +21,27 @@ from PIL import Image
 
 from noisy_lightning import figures
 from noisy_lightning.figures.classification import confusion_picture, reliability_diagram
-from noisy_lightning.figures.dynamics import loss_quantiles, memorization_by_class, training_dynamics_map
+from noisy_lightning.figures.dynamics import (
+    confidence_of,
+    fates_of,
+    loss_quantiles,
+    memorization_by_class,
+    spread_of,
+    training_dynamics_map,
+)
 from noisy_lightning.figures.embedding import embedding_map
 from noisy_lightning.figures.estimates import estimated_transition
 from noisy_lightning.figures.experiments import (
-    Losses,
     accuracy_over_rate,
     class_convergence,
     curves_over_epochs,
     label_distribution,
-    loss_distributions,
     selection_over_epochs,
     train_and_test,
     validation_curves,
 )
 from noisy_lightning.figures.functions import loss_shapes
+from noisy_lightning.figures.losses import Losses, loss_distributions
 from noisy_lightning.figures.samples import (
     cross_validation_over_rates,
     loss_and_memorization,
@@ -117,9 +123,15 @@ FIGURES: Mapping[str, Draw] = {
     "selection_over_epochs": lambda known: selection_over_epochs(
         known.curves["train/label_precision"], known.curves["train/label_recall"], known.title
     ),
-    "training_dynamics_map": lambda known: training_dynamics_map(known.runs, known.title),
-    "loss_quantiles": lambda known: loss_quantiles(known.runs, known.title),
-    "memorization_by_class": lambda known: memorization_by_class(known.runs, known.class_names, known.title),
+    "training_dynamics_map": lambda known: training_dynamics_map(
+        {name: confidence_of(run) for name, run in known.runs.items()}, known.title
+    ),
+    "loss_quantiles": lambda known: loss_quantiles(
+        {name: spread_of(run) for name, run in known.runs.items()}, known.title
+    ),
+    "memorization_by_class": lambda known: memorization_by_class(
+        {name: fates_of(run) for name, run in known.runs.items()}, known.class_names, known.title
+    ),
     "embedding_map": _embedding,
     "estimated_transition": lambda known: estimated_transition(
         known.estimated, known.realized, known.class_names, known.title

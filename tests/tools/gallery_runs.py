@@ -16,7 +16,8 @@ from sklearn.decomposition import PCA
 
 from noisy_lightning import losses
 from noisy_lightning.cli.main import main
-from noisy_lightning.experiments.report import collect, curves_of, read_metrics
+from noisy_lightning.experiments.report import collect
+from noisy_lightning.experiments.setting_pictures import curves_of, read_metrics
 from noisy_lightning.figures.panels import Curves, Over
 from noisy_lightning.jobs import processes
 from noisy_lightning.runs.classification import confusion_matrix
