@@ -110,7 +110,7 @@ _TOPICS = {
     "losses": "algebra contract formulas published_values",
     "methods": "checkpoint_keys contract",
     "regularizers": "gradients mixing runs",
-    "tools": "kills mutations",
+    "tools": "gallery kills mutations",
     "training": "distributed resume test_flips",
 }
 

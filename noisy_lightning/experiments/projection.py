@@ -1,5 +1,6 @@
 """Embedded images on a plane, to look at: by PCA, or by UMAP where it is installed."""
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -56,7 +57,9 @@ def projected(features: Features, usable: Bools, kind: Projection = "PCA", large
 
 def _require_umap() -> Any:
     try:
-        from umap import UMAP  # noqa: PLC0415
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ImportWarning)  # of what else it could do with TensorFlow
+            from umap import UMAP  # noqa: PLC0415
     except ImportError as error:
         raise InputError(
             f"projection: UMAP needs umap-learn ({error}): pip install 'noisy_lightning[map]', or use PCA"

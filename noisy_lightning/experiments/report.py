@@ -124,7 +124,7 @@ class Report:
                 settings.setdefault(setting, {}).setdefault(name, []).append(Path(row["run"]))
                 functions.setdefault(setting, {})[name] = str(row.get("loss"))
         for setting, methods in settings.items():
-            yield setting, dict(pictures_of(setting, methods, functions[setting]))
+            yield setting, dict(pictures_of(_heading(across, setting), methods, functions[setting]))
 
     def _by_method(self) -> Iterator[tuple[str, Figure]]:
         """Yield pictures of each method that several settings have: over the epochs, a line for each setting."""
@@ -137,8 +137,8 @@ class Report:
                 methods.setdefault(name, {}).setdefault(setting, []).append(Path(row["run"]))
         for number, (name, settings) in enumerate(methods.items(), 1):
             if len(settings) > 1:
-                metrics = {setting: [read_metrics(run) for run in runs] for setting, runs in settings.items()}
-                for picture, figure in over_epochs(metrics, name, dict.fromkeys(settings, name)):
+                metrics = {_heading(across, one): list(map(read_metrics, runs)) for one, runs in settings.items()}
+                for picture, figure in over_epochs(metrics, name, dict.fromkeys(metrics, name)):
                     yield f"{picture}_of_method_{number}", figure
 
     def _over_rates(self, measure: str) -> dict[str, dict[str, Over]]:
@@ -166,6 +166,13 @@ class Report:
             for kind, methods in sorted(points.items())
             if len({rate for at in methods.values() for rate in at}) > 1
         }
+
+
+def _heading(across: str | None, setting: str) -> str:
+    """Return what pictures call a setting: a bare number with the end of its key, such as `noise rate 0.4`."""
+    if across is None or not setting.replace(".", "", 1).isdigit():
+        return setting
+    return f"{' '.join(across.split('.')[-2:])} {setting}"
 
 
 def collect(paths: Sequence[Path], across: str | None = None) -> Report:

@@ -53,7 +53,7 @@ def draw(
     """
     pictures = {"suspects": _top_suspects(outcome, data, title)}
     if points is not None and np.isfinite(points).any():
-        pictures["embedding_map"] = _map_of_suspects(points, outcome, data, f"{title}: features by {projection}")
+        pictures["embedding_map"] = _map_of_suspects(points, outcome, data, title, projection)
     if outcome.judgment.iterations and (outcome.true_labels != UNKNOWN).any():
         qualities = [outcome.quality(select) for select in outcome.judgment.iterations]
         pictures["label_precision_and_recall"] = selection_quality(qualities, title)
@@ -101,11 +101,12 @@ def _top_suspects(outcome: Outcome, data: NoisyDataModule, title: str) -> Figure
     )
 
 
-def _map_of_suspects(points: Floats, outcome: Outcome, data: NoisyDataModule, title: str) -> Figure:
+def _map_of_suspects(points: Floats, outcome: Outcome, data: NoisyDataModule, title: str, projection: str) -> Figure:
     """Mark the most suspicious labels that are not selected on a map of all images."""
     marked = np.zeros(len(points), bool)
     marked[outcome.top(_MARKED)] = True
-    return embedding_map(points, outcome.labels, marked & ~outcome.judgment.select, data.class_names, title)
+    suspect, names = marked & ~outcome.judgment.select, (f"first axis of {projection}", "second axis")
+    return embedding_map(points, outcome.labels, suspect, data.class_names, f"{title}: features", names)
 
 
 def _siblings(folder: Path, noise: NoiseSummary) -> dict[float, dict[str, float]]:

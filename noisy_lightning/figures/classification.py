@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from noisy_lightning.figures.matrices import draw_matrix, matrix_panels, name_matrix, settled, shares_bar
+from noisy_lightning.figures.matrices import draw_matrix, matrix_panels, name_matrix, settle, shares_bar
 from noisy_lightning.figures.style import CLEAN, COLUMN, NOISY, OTHER, finish, legend_above, new_figure, percent
 from noisy_lightning.runs.classification import Calibration
 from noisy_lightning.runs.measures import Ints
@@ -28,7 +28,8 @@ def confusion_picture(confusion: Ints, class_names: Sequence[str], title: str = 
     image = draw_matrix(axes, shares, class_names, str, confusion)
     name_matrix(axes, f"images (n = {confusion.sum():,})", "predicted class")
     shares_bar(figure, image, [axes])
-    return settled(figure)
+    settle(figure)
+    return figure
 
 
 def reliability_diagram(found: Calibration, title: str = "") -> Figure:

@@ -166,9 +166,10 @@ def loss_quantiles(methods: Mapping[str, Spread], title: str) -> Figure:
         in_epochs(axes)
     for name in methods:
         pair = [axes for (method, _), axes in panels.items() if method == name]
-        lows, highs = zip(*(axes.get_ylim() for axes in pair), strict=True)
+        lowest = min(float(np.nanmin(bands, initial=0.0)) for bands in methods[name].bands.values())
+        highest = max(axes.get_ylim()[1] for axes in pair)
         for axes in pair:
-            axes.set_ylim(min(0.0, *lows), max(highs))
+            axes.set_ylim(lowest, highest)
     legend_below(figure, [next(iter(panels.values()))])
     return figure
 

@@ -55,5 +55,5 @@ def embedding_map(
     axes.set(xticklabels=[], yticklabels=[])
     legend_below(figure)
     for handle in (handle for legend in figure.legends for handle in legend.legend_handles):
-        handle.set(alpha=1.0)  # type: ignore[union-attr]
+        handle.set(alpha=1.0, sizes=[16.0])  # type: ignore[union-attr]
     return figure

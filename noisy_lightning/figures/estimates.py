@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from noisy_lightning.figures.matrices import (
     Shares,
@@ -14,10 +15,9 @@ from noisy_lightning.figures.matrices import (
     in_percent_of_one,
     matrix_panels,
     name_matrix,
-    settled,
+    settle,
     shares_bar,
 )
-from noisy_lightning.figures.style import percent
 
 
 def estimated_transition(
@@ -43,7 +43,8 @@ def estimated_transition(
         image = draw_matrix(panels[0], _seen(estimated), class_names, in_percent_of_one)
         name_matrix(panels[0], _in_percent("estimated", class_names), "given label")
         shares_bar(figure, image, panels)
-        return settled(figure)
+        settle(figure)
+        return figure
     figure, panels = matrix_panels(3, class_names, title)
     for axes, name, matrix in zip(panels, ("estimated", "realized"), (estimated, realized), strict=False):
         image = draw_matrix(axes, _seen(matrix), class_names, in_percent_of_one)
@@ -53,8 +54,10 @@ def estimated_transition(
     largest = max(0.01, float(np.nanmax(np.abs(difference))))
     image = draw_matrix(panels[2], difference, class_names, in_points, cmap="PuOr_r", norm=Normalize(-largest, largest))
     name_matrix(panels[2], f"difference, mean {100 * np.nanmean(np.abs(difference)):.2f} points", "given label")
-    percent(color_bar(figure, image, panels[2:], "estimated minus realized").ax.yaxis)
-    return settled(figure)
+    bar = color_bar(figure, image, panels[2:], "estimated minus realized\n(points)")
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:+g}".replace("-", "−")))
+    settle(figure)
+    return figure
 
 
 def in_points(difference: float) -> str:

@@ -126,12 +126,11 @@ def color_bar(figure: Figure, image: Any, panels: Sequence[Axes], name: str, **o
     return bar
 
 
-def settled(figure: Figure) -> Figure:
-    """Return a figure of matrices laid out once: only a second layout knows that they are square."""
+def settle(figure: Figure) -> None:
+    """Lay a figure of matrices out: only a second layout, that of whoever draws it, knows that they are square."""
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
-    return figure
 
 
 def in_percent_of_one(share: float) -> str:

@@ -19,7 +19,7 @@ from noisy_lightning.figures.matrices import (
     in_percent_of_one,
     matrix_panels,
     name_matrix,
-    settled,
+    settle,
     shares_bar,
 )
 from noisy_lightning.figures.style import (
@@ -180,7 +180,8 @@ def transition_matrices(
         name_matrix(axes, f"{name}, %" if has_numbers(class_names) else name, (across or {}).get(name, "given label"))
     if matrices:
         shares_bar(figure, image, panels)
-    return settled(figure)
+    settle(figure)
+    return figure
 
 
 def selection_quality(iterations: Sequence[tuple[float, float]], title: str = "") -> Figure:

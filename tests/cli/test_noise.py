@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from matplotlib.figure import Figure
+from PIL import Image
 
-from noisy_lightning.data import Digits, LabelFile, Symmetric
+from noisy_lightning.cli.noise import _picture
+from noisy_lightning.data import Digits, ImageFolder, LabelFile, Symmetric
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.training.module import NoisyClassifier
 from tests.conftest import SMALL
@@ -182,3 +184,16 @@ def test_help_lists_the_command_and_its_options(run: Run, capsys: pytest.Capture
     for options, expected in {("--help",): "--out", ("--data.help", "Digits"): "--data.noise"}.items():
         assert run("noise", *options) == 0
         assert expected in capsys.readouterr().out
+
+
+def test_where_no_truth_is_known_the_picture_counts_labels(tmp_path: Path) -> None:
+    for number in range(6):
+        path = tmp_path / f"images/{'ab'[number % 2]}/{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 30 * number).save(path)
+    data = ImageFolder(root=tmp_path / "images", image_size=8, channels=1, val_fraction=0)
+    data.setup("fit")
+    (axes,) = _picture(data, data.noise_summary()).axes
+    (legend,) = [text.get_text() for text in axes.get_legend().get_texts()]  # type: ignore[union-attr]
+    assert legend == "given (n = 6)"
+    assert [bar.get_height() for bar in axes.patches] == [3, 3]  # type: ignore[attr-defined]

@@ -74,7 +74,7 @@ def test_a_report_shows_tables_pictures_and_ledger_on_one_page(swept: Path, caps
     figures = {path.name for path in (folder / "figures").iterdir()}
     assert {"acc_last_over_noise_rate.png", "train_and_test_Symmetric.png", "symmetric-0.3_selection.png"} <= figures
     assert {f"clean_validation.{kind}" for kind in ("png", "pdf", "svg")} <= figures
-    assert {f"clean_{name}.png" for name in ("validation", "losses", "classes", "labels")} <= figures
+    assert {f"clean_{name}.png" for name in ("validation", "losses", "classes", "labels", "dynamics")} <= figures
 
     # From the ledger alone, on another machine, come the same tables.
     before = sorted(Path().rglob("*"))
@@ -280,14 +280,15 @@ def test_runs_of_other_classes_are_drawn_beside_each_other(run: Callable[..., in
     for data in (SMALL, own):
         assert run("fit", *data, "--data.val_fraction", "0.5") == 0
     ((_, shown),) = collect([Path("runs/default")]).settings()
-    assert set(shown) == {"validation", "losses", "classes"}
+    of_each = {"validation", "epochs", "losses", "loss_quantiles", "dynamics", "classes"}
+    assert set(shown) == of_each
     first, second = shown["classes"].axes
     assert (len(first.lines), len(second.lines)) == (12, 4)
     assert not any("kind" in str(line.get_label()) for line in first.lines)
     assert {str(line.get_label())[-6:] for line in second.lines[2:]} <= {"kind 0", "kind 1"}
     (Path("runs/default/1/noise.csv")).write_text("")  # what cannot be read has no part in it
     ((_, shown),) = collect([Path("runs/default")]).settings()
-    assert set(shown) == {"validation", "losses", "classes", "labels"}
+    assert set(shown) == of_each | {"memorization", "labels", "transition"}
 
 
 @pytest.mark.parametrize("name", ["noise.csv", "records/epoch_0000.npz"])

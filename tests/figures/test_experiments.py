@@ -2,11 +2,19 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 
-from noisy_lightning.figures.experiments import accuracy_over_rate, class_convergence, label_distribution
+from noisy_lightning.figures.experiments import (
+    accuracy_over_rate,
+    class_convergence,
+    curves_over_epochs,
+    label_distribution,
+    selection_over_epochs,
+    validation_curves,
+)
 from noisy_lightning.figures.panels import Over
-from noisy_lightning.figures.style import CLEAN, NOISY
+from noisy_lightning.figures.style import CLEAN, NOISY, as_array
 
 
 def test_a_band_is_the_sample_deviation_around_the_mean() -> None:
@@ -49,3 +57,42 @@ def test_labels_are_counted_by_class_and_foreign_or_unknown_ones_not_at_all() ->
     assert [[patch.get_height() for patch in container] for container in bars] == [[1, 2], [2, 3]]
     edges = sorted((patch.get_x(), patch.get_x() + patch.get_width()) for container in bars for patch in container)
     assert all(end <= start + 1e-9 for (_, end), (start, _) in pairwise(edges)), "no bar hides another"
+
+
+def test_losses_of_different_functions_have_panels_of_their_own() -> None:
+    loss = {"CE": np.array([[2.0, 1.0]]), "MAE": np.array([[0.9, 0.8]]), "ELR": np.array([[3.0, 2.0]])}
+    accuracy = {name: 1 - values / 4 for name, values in loss.items()}
+    first, *others = validation_curves(loss, accuracy, "", {"CE": "CE()", "MAE": "MAE()", "ELR": "CE()"}).axes
+    assert [[line.get_label() for line in axes.lines] for axes in others] == [["CE", "ELR"], ["MAE"]]
+    assert [axes.get_title(loc="left") for axes in others] == ["CE()", "MAE()"]
+    assert [line.get_label() for line in first.lines] == ["CE", "MAE", "ELR"]
+    colors = {str(line.get_label()): line.get_color() for line in first.lines}
+    assert all(line.get_color() == colors[str(line.get_label())] for axes in others for line in axes.lines)
+    _, *others = validation_curves(loss, accuracy, "").axes
+    assert len(others) == 3, "without a word on their functions, none are taken for the same"
+
+
+def test_axes_of_accuracies_end_with_the_data_and_count_epochs_from_one() -> None:
+    curves = {"CE": np.array([[0.90, 0.93, 0.95]])}
+    _, test = curves_over_epochs({"Training": curves, "Test": {"CE": curves["CE"] - 0.3}}, "").axes
+    low, high = test.get_ylim()
+    assert 0.55 < low < 0.6
+    assert 0.65 < high < 0.7
+    np.testing.assert_array_equal(np.asarray(test.lines[0].get_xdata()), [1, 2, 3])
+    (axes,) = accuracy_over_rate({"Symmetric": {"CE": Over([0.0, 0.2], [[1.0], [0.99]])}}, "").axes
+    assert axes.get_ylim()[1] < 1.03
+    assert axes.get_ylabel() == "test accuracy"
+    assert [label.get_text() for label in _drawn(axes).get_xticklabels()] == ["0 %", "20 %"]
+
+
+def test_precision_and_recall_say_what_they_are_of() -> None:
+    curves = {"Co-teaching": np.array([[0.5, 0.9]])}
+    figure = selection_over_epochs(curves, curves, "")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        *("Label precision: kept that are clean", "Label recall: clean that are kept")
+    ]
+
+
+def _drawn(axes: Axes) -> Axes:
+    as_array(axes.get_figure(root=True))  # type: ignore[arg-type]
+    return axes
