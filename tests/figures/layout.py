@@ -7,15 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from noisy_lightning.figures.style import as_array
-
 _ALLOWED = 0.75  # pixels that boxes, which are a little larger than the letters, may share
 _SMALLEST = 5.0  # points
 
 
 def faults(figure: Figure) -> list[str]:
     """Return what is wrong with the texts of a figure: overlaps, texts that leave it, letters that are too small."""
-    as_array(figure)
+    figure.draw_without_rendering()
     texts = [text for text in _texts(figure) if text.get_text().strip() and text.get_visible()]
     boxes = np.array([text.get_window_extent().extents for text in texts]).reshape(-1, 4)
     width, height = figure.canvas.get_width_height()

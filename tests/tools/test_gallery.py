@@ -19,7 +19,13 @@ NASTY: dict[str, dict[str, Any]] = {
     "unknown": {"known": "none", "methods": 1},
     "twelve methods": {"methods": 12, "classes": 3},
 }
+_OF_TRUTH = {
+    *("label_distribution", "loss_distributions", "training_dynamics_map", "loss_quantiles", "memorization_by_class"),
+    *("loss_and_memorization", "loss_histograms", "sample_grid", "estimated_transition", "class_convergence"),
+}
 ONLY = {
+    "all clean": _OF_TRUTH,
+    "unknown": _OF_TRUTH,
     "a hundred classes": {
         *("class_convergence", "label_distribution", "memorization_by_class", "embedding_map", "estimated_transition"),
         *("transition_matrices", "confusion_picture"),
