@@ -231,7 +231,7 @@ def cross_validation_over_rates(
         values = [point[name] for point in measured.values()]
         axes.plot(list(measured), values, color=color, marker=marker, markersize=4.5, linestyle="none")
         axes.plot([], [], color=color, linestyle=dashes, marker=marker, markersize=4.5, label=label)
-    finish(axes, f"Lines: theory; marks: measured at {len(measured)} rates", "noise rate", "share of samples")
+    finish(axes, f"Lines: theory; marks: measured (n = {len(measured)})", "noise rate", "share of samples")
     percent(axes.yaxis)
     axes.set_ylim(0, 1.03)
     percent(axes.xaxis)
