@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from noisy_lightning.data import NoisyDataModule
     from noisy_lightning.training.callbacks.sample_board import LabeledData
 
+_DPI = 200  # of pictures: loggers shrink them at first, and show them whole when asked
 # Columns of the table of a running epoch. The mark is the predicted class + 1, so that 0 is "not seen yet".
 _LOSS, _CONFIDENCE, _MARK, _KEPT, _MARGIN = range(_COLUMNS := 5)
 # Steps between entries into the table. All at once, these take 9 µs a step; each after a step of its own, when the
@@ -251,7 +252,7 @@ class SampleRecorder(L.Callback):
         if (transition := transition_of(trainer.lightning_module)) is not None:
             figures["transition_matrix"] = transition_picture(epoch, transition, _data(trainer))
         for name, figure in figures.items():
-            pixels = as_array(figure)
+            pixels = as_array(figure, _DPI)
             for logger in loggers:
                 log_picture(logger, f"train_samples/{name}", pixels, epoch)
 
