@@ -26,14 +26,20 @@ def run_report(args: Sequence[str]) -> None:
     lines = [tables_as_markdown(report), *report.notes()]
     if not options.only_print:
         folder = options.out or (options.runs[0] / "report" if options.runs[0].is_dir() else Path("report"))
-        title = ", ".join(path.name for path in options.runs)
+        title = ", ".join(map(_title, options.runs))
         try:
             page, *others = write_report(folder, report, title, not options.no_figures, options.parquet)
         except OSError as error:
             raise cannot_write("out", folder, error) from error
-        kinds = "tables as Markdown, LaTeX and CSV, the ledger, pictures"
+        kinds = f"tables as Markdown, LaTeX and CSV, the ledger{'' if options.no_figures else ', pictures'}"
         lines.append(f"page: {page}, and {len(others)} files beside it: {kinds}")
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:  # the reader has seen enough, such as head; Python would complain at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _title(path: Path) -> str:
+    """Return what a path is called: a run that is called by a number, with its experiment."""
+    *_, folder, name = ("", *path.resolve().parts)
+    return f"{folder}/{name}" if name.isdigit() else name

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from noisy_lightning.experiments.written_tables import (
 from noisy_lightning.figures.saving import as_files, for_page
 from noisy_lightning.runs.files import write_bytes, write_text
 
+_LONGEST = 80  # letters of a setting in a file's name
 _TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 
 
@@ -141,4 +143,6 @@ def _save(folder: Path, prefix: str, pictures: Mapping[str, _Picture]) -> list[P
 
 
 def _as_name(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in ".-+" else "-" for letter in text)
+    """Return a text as the beginning of a file's name, shortened so that it still is one of its own."""
+    name = "".join(letter if letter.isalnum() or letter in ".-+" else "-" for letter in text)
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}-{sha256(text.encode()).hexdigest()[:8]}"

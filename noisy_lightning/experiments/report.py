@@ -78,11 +78,11 @@ class Report:
         if further := further_axes(self.rows):
             notes.append(f"Besides the axes of their sweeps, runs differ in {', '.join(further)}: axes here, too.")
         if repeated := len(self.rows) - len(distinct(self.rows)):
-            notes.append(f"{repeated} runs have settings and seeds of others: each of these counts once.")
+            notes.append(f"Runs with the settings and seeds of others: {repeated}. Each of these counts once.")
         notes += [f"Diverged, and went on: {row['run']}: {row['diverged']}" for row in self.rows if row.get("diverged")]
         notes += [f"Failed: {row['run']}: {row['error']}" for row in self.failed]
         if self.missing:
-            notes.append(f"Yet to do: {len(self.missing)} runs.")
+            notes.append(f"Yet to do: {len(self.missing)} {'run' if len(self.missing) == 1 else 'runs'}.")
         return [note for note in notes if note]
 
     def overall_figures(self) -> Iterator[tuple[str, Figure]]:

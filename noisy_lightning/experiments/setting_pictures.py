@@ -29,7 +29,7 @@ from noisy_lightning.figures.panels import Curves
 from noisy_lightning.runs import records
 from noisy_lightning.runs.classification import confusion_matrix
 from noisy_lightning.runs.folder import RunFolder
-from noisy_lightning.runs.measures import Ints, class_accuracy
+from noisy_lightning.runs.measures import UNKNOWN, Ints, class_accuracy
 from noisy_lightning.runs.records import Records
 
 Metrics = Mapping[str, Sequence[Sequence[Mapping[str, str]]]]
@@ -74,31 +74,38 @@ def _of_samples(setting: str, runs: Mapping[str, Path]) -> Iterator[tuple[str, F
     spread: dict[str, Spread] = {}
     fates: dict[str, Fates] = {}
     estimates: dict[str, tuple[Shares, Shares, str]] = {}
+    labels: dict[str, str] = {}
     for name, run in runs.items():
         try:
-            seen = records.load(run)
+            with reading(run):  # whatever is damaged, it is of this run, and the others are shown
+                seen = records.load(run)
+                result = RunFolder(run).read_result()
+                names = _class_names(result, seen)
+                reference = np.where(seen.true_labels == UNKNOWN, seen.labels, seen.true_labels)
+                accuracy = np.array([class_accuracy(row, reference, len(names)) for row in seen.prediction])
+                estimate = (*_transitions(seen, result, len(names)), _origin(seen, result))
         except InputError as error:
             if (run / records.FOLDER).is_dir():  # else they have been deleted, to save space
                 print(f"{error}; left out of the pictures", file=sys.stderr)
             continue
-        result = RunFolder(run).read_result()
-        names = _class_names(result, int(max(seen.labels.max(), seen.true_labels.max())) + 1)
-        class_names[name] = names
+        class_names[name], convergence[name], estimates[name] = names, accuracy, estimate
         masks = (np.broadcast_to(mask, seen.loss.shape)[-1] for mask in (seen.is_clean, seen.is_noisy))
         losses[name] = Losses(seen.loss[-1], *masks)
-        reference = np.where(seen.true_labels == -1, seen.labels, seen.true_labels)
-        convergence[name] = np.array([class_accuracy(row, reference, len(names)) for row in seen.prediction])
         confidence[name], spread[name] = confidence_of(seen), spread_of(seen)
         if seen.is_noisy.any():
             fates[name] = fates_of(seen)
-        estimates[name] = (*_transitions(seen, result, len(names)), _origin(seen, result))
+        labels[name] = (
+            "true labels"
+            if (seen.true_labels != UNKNOWN).all()
+            else ("true labels, where these are known" if (seen.true_labels != UNKNOWN).any() else "given labels")
+        )
     if not losses:
         return
     heading = f"{setting}: training samples by loss, last epoch"
     yield "losses", loss_distributions(losses, heading)
     yield "loss_quantiles", loss_quantiles(spread, f"{setting}: losses of training samples")
     yield "dynamics", training_dynamics_map(confidence, f"{setting}: confidence in the given label")
-    heading = f"{setting}: accuracy of each class on the training images' true labels"
+    heading = f"{setting}: accuracy of each class on the training images' {'; '.join(dict.fromkeys(labels.values()))}"
     yield "classes", figures.class_convergence(convergence, class_names, heading)
     if not all(others == names for others in class_names.values()):
         return  # what follows would be of one of several data sets
@@ -129,7 +136,10 @@ def _transitions(seen: Records, result: Mapping[str, Any], classes: int) -> tupl
     """
     realized = _by_row(seen.true_labels, seen.labels, classes)
     if transition := result.get("transition"):
-        return np.array(transition["estimated"], np.float64), realized
+        estimated = np.array(transition["estimated"], np.float64)
+        if estimated.shape != (classes, classes):
+            raise InputError(f"the estimated transition matrix is of {estimated.shape}, not of {classes} classes")
+        return estimated, realized
     return _by_row(seen.prediction[_chosen(seen, result)], seen.labels, classes), realized
 
 
@@ -158,13 +168,29 @@ def curves_of(metrics: Metrics, column: str) -> dict[str, Curves]:
     found = {}
     for name, runs in metrics.items():
         longest = max(map(len, runs), default=0)
-        rows = [[float(row.get(column) or "nan") for row in run] + [np.nan] * (longest - len(run)) for run in runs]
+        rows = [[_number(row.get(column)) for row in run] + [np.nan] * (longest - len(run)) for run in runs]
         values = np.array(rows)
         if values.size and not np.isnan(values).all():
             found[name] = values
     return found
 
 
-def _class_names(result: Mapping[str, Any], at_least: int) -> list[str]:
-    names = result.get("class_names") or []
-    return [str(name) for name in names] or [str(number) for number in range(at_least)]
+def _number(text: str | None) -> float:
+    """Return what a cell holds; NaN where that is no number."""
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return np.nan
+
+
+def _class_names(result: Mapping[str, Any], seen: Records) -> list[str]:
+    """Return the names of all classes, or their numbers where a run has none.
+
+    Raises:
+        InputError: There are more classes than names.
+    """
+    highest = int(max(seen.labels.max(), seen.true_labels.max(), seen.prediction.max()))
+    names = result.get("class_names") or range(highest + 1)
+    if isinstance(names, str) or len(names) <= highest:
+        raise InputError(f"class {highest} is none of {len(names)} class names")
+    return list(map(str, names))

@@ -172,7 +172,9 @@ def _columns(names: Sequence[str], width: float) -> tuple[int, list[str]]:
     names = [shortened(name) for name in names]
     names = [fitted(name, width - _HANDLE, size=SMALL) for name in names]
     widest = max(width_of(name, SMALL) for name in names)
-    return max(1, min(len(names), int(width / (widest + _HANDLE + 0.1)))), names
+    columns = max(1, min(len(names), int(width / (widest + _HANDLE + 0.1))))
+    rows = -(-len(names) // columns)
+    return -(-len(names) // rows), names  # full rows, as far as possible
 
 
 def _lines(text: str, width: float, size: float) -> list[str]:

@@ -177,7 +177,7 @@ def test_what_the_runs_have_in_common_and_what_not_is_said(tmp_path: Path) -> No
     assert [Path(row["run"]).name for row in report.rows] == ["0", "2", "10"]
     assert report.missing == [str(tmp_path / "3")]
     assert report.notes()[0] == "The runs are of 2 commits: 12e4, 34e5."
-    assert report.notes()[-1] == "Yet to do: 1 runs."
+    assert report.notes()[-1] == "Yet to do: 1 run."
 
 
 def test_what_runs_of_two_sweeps_differ_in_and_what_is_there_twice_is_said(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_what_runs_of_two_sweeps_differ_in_and_what_is_there_twice_is_said(tmp_p
     assert not [note for note in short.notes() if note.startswith("Besides") or "settings and seeds" in note]
     assert both.notes()[-2:] == [
         "Besides the axes of their sweeps, runs differ in epochs: axes here, too.",
-        "1 runs have settings and seeds of others: each of these counts once.",
+        "Runs with the settings and seeds of others: 1. Each of these counts once.",
     ]
     cells = both.tables[0].rows["SCE"]
     assert {column: len(cell.values) for column, cell in cells.items()} == {"epochs 2": 2, "epochs 10": 1}

@@ -1,6 +1,7 @@
 """The page of a report in a browser: it opens, sorts, filters, compares and exports."""
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,7 +213,13 @@ def test_a_run_has_a_page_of_its_own(view: View) -> None:
     shown = view.text("#run")
     for text in ("SCE_0.4", "70.00", "<b>cat</b>", "dog", "40.00 % nominal, 38.76 % realized", "4" * 64, "12e4"):
         assert text in shown
-    assert "noisy-lightning fit --config " in view.text("#run pre")
+    again = view.text("#run pre")
+    assert "noisy-lightning fit --config " in again
+    root, experiment, version = (
+        re.search(rf"--run.{name} (\S+)", again)[1]  # type: ignore[index]
+        for name in ("root", "experiment", "version")
+    )
+    assert f"noisy-lightning test {root}/{experiment}/{version}" in again
     assert view.read("document.querySelectorAll('#run .chart').length") == 2
     assert (
         view.read("[...document.querySelectorAll('#run .chart text')].map((text) => text.textContent)").count("epoch")
@@ -280,8 +287,9 @@ def test_only_so_many_are_compared_at_once(view: View) -> None:
     assert view.text("#chosen") == "6"
 
 
-def test_an_address_of_something_else_shows_the_table(view: View) -> None:
-    view.open("#/run/none?sort=none&only.none=1&chosen=none&columns=x")
+@pytest.mark.parametrize("columns", ["x", "length", "map,0", "999", "-1"])
+def test_an_address_of_something_else_shows_the_table(view: View, columns: str) -> None:
+    view.open(f"#/run/none?sort=none&only.none=1&chosen=none&columns={columns}")
     assert len(view.column("run")) == 5
 
 

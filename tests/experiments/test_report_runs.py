@@ -1,6 +1,7 @@
 """What the page knows of runs."""
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,6 +26,18 @@ def test_settings_that_all_share_are_there_once(tmp_path: Path) -> None:
     assert data["shared"]["data.batch_size"] == "64"
     assert data["shared"]["seed_everything"] == "7"
     assert [run["facts"] for run in data["runs"]] == [{"model.method": "Standard"}, {"model.method": "SOP"}]
+
+
+def test_a_single_run_has_all_its_settings_and_one_without_says_so(tmp_path: Path) -> None:
+    make_run(tmp_path / "0")
+    report = collect([tmp_path / "0"])
+    (run,) = page_data(report)["runs"]
+    assert run["hasSettings"]
+    assert run["facts"] == {}
+    report.rows[0]["settings"] = None
+    shutil.rmtree(tmp_path / "0")
+    (run,) = page_data(report)["runs"]
+    assert not run["hasSettings"]
 
 
 def test_columns_have_names_units_and_epochs_from_one(tmp_path: Path) -> None:

@@ -73,3 +73,34 @@ def test_of_unknown_truth_what_is_known_is_drawn(recorded: Path) -> None:
     assert "memorization" not in shown
     assert len(shown["transition"].axes) == 2, "the estimate and its bar"
     assert [axes.get_title(loc="left") for axes in shown["dynamics"].axes[:1]] == ["CE: all samples (n = 1,293)"]
+    assert shown["classes"].get_suptitle().replace("\n", " ").endswith("on the training images' given labels")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"class_names": ["a", "b"]},
+        {"class_names": "abcdefghijk"},
+        {"class_names": 5},
+        {"transition": {"x": 1}},
+        {"transition": {"estimated": [[1.0, 0.0], [0.0, 1.0]]}},
+    ],
+    ids=str,
+)
+def test_a_damaged_run_is_left_out_and_the_others_are_shown(
+    damage: dict[str, Any], recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(recorded, other)
+    result = json.loads((other / "result.json").read_text())
+    (other / "result.json").write_text(json.dumps(result | damage))
+    capsys.readouterr()
+    shown = dict(pictures_of("", {"CE": [recorded], "damaged": [other]}, {}))
+    assert [axes.get_title(loc="left") for axes in shown["losses"].axes] == ["CE"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("left out of the pictures")
+
+
+def test_what_is_no_number_is_missing_from_a_curve() -> None:
+    found = curves_of({"a": [[{"x": "1"}, {"x": "word"}]]}, "x")
+    np.testing.assert_array_equal(found["a"], [[1, np.nan]])

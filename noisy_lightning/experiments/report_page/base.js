@@ -73,7 +73,7 @@ function nameOf(run) {
 }
 
 /** Return all settings of a run by dotted key. */
-const settingsOf = (run) => (Object.keys(run.facts).length ? { ...data.shared, ...run.facts } : {});
+const settingsOf = (run) => (run.hasSettings ? { ...data.shared, ...run.facts } : {});
 
 function say(text) {
   byId("message").textContent = text;

@@ -67,7 +67,7 @@ function showCompared() {
   const head = () => ["", ...names.map((name) => name.cloneNode(true))];
   const texts = [0, ...chosen.map((_, place) => place + 1)];
   const differing = differences(chosen);
-  const isKnown = chosen.every((run) => Object.keys(run.facts).length || Object.keys(settingsOf(run)).length);
+  const isKnown = chosen.every((run) => run.hasSettings);
   const charts = curvesCompared(chosen);
   section.replaceChildren(heading,
     make("h3", {}, "Settings that differ"),

@@ -59,10 +59,10 @@ function perClass(run) {
     filled.style.width = `${100 * (value ?? 0)}%`;
     return filled;
   };
-  const [, last] = tests.find(([name]) => name === "last") ?? tests[0];
+  const [lastName, last] = tests.find(([name]) => name === "last") ?? tests[0];
   const rows = last.map((_, label) => [run.classNames?.[label] ?? `class ${label}`,
     ...tests.map(([, values]) => percent(values[label])), bar(last[label])]);
-  const head = ["class", ...tests.map(([name]) => `${TEST_NAMES[name] ?? name}, %`), `${TEST_NAMES.last}, 0 to 100 %`];
+  const head = ["class", ...tests.map(([name]) => `${TEST_NAMES[name] ?? name}, %`), `${TEST_NAMES[lastName] ?? lastName}, 0 to 100 %`];
   const table = makeTable("Accuracy on the test images of each class", head, rows, [], "numbers bars");
   table.querySelectorAll("tbody td:last-child").forEach((cell) => { cell.className = "bar-cell"; });
   return table;
@@ -81,7 +81,12 @@ function curvesOf(run) {
 function commands(run) {
   const folder = String(valueOf(run, "run")).replace(/\/$/, "");
   const settings = settingsOf(run);
-  const lines = [`noisy-lightning fit --config ${quoted(`${folder}/config.yaml`)} --run.version again`];
+  const parts = folder.split("/").slice(0, -1);
+  const experiment = parts.pop();
+  // By name: a configuration may leave it to its own file's name, which in the folder is config.yaml.
+  const place = experiment === undefined ? "" : ` --run.root ${quoted(parts.join("/") || (folder.startsWith("/") ? "/" : "."))}`
+    + ` --run.experiment ${quoted(experiment)}`;
+  const lines = [`noisy-lightning fit --config ${quoted(`${folder}/config.yaml`)}${place} --run.version again`];
   const commit = valueOf(run, "git_commit");
   if (commit !== null) lines.unshift(`git checkout ${quoted(String(commit).replace(/\+$/, ""))}  # of noisy_lightning`);
   lines.push(`noisy-lightning test ${quoted(`${folder.split("/").slice(0, -1).join("/") || "."}/again`)}`);

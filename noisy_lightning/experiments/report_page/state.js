@@ -24,7 +24,7 @@ function readState() {
     const value = asked.get(`only.${columns[place].key}`);
     if (value !== null) state.filters[columns[place].key] = value;
   });
-  const wanted = (asked.get("columns") ?? "").split(",").filter((place) => columns[place]);
+  const wanted = (asked.get("columns") ?? "").split(",").filter((place) => /^\d+$/.test(place) && columns[place]);
   state.columns = wanted.length ? wanted.map((place) => columns[place].key) : DEFAULT_COLUMNS;
   const ids = (asked.get("chosen") ?? "").split(",").filter((id) => runOf.has(id));
   state.chosen = [...new Set(ids)].slice(0, MOST_COMPARED);

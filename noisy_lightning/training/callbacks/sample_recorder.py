@@ -67,6 +67,7 @@ class SampleRecorder(L.Callback):
         >>> data = Digits(noise=noise.Symmetric(0.4), batch_size=479)
         >>> model = NoisyClassifier.for_data(data, backbones.SmallCNN)
         >>> quiet = {"logger": False, "enable_progress_bar": False, "enable_checkpointing": False, "accelerator": "cpu"}
+        >>> quiet |= {"enable_model_summary": False}
         >>> trainer = L.Trainer(max_epochs=2, callbacks=[SampleRecorder("recorded")], **quiet)
         >>> trainer.fit(model, datamodule=data)
         >>> records = load_records("recorded")
