@@ -59,14 +59,13 @@ def page_data(report: Report) -> dict[str, Any]:
     names = [name for name in names if any(row.get(name) is not None for row in rows)]
     names.sort(key=_place)
     filters = _filters(names, rows)
-    settings = [_facts(row) for row in rows]
-    shared, own = _without_shared(settings)
+    shared, own = _without_shared([_facts(row) for row in rows])
     found = memorized(report.rows)
     most = max(_FEWEST_POINTS, min(_MOST_POINTS, _POINTS // max(1, len(rows))))
     notes = list(found.left_out)
     runs: list[dict[str, Any]] = []
     ids: dict[str, int] = {}
-    for row, facts, known in zip(rows, own, settings, strict=True):
+    for row, facts in zip(rows, own, strict=True):
         try:
             read = _of_folder(Path(row["run"]), row, most)
         except InputError as error:  # of the one run, and the others are shown
@@ -74,7 +73,7 @@ def page_data(report: Report) -> dict[str, Any]:
             read = {}
         full = {"status": "done", **{name: value for name, value in row.items() if value is not None}}
         values = [_value(name, full.get(name)) for name in names]
-        run = {"id": _id(row, ids), "values": values, "facts": facts, "hasSettings": bool(known)}
+        run = {"id": _id(row, ids), "values": values, "facts": facts, "hasSettings": bool(row.get("settings"))}
         runs.append({**run, **read, "samples": found.by_run.get(str(row["run"]))})
     return {
         "columns": [_column(name, rows, name in filters) for name in names],
