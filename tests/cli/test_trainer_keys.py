@@ -183,7 +183,7 @@ def test_a_run_for_the_time_that_it_takes_keeps_nothing(
     [("profiler", "simple", "FIT Profiler Report"), ("enable_model_summary", "true", "Trainable params")],
 )
 def test_what_is_asked_for_is_shown(
-    key: str, value: str, text: str, run: Run, caplog: pytest.LogCaptureFixture
+    key: str, value: str, text: str, run: Run, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logger = logging.getLogger("lightning.pytorch")  # which hands nothing on
     logger.addHandler(caplog.handler)
@@ -191,7 +191,7 @@ def test_what_is_asked_for_is_shown(
         assert run("fit", *ONE, f"--trainer.{key}", value) == 0
     finally:
         logger.removeHandler(caplog.handler)
-    assert text in caplog.text
+    assert text in caplog.text + capsys.readouterr().out  # with rich, Lightning prints it
 
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296"])
