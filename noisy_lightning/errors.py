@@ -104,7 +104,7 @@ def reading(path: str | os.PathLike[str], key: str = "") -> Iterator[None]:
     where = f"{key}: " if key else ""
     try:
         yield
-    except InputError:
+    except (InputError, BrokenPipeError):  # the latter is of whoever reads what is printed, never of a file
         raise
     except OSError as error:
         raise InputError(f"{where}cannot read {Path(path)}: {error.strerror or error}") from error

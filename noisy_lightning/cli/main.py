@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from noisy_lightning import __version__, compat
-from noisy_lightning.cli.screen import survive_encodings
+from noisy_lightning.cli.screen import print_no_more, survive_encodings
 from noisy_lightning.errors import InputError, StorageError, storing
 
 _HELP = ("-h", "--help")
@@ -33,6 +33,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 where `doctor` found a problem, a run of `sweep` failed, or a file could not be written; 2
         where the input cannot work; 130 after an interruption. Of the latter three standard error says in one line why.
+        141 where whoever read standard output, such as `head`, was gone before the command had done its work.
     """
     try:
         with storing(), compat.one_report_of_boards():
@@ -46,6 +47,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        print_no_more()
+        return 141
 
 
 def dispatch(args: Sequence[str], alone: bool = False) -> int:

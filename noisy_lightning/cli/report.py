@@ -1,12 +1,11 @@
 """noisy-lightning report: tables and pictures of runs that have finished."""
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
+from noisy_lightning.cli.screen import print_no_more
 from noisy_lightning.errors import cannot_write
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
 from noisy_lightning.experiments.report import collect
@@ -35,8 +34,8 @@ def run_report(args: Sequence[str]) -> None:
         lines.append(f"page: {page}, and {len(others)} files beside it: {kinds}")
     try:
         print("\n".join(lines), flush=True)
-    except BrokenPipeError:  # the reader has seen enough, such as head; Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # everything is written
+        print_no_more()
 
 
 def _title(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Tables on standard output: drawn by rich where that is a terminal and rich is installed, else plain text."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -45,6 +46,11 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     for row in body:
         table.add_row(*map(_text, row))
     console.print(table)
+
+
+def print_no_more() -> None:
+    """Have the rest of standard output go nowhere: its reader, such as `head`, has seen enough and is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain at its end
 
 
 def survive_encodings() -> None:

@@ -143,7 +143,7 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
     data, model, last = config["data"]["init_args"], config["model"], result["last_epoch"]
     tests = of_the_end(result, result.get("test", {}))
     at_last, best = tests.get("last", last), result.get("best_epoch") or {}
-    curve = _test_curve(run.metrics)
+    curve = _test_curve(run)
     top = max(curve, key=lambda epoch: curve[epoch], default=None)
     row: Row = {
         "run": str(run.path),
@@ -200,12 +200,10 @@ def _row(run: RunFolder, result: Mapping[str, Any], config: Mapping[str, Any]) -
     return row | {f"acc_class_{number}": value for number, value in classes.items()}
 
 
-def _test_curve(path: Path) -> dict[int, float]:
+def _test_curve(run: RunFolder) -> dict[int, float]:
     """Return test accuracy by epoch, of the epochs that measured it."""
-    if not path.exists():
-        return {}
-    with reading(path), path.open(newline="", encoding="utf-8") as file:
-        return {int(row["epoch"]): float(row["test/acc"]) for row in csv.DictReader(file) if row.get("test/acc")}
+    with reading(run.metrics):
+        return {int(row["epoch"]): float(row["test/acc"]) for row in run.read_metrics() if row.get("test/acc")}
 
 
 def _mean_of_last(curve: Mapping[int, float]) -> float | None:

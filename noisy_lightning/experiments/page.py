@@ -1,7 +1,7 @@
 """A report as files: one page that needs nothing else, tables for papers, the pictures."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -95,9 +95,11 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
         shown = {name: _picture(figure) for name, figure in report.overall_figures()}
         paths += _save(folder / "figures", "", shown)
         overall += shown.values()
+        prefixes: set[str] = set()
         for setting, figures in report.settings():
             drawn = {name: _picture(figure) for name, figure in figures.items()}
-            paths += _save(folder / "figures", f"{_as_name(setting)}_", drawn)
+            prefixes.add(prefix := _as_name(setting, prefixes))
+            paths += _save(folder / "figures", f"{prefix}_", drawn)
             by_setting[setting] = list(drawn.values())
     texts = {"report.html": _page(title, report, overall, by_setting), **texts}
     for name, text in texts.items():
@@ -142,7 +144,9 @@ def _save(folder: Path, prefix: str, pictures: Mapping[str, _Picture]) -> list[P
     return list(files)
 
 
-def _as_name(text: str) -> str:
-    """Return a text as the beginning of a file's name, shortened so that it still is one of its own."""
+def _as_name(text: str, taken: Container[str]) -> str:
+    """Return a text as the beginning of a file's name, of its own also where it is long or like another one."""
     name = "".join(letter if letter.isalnum() or letter in ".-+" else "-" for letter in text)
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}-{sha256(text.encode()).hexdigest()[:8]}"
+    if len(name) <= _LONGEST and name not in taken:
+        return name
+    return f"{name[:_LONGEST]}-{sha256(text.encode()).hexdigest()[:8]}"

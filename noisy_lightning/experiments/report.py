@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.ledger import ACCURACIES, Row, failed_row, read_ledger, row_of
-from noisy_lightning.experiments.setting_pictures import over_epochs, pictures_of, read_metrics
+from noisy_lightning.experiments.setting_pictures import over_epochs, pictures_of
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
 from noisy_lightning.experiments.tables import (
     EPOCH,
@@ -137,7 +137,10 @@ class Report:
                 methods.setdefault(name, {}).setdefault(setting, []).append(Path(row["run"]))
         for number, (name, settings) in enumerate(methods.items(), 1):
             if len(settings) > 1:
-                metrics = {_heading(across, one): list(map(read_metrics, runs)) for one, runs in settings.items()}
+                metrics = {
+                    _heading(across, one): [RunFolder(run).read_metrics() for run in runs]
+                    for one, runs in settings.items()
+                }
                 for picture, figure in over_epochs(metrics, name, dict.fromkeys(metrics, name)):
                     yield f"{picture}_of_method_{number}", figure
 

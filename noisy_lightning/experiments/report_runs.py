@@ -1,6 +1,5 @@
 """What the page of a report knows of each run: its row, settings, curves, classes, and what it memorized."""
 
-import csv
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -213,17 +212,14 @@ def _of_folder(path: Path, row: Row, most: int) -> dict[str, Any]:
             for name, values in tests.items()
         }
         names = [str(name) for name in result.get("class_names") or []]
-    facts = {"classes": classes, "classNames": names, "tests": further, "curves": _curves(run.metrics, most)}
+    facts = {"classes": classes, "classNames": names, "tests": further, "curves": _curves(run, most)}
     return {key: value for key, value in facts.items() if value}
 
 
-def _curves(path: Path, most: int) -> dict[str, Any]:
+def _curves(run: RunFolder, most: int) -> dict[str, Any]:
     """Return each curve with its epochs, counted from 1; of a long one, evenly spaced epochs and the last."""
-    if not path.is_file():
-        return {}
-    with reading(path), path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    with reading(path):
+    rows = run.read_metrics()
+    with reading(run.metrics):
         step = max(1, math.ceil(len(rows) / most))
         rows = rows[::-1][::step][::-1]
         curves = {key: [_short(row.get(key)) for row in rows] for key in CURVES}

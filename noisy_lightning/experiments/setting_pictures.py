@@ -1,6 +1,5 @@
 """Pictures of the runs of one setting: curves of all seeds, samples of the first."""
 
-import csv
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,7 +46,7 @@ def pictures_of(
         methods: By method, the folders of its runs, that of the first seed first.
         functions: By method, its loss function.
     """
-    metrics = {name: [read_metrics(run) for run in runs] for name, runs in methods.items()}
+    metrics = {name: [RunFolder(run).read_metrics() for run in runs] for name, runs in methods.items()}
     yield from over_epochs(metrics, setting, functions)
     precision, recall = (curves_of(metrics, f"train/label_{name}") for name in ("precision", "recall"))
     if precision and recall:
@@ -154,13 +153,6 @@ def _by_row(rows: Ints, labels: Ints, classes: int) -> Shares:
     counts = confusion_matrix(rows[known].astype(np.int64), labels[known].astype(np.int64), classes)
     shares: Shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     return shares
-
-
-def read_metrics(run: Path) -> list[dict[str, str]]:
-    """Return the rows of a run's `metrics.csv`, one an epoch."""
-    path = run / "metrics.csv"
-    with reading(path), path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def curves_of(metrics: Metrics, column: str) -> dict[str, Curves]:

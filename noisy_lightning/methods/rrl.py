@@ -54,10 +54,12 @@ class RRL(OneNetwork):
     Recorded are the logits of the weak view and its losses on given labels; `kept` is whether a sample is clean. On
     several ranks the whole batch is contrasted and mixed.
 
-    Deviations: the authors warm up for 101 batches, by cross-entropy and reconstruction of the weak view, and then
-    begin with the first epoch. Here these are the first batches of the first epoch, and the rest of it has no prototype
-    contrast yet. For Clothing1M they begin soft labels anew in each epoch; here they always remain. A class without
-    clean samples, whose prototype is NaN in their code, has none, and neither is contrasted with.
+    Deviations: the authors' strong view is AugMix of severity 1, whose loop by its indentation performs and counts the
+    last chain only; `AugMix`, in our configurations, mixes all three. They warm up for 101 batches, by cross-entropy
+    and reconstruction of the weak view, and then begin with the first epoch. Here these are the first batches of the
+    first epoch, and the rest of it has no prototype contrast yet. For Clothing1M they begin soft labels anew in each
+    epoch; here they always remain. A class without clean samples, whose prototype is NaN in their code, has none, and
+    neither is contrasted with.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.

@@ -1,5 +1,6 @@
 """The folder of a run: where its files lie, and what came out of it."""
 
+import csv
 import errno
 import json
 import math
@@ -88,6 +89,17 @@ class RunFolder:
         if not isinstance(content, dict):
             raise InputError(f"{self.config} is damaged: it should hold names and values")
         return content
+
+    def read_metrics(self) -> list[dict[str, str]]:
+        """Return the rows of `metrics.csv`, one an epoch, as texts; none where there is no such file.
+
+        Raises:
+            InputError: It is damaged.
+        """
+        if not self.metrics.is_file():
+            return []
+        with reading(self.metrics), self.metrics.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
 
     def read_result(self) -> dict[str, Any]:
         """Return the result, empty for an unfinished run.

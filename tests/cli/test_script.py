@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from noisy_lightning.errors import reading
 from tests.conftest import SMALL
 from tests.processes import ROOT
 
@@ -52,3 +55,18 @@ def test_a_command_looks_for_no_garbage_while_it_imports(tmp_path: Path) -> None
     done = _run(tmp_path, "-c", code)
     assert done.stdout.splitlines()[-1] == "True True True", done.stdout + done.stderr
     assert "leak" not in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word(tmp_path: Path) -> None:
+    seen, written = os.pipe()
+    os.close(seen)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "noisy_lightning", "configs"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=written, stderr=subprocess.PIPE, check=False)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_reader_that_has_seen_enough_is_not_a_damaged_file() -> None:
+    with pytest.raises(BrokenPipeError), reading("result.json"):
+        raise BrokenPipeError

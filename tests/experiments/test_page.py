@@ -1,11 +1,17 @@
 """The page of a report: it shows all that there is, and no text from outside is anything but text."""
 
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
+from matplotlib.figure import Figure
+
+from noisy_lightning.cli.main import main
 from noisy_lightning.experiments.page import write_report
-from noisy_lightning.experiments.report import collect
+from noisy_lightning.experiments.report import Report, collect
+from noisy_lightning.figures.style import new_figure
 from tests.experiments.test_ledger import CONFIG, RESULT, make_run
 
 NASTY = (
@@ -85,3 +91,29 @@ def test_texts_from_outside_are_shown_as_they_are(tmp_path: Path) -> None:
         assert text in parsed.texts  # of a selection
         assert f"{text}, {text}" in parsed.texts  # its data and noise
         assert shown.count(text) > 6
+
+
+def test_pictures_of_each_setting_have_names_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ["rate 0.4", "rate/0.4", "a" * 300, "a" * 299 + "b"]
+
+    def drawn(report: Report) -> Iterator[tuple[str, Mapping[str, Figure]]]:
+        yield from ((setting, {"losses": new_figure(2, 1, setting)}) for setting in settings)
+
+    make_run(tmp_path / "runs/0")
+    monkeypatch.setattr(Report, "settings", drawn)
+    write_report(tmp_path / "out", collect([tmp_path / "runs"]), "four")
+    names = {path.name for path in (tmp_path / "out/figures").glob("*_losses.png")}
+    assert len(names) == 4
+    assert "rate-0.4_losses.png" in names
+
+
+@pytest.mark.parametrize(("path", "title"), [("runs/demo", "demo"), ("runs/demo/0", "demo/0"), (".", "here")])
+def test_a_report_is_called_as_its_folder(
+    path: str, title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = tmp_path / "here"
+    make_run(here / ("0" if path == "." else "runs/demo/0"))
+    monkeypatch.chdir(here)
+    assert main(["report", path, "--out", "out", "--no-figures"]) == 0
+    assert f"<title>{title}</title>" in Path("out/report.html").read_text()
+    assert capsys.readouterr().out.endswith("the ledger\n")

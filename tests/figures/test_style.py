@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from noisy_lightning.figures.style import as_array, as_png, finish, new_figure
+from noisy_lightning.figures.style import as_array, as_png, finish, legend_below, new_figure
 
 
 @pytest.mark.parametrize("dpi", [100, 150])
@@ -31,3 +31,15 @@ def test_a_figure_drawn_twice_is_the_same() -> None:
     first = as_array(figure, 150)
     as_array(figure)
     np.testing.assert_array_equal(as_array(figure, 150), first)
+
+
+def test_the_rows_of_a_legend_are_full_as_far_as_possible() -> None:
+    figure = new_figure(5, 2, "")  # of nine columns
+    axes = figure.subplots()
+    for number in range(10):
+        axes.plot([0, 1], label=f"{number}")
+    legend_below(figure)
+    as_array(figure)
+    (legend,) = figure.legends
+    heights = [round(text.get_window_extent().y0) for text in legend.get_texts()]
+    assert [heights.count(height) for height in set(heights)] == [5, 5]

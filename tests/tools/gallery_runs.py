@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 from noisy_lightning import losses
 from noisy_lightning.cli.main import main
 from noisy_lightning.experiments.report import collect
-from noisy_lightning.experiments.setting_pictures import curves_of, read_metrics
+from noisy_lightning.experiments.setting_pictures import curves_of
 from noisy_lightning.figures.panels import Curves, Over
 from noisy_lightning.jobs import processes
 from noisy_lightning.runs.classification import confusion_matrix
@@ -102,7 +102,7 @@ def _situation() -> Situation:
     rows = [row for row in report.rows if row["rate_nominal"] == _RATES[-1]]
     methods = list(dict.fromkeys(row["axis_method"] for row in rows))
     paths = {name: [Path(row["run"]) for row in rows if row["axis_method"] == name] for name in methods}
-    metrics = {name: [read_metrics(run) for run in runs] for name, runs in paths.items()}
+    metrics = {name: [RunFolder(run).read_metrics() for run in runs] for name, runs in paths.items()}
     runs = {name: load(of_seeds[0]) for name, of_seeds in paths.items()}
     first = next(iter(runs.values()))
     result = RunFolder(paths["VolMinNet"][0]).read_result()

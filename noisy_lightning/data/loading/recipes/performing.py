@@ -125,7 +125,7 @@ def perform(
     done += [_PIXELS[name](sorted_images[parts[name]], by_there[parts[name]]) for name in pixelwise]
     if "Cutout" in parts:
         part = parts["Cutout"]
-        done.append(cut_squares(sorted_images[part], strength[order][part], places[order][part], mean))
+        done.append(cut_squares(sorted_images[part], torch.from_numpy(by[part]), places[order[part]], mean))
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return torch.cat(done).index_select(0, _there(back, images))
