@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,17 @@ class View:
     def click(self, selector: str) -> None:
         self.browser.find_element(By.CSS_SELECTOR, selector).click()
 
+    def follow(self, change: Callable[[], object]) -> None:
+        """Do what changes the address, and wait until the page has heard of it: it hears later."""
+        self.browser.execute_script(
+            "window.changed = new Promise((done) => addEventListener('hashchange', () => done(), { once: true }))"
+        )
+        change()
+        self.read("window.changed")
+
+    def follow_link(self, text: str) -> None:
+        self.follow(self.browser.find_element(By.LINK_TEXT, text).click)
+
     def text(self, selector: str) -> str:
         return self.browser.find_element(By.CSS_SELECTOR, selector).text
 
@@ -112,7 +123,7 @@ def test_the_page_opens_with_tables_and_leads_to_all_runs(view: View) -> None:
     assert view.browser.title == view.text("h1") == "A sweep"
     assert "SCE" in view.text("#results table")
     assert not view.browser.find_element(By.ID, "runs").is_displayed()
-    view.click("nav a[data-view=runs]")
+    view.follow(lambda: view.click("nav a[data-view=runs]"))
     assert view.text("#state") == "5 of 5 runs"
     assert not view.browser.find_element(By.ID, "results").is_displayed()
     assert view.column("run") == ["CE_0.2", "CE_0.4", "SCE_0.2", "SCE_0.4", "broken"]
@@ -209,7 +220,7 @@ def test_print_has_what_is_not_on_the_screen_yet(view: View, tmp_path: Path) -> 
 
 def test_a_run_has_a_page_of_its_own(view: View) -> None:
     view.open("#/runs")
-    view.browser.find_element(By.LINK_TEXT, "SCE_0.4").click()
+    view.follow_link("SCE_0.4")
     shown = view.text("#run")
     for text in ("SCE_0.4", "70.00", "<b>cat</b>", "dog", "40.00 % nominal, 38.76 % realized", "4" * 64, "12e4"):
         assert text in shown
@@ -227,13 +238,13 @@ def test_a_run_has_a_page_of_its_own(view: View) -> None:
     )
     assert "accuracy in %" in view.text("#run .charts")
     assert view.read("document.activeElement.tagName") == "H2"
-    view.browser.back()
+    view.follow(view.browser.back)
     assert len(view.column("run")) == 5
 
 
 def test_a_failed_run_says_why(view: View) -> None:
     view.open("#/runs")
-    view.browser.find_element(By.LINK_TEXT, "broken").click()
+    view.follow_link("broken")
     assert view.text("#run pre") == "no memory"
 
 
@@ -241,7 +252,7 @@ def test_runs_stand_side_by_side(view: View) -> None:
     view.open("#/runs?only.axis_data.noise.rate=0.2")
     for box in view.browser.find_elements(By.CSS_SELECTOR, "#table tbody input"):
         box.click()
-    view.click("#compare")
+    view.follow(lambda: view.click("#compare"))
     tables = view.read("""[...document.querySelectorAll('#compared table')].map((table) =>
         [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.innerText)))""")
     assert tables[0] == [["model.loss", "CrossEntropy", "SymmetricCrossEntropy"]]

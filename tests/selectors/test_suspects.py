@@ -450,7 +450,7 @@ def test_filters_change_what_is_shown(review):
     assert "no picture" in review.cards[-1]
 
     def matches(**fields: str) -> list[int]:
-        review.find("filters").find_element(By.CSS_SELECTOR, "[type=reset]").click()
+        review.find("clear").click()
         for field, value in fields.items():
             review.set(field, value)
         assert review.text("state").startswith(f"{len(review.shown)} of 40 match")
@@ -785,7 +785,7 @@ def test_one_verdict_for_many_is_one_step_of_undo(review):
     review.find("bulk-cancel").click()
     review.press("u")
     assert review.text("progress") == "1 judged: 0 kept, 0 changed, 1 excluded"
-    review.find("filters").find_element(By.CSS_SELECTOR, "[type=reset]").click()
+    review.find("clear").click()
     review.press("b")
     review.set("bulk-which", "the 48 of this page")
     assert review.text("bulk-apply") == "Set 47 verdicts"
@@ -932,7 +932,7 @@ def test_each_kind_of_finding_is_a_tab(review):
     assert review.focused == 6
     review.press("/", Keys.ESCAPE, "]")
     assert review.text("state") == "0 of 2 match"
-    review.find("filters").find_element(By.CSS_SELECTOR, "[type=reset]").click()
+    review.find("clear").click()
     assert review.shown == [7, 3]
     assert review.cards[1].split("\n")[:2] == ["score", "∞"]
     review.press("x", "[", "[")

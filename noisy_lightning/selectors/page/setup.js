@@ -85,7 +85,10 @@ function wireFilters() {
   const form = byId("filters");
   for (const field of form.querySelectorAll("select")) field.addEventListener("change", applyFilters);
   for (const field of form.querySelectorAll("input")) field.addEventListener("input", applyFilters);
-  form.addEventListener("reset", () => setTimeout(applyFilters)); // once the fields are empty
+  byId("clear").addEventListener("click", () => {
+    form.reset();
+    applyFilters();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
   byId("show-filters").addEventListener("click", () => toggleFilters(!form.classList.contains("open")));
   const scores = data.order.slice(0, data.pictured).map((index) => data.score[index]);
