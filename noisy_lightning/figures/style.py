@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
@@ -21,6 +22,8 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
+
+from noisy_lightning.figures.letters import families_for, give_letters, said_once
 
 CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
 INK, _GRID = "#333333", "#E4E4E4"
@@ -34,10 +37,19 @@ _HINTED = 1.05  # how much wider a screen draws letters than paper, at most
 _ROW = 1.3  # height of a legend's row, in its letters
 
 
+class _Figure(Figure):
+    """A figure whose texts are drawn by fonts that have their letters, wherever it is drawn."""
+
+    def draw(self, renderer: RendererBase) -> None:
+        give_letters(self)
+        with said_once():
+            super().draw(renderer)
+
+
 def new_figure(width: float, height: float, title: str) -> Figure:
     """Return an empty figure, as much higher than asked for as the title has lines; 100 pixels an inch."""
     lines = _lines(title, width - 0.15, TITLE)
-    figure = Figure(figsize=(width, height + 0.16 * len(lines)), dpi=100, layout="constrained")
+    figure = _Figure(figsize=(width, height + 0.16 * len(lines)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     if lines:
         figure.suptitle(
@@ -138,8 +150,10 @@ def fitted(text: str, width: float, after: str = "", size: float = HEADING) -> s
 
 def width_of(text: str, size: float) -> float:
     """Return how many inches a text is wide in letters of so many points."""
-    font = FontProperties(size=size)
-    return _HINTED * float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
+    font = FontProperties(family=families_for(text), size=size)
+    with said_once():
+        points = float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
+    return _HINTED * points / 72
 
 
 def as_array(figure: Figure, dpi: int = 100) -> NDArray[np.uint8]:
