@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -235,5 +236,5 @@ def _summary(runs: Sequence[PlannedRun], failed: Sequence[PlannedRun], folder: S
     if elsewhere:
         lines.append(f"{elsewhere} runs are unfinished: trainer.max_time was over, or other processes are at them")
     lines.append(f"ledger: {folder.path / LEDGER_FILE}")
-    lines.append(f"next: noisy-lightning report {folder.path}")
+    lines.append(f"next: noisy-lightning report {shlex.quote(str(folder.path))}")
     return "\n".join(lines)

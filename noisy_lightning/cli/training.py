@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -202,7 +203,8 @@ def _train(cli: NoisyCLI, run: RunFolder) -> None:
             run.discard_unstarted()
         raise
     if run.finished and first:
-        print(f"next: {', '.join([f'noisy-lightning test {run.path}', *watching(trainer.loggers, run)])}")
+        test = f"noisy-lightning test {shlex.quote(str(run.path))}"
+        print(f"next: {', '.join([test, *watching(trainer.loggers, run)])}")
 
 
 def _try(cli: NoisyCLI, cause: str) -> None:

@@ -134,7 +134,7 @@ def checked_row(path: Path, row: Row) -> Row:
         if (of_numbers and value is not None and not is_number) or (
             of_texts and not isinstance(value, str) and (name in _NAMES or value is not None)
         ):
-            raise InputError(f"{path} is damaged: {name} is {str(value)[:40]!r} in a run")
+            raise InputError(f"{path} is damaged: {name} is {str(value)[:40]!r} in the row of {row.get('run')}")
     return row
 
 

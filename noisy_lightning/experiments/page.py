@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
+from tqdm import tqdm
 
 from noisy_lightning.experiments.ledger import write_ledger
 from noisy_lightning.experiments.report import Report
@@ -23,8 +24,9 @@ from noisy_lightning.experiments.written_tables import (
     comparison_as_markdown,
 )
 from noisy_lightning.figures.saving import as_files, for_page
-from noisy_lightning.runs.files import write_bytes, write_text
+from noisy_lightning.runs.files import read_text, write_bytes, write_text
 
+_WRITTEN = ".pictures"  # names of those that the last report drew
 _LONGEST = 80  # letters of a setting in a file's name
 _TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 
@@ -96,11 +98,12 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
         paths += _save(folder / "figures", "", shown)
         overall += shown.values()
         prefixes: set[str] = set()
-        for setting, figures in report.settings():
+        for setting, figures in tqdm(report.settings(), "pictures", unit=" settings", leave=False, disable=None):
             drawn = {name: _picture(figure) for name, figure in figures.items()}
             prefixes.add(prefix := _as_name(setting, prefixes))
             paths += _save(folder / "figures", f"{prefix}_", drawn)
             by_setting[setting] = list(drawn.values())
+        _remove_earlier(folder, paths)
     texts = {"report.html": _page(title, report, overall, by_setting), **texts}
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -111,6 +114,17 @@ def write_report(folder: Path, report: Report, title: str, pictures: bool = True
     for path in ledgers:
         write_ledger(path, [*report.rows, *report.failed])
     return [*(folder / name for name in texts), *ledgers, *selections, *paths]
+
+
+def _remove_earlier(folder: Path, written: Sequence[Path]) -> None:
+    """Remove pictures that an earlier report left in the folder and this one has no more; and no other file."""
+    names = [path.relative_to(folder).as_posix() for path in written]
+    earlier = folder / _WRITTEN
+    if earlier.is_file():
+        for name in set(read_text(earlier).splitlines()) - set(names):
+            path = folder / "figures" / Path(name).name
+            path.unlink(missing_ok=True)
+    write_text(earlier, "".join(f"{name}\n" for name in names))
 
 
 def _page(title: str, report: Report, overall: Sequence[_Picture], by_setting: Mapping[str, Sequence[_Picture]]) -> str:

@@ -44,6 +44,7 @@ class Report:
         selections: Folders of finished selections, by `noisy-lightning clean`.
         across: The axis whose values are columns of the tables, `EPOCH` among them; None: the last of several, or else
             `EPOCH`.
+        elsewhere: Folders of ledgers' runs in whose place there is another run here.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Report:
     missing: list[str] = field(default_factory=list)
     selections: list[RunFolder] = field(default_factory=list)
     across: str | None = None
+    elsewhere: set[str] = field(default_factory=set)
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -61,6 +63,10 @@ class Report:
     def comparisons(self) -> list[Comparison]:
         """Published numbers beside ours."""
         return comparisons_of(self.rows, self.across) if self.rows else []
+
+    def has_folder(self, row: Row) -> bool:
+        """Return whether a run's folder is here, as far as one can tell without it."""
+        return row["run"] not in self.elsewhere
 
     def notes(self) -> list[str]:
         """Return what a reader has to know of the runs as a whole."""
@@ -80,6 +86,7 @@ class Report:
         if repeated := len(self.rows) - len(distinct(self.rows)):
             notes.append(f"Runs with the settings and seeds of others: {repeated}. Each of these counts once.")
         notes += [f"Diverged, and went on: {row['run']}: {row['diverged']}" for row in self.rows if row.get("diverged")]
+        notes += [f"Without curves, as {run} here is another run or has gone on." for run in sorted(self.elsewhere)]
         notes += [f"Failed: {row['run']}: {row['error']}" for row in self.failed]
         if self.missing:
             notes.append(f"Yet to do: {len(self.missing)} {'run' if len(self.missing) == 1 else 'runs'}.")
@@ -118,7 +125,7 @@ class Report:
         settings: dict[str, dict[str, list[Path]]] = {}
         functions: dict[str, dict[str, str]] = {}
         for row in self.rows:
-            if Path(row["run"], "metrics.csv").exists():
+            if self.has_folder(row) and Path(row["run"], "metrics.csv").exists():
                 name, setting = place_of(row, axes, across)
                 setting = setting or "all runs"
                 settings.setdefault(setting, {}).setdefault(name, []).append(Path(row["run"]))
@@ -132,7 +139,7 @@ class Report:
         across = list(axes)[-1] if self.across in (None, EPOCH) and len(axes) > 1 else axis_across(axes, self.across)
         methods: dict[str, dict[str, list[Path]]] = {}
         for row in self.rows:
-            if Path(row["run"], "metrics.csv").exists():
+            if self.has_folder(row) and Path(row["run"], "metrics.csv").exists():
                 name, setting = place_of(row, axes, across)
                 methods.setdefault(name, {}).setdefault(setting, []).append(Path(row["run"]))
         for number, (name, settings) in enumerate(methods.items(), 1):
@@ -191,7 +198,9 @@ def collect(paths: Sequence[Path], across: str | None = None) -> Report:
     report = Report(across=across)
     for path in paths:
         if path.is_file():
-            _add(report, read_ledger(path))
+            rows = read_ledger(path)
+            _add(report, rows)
+            report.elsewhere |= {row["run"] for row in rows if _is_elsewhere(row)}
         elif (path / MANIFEST_FILE).is_file():
             folder = SweepFolder(path)
             _add(report, folder.rows())
@@ -209,6 +218,18 @@ def collect(paths: Sequence[Path], across: str | None = None) -> Report:
 def _add(report: Report, rows: Sequence[Row]) -> None:
     for row in rows:
         (report.failed if row.get("status") == "failed" else report.rows).append(row)
+
+
+def _is_elsewhere(row: Row) -> bool:
+    """Return whether the folder in which a ledger has a run holds what came out of another one."""
+    if row.get("status") == "failed":
+        return False
+    try:
+        result = RunFolder(Path(row["run"])).read_result()
+    except InputError:  # said where its curves are read
+        return False
+    seconds, noise = result.get("seconds"), result.get("noise") or {}
+    return bool(result) and (seconds, noise.get("label_hash")) != (row["seconds"], row.get("noise_hash"))
 
 
 def _add_runs(report: Report, path: Path) -> None:

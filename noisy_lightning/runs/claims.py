@@ -1,6 +1,7 @@
 """Which folder a command trains in: a new one, the run that it continues, or the one that it makes longer."""
 
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,7 @@ def _is_shorter(run: RunFolder, config: dict[str, Any]) -> bool:
 def _claim_named(run: RunFolder, resume: bool, config: dict[str, Any]) -> RunFolder:
     another = "choose another run.version"
     if run.finished:
-        test = f", or test it: noisy-lightning test {run.path}" if run.checkpoints.exists() else ""
+        test = f", or test it: noisy-lightning test {shlex.quote(str(run.path))}" if run.checkpoints.exists() else ""
         raise InputError(f"run.version: {run.path} has finished; {another}{test}")
     if run.config.exists() and not run.same_configuration(config):
         raise InputError(

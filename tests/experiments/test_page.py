@@ -1,5 +1,6 @@
 """The page of a report: it shows all that there is, and no text from outside is anything but text."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from noisy_lightning.cli.main import main
 from noisy_lightning.experiments.page import write_report
 from noisy_lightning.experiments.report import Report, collect
+from noisy_lightning.experiments.report_runs import page_data
 from noisy_lightning.figures.style import new_figure
 from tests.experiments.test_ledger import CONFIG, RESULT, make_run
 
@@ -105,6 +107,31 @@ def test_pictures_of_each_setting_have_names_of_their_own(tmp_path: Path, monkey
     names = {path.name for path in (tmp_path / "out/figures").glob("*_losses.png")}
     assert len(names) == 4
     assert "rate-0.4_losses.png" in names
+    own = tmp_path / "out/figures/my own.png"
+    own.write_bytes(b"")
+    settings[:] = ["rate 0.4"]
+    write_report(tmp_path / "out", collect([tmp_path / "runs"]), "one")
+    assert {path.name for path in own.parent.glob("*.png")} == {"rate-0.4_losses.png", own.name}
+    write_report(tmp_path / "out", collect([tmp_path / "runs"]), "none", pictures=False)
+    assert {path.name for path in own.parent.glob("*.png")} == {"rate-0.4_losses.png", own.name}
+
+
+def test_a_ledger_takes_no_curves_from_another_run_that_is_called_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_run(Path("runs/0"))
+    assert main(["report", "runs", "--no-figures"]) == 0
+    ledger = Path("runs/report/ledger.csv").rename("ledger.csv")
+    ours = collect([ledger])
+    assert page_data(ours)["runs"][0]["curves"]
+    assert list(ours.settings())
+    shutil.rmtree("runs")
+    make_run(Path("runs/0"), {**RESULT, "seconds": 1.0})
+    another = collect([ledger])
+    assert "curves" not in page_data(another)["runs"][0]
+    assert list(another.settings()) == []
+    assert f"Without curves, as {Path('runs/0')} here is another run or has gone on." in another.notes()
 
 
 @pytest.mark.parametrize(("path", "title"), [("runs/demo", "demo"), ("runs/demo/0", "demo/0"), (".", "here")])

@@ -1,5 +1,6 @@
 """What a run is, before its first step."""
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast, final
@@ -57,7 +58,8 @@ def watching(loggers: Iterable[Logger], run: RunFolder) -> list[str]:
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             folder = Path(logger.log_dir)
-            found.append(f"tensorboard --logdir {run.path.parent.parent if folder == run.path else folder}")
+            shown = run.path.parent.parent if folder == run.path else folder
+            found.append(f"tensorboard --logdir {shlex.quote(str(shown))}")
         elif isinstance(logger, CSVLogger):
             found.append(str(Path(logger.log_dir) / "metrics.csv"))
         else:
