@@ -42,4 +42,5 @@ class Step(NamedTuple):
     logits: Tensor
     """(B, K) to record."""
     sample_weight: Tensor | None = None
-    """(B,) bool or in [0, 1]: how far each sample takes part, recorded as `kept`; None: all of them, fully."""
+    """(B,) bool or in [0, 1]: how far each sample takes part with its given label, recorded as `kept`; 0 where it has
+    another label instead. None: all of them, fully."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
-from noisy_lightning.cli.screen import print_no_more
+from noisy_lightning.cli.screen import print_markdown, print_no_more
 from noisy_lightning.errors import cannot_write
 from noisy_lightning.experiments.page import tables_as_markdown, write_report
 from noisy_lightning.experiments.report import collect
@@ -22,7 +22,7 @@ def run_report(args: Sequence[str]) -> None:
     """
     options = own_parser(BY_NAME["report"]).parse_args(args)
     report = collect(options.runs, options.across)
-    lines = [tables_as_markdown(report), *report.notes()]
+    lines = report.notes()
     if not options.only_print:
         folder = options.out or (options.runs[0] / "report" if options.runs[0].is_dir() else Path("report"))
         title = ", ".join(map(_title, options.runs))
@@ -33,6 +33,7 @@ def run_report(args: Sequence[str]) -> None:
         kinds = f"tables as Markdown, LaTeX and CSV, the ledger{'' if options.no_figures else ', pictures'}"
         lines.append(f"page: {page}, and {len(others)} files beside it: {kinds}")
     try:
+        print_markdown(tables_as_markdown(report))
         print("\n".join(lines), flush=True)
     except BrokenPipeError:  # everything is written
         print_no_more()

@@ -48,6 +48,16 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     console.print(table)
 
 
+def print_markdown(text: str) -> None:
+    """Print tables in Markdown: as they are where programs may read them."""
+    if not sys.stdout.isatty() or find_spec("rich") is None:
+        print(text)
+        return
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    import_module("rich.console").Console().print(import_module("rich.markdown").Markdown(shown))
+
+
 def print_no_more() -> None:
     """Have the rest of standard output go nowhere: its reader, such as `head`, has seen enough and is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would complain at its end

@@ -40,7 +40,8 @@ class GlobalLocal(OneNetwork):
     A clean label is trained on by the loss, a hard one by generalized cross-entropy, and a noisy one is replaced by
     softmax(s / T), where s are the cosines to the means of the clean samples of each class, with the weight
     1 − H / ln K by the entropy H of that target. A batch is averaged with these weights, which are 1 for all clean
-    and hard samples. The recorded losses are those of the loss on given labels; `kept` is the weight.
+    and hard samples. The recorded losses are those of the loss on given labels; `kept` is whether a
+    sample has kept its own.
 
     For labels of people the author takes a mixture for each given class (`class_wise`), in which at least the 5 % with
     the largest margins are clean, with `clean` 0.7, `noisy` 0.95, `local` 0.8. All numbers were looked at on benchmarks
@@ -127,7 +128,7 @@ class GlobalLocal(OneNetwork):
         hard, replaced = self.hard.read(index) > 0, target.sum(1) > 0
         minimized = losses.where(~hard, self.robust_loss(logits, label))
         minimized = minimized.where(~replaced, self.loss(logits, target))
-        return Step(weighted_mean(minimized, weights), losses, logits, weights.float())
+        return Step(weighted_mean(minimized, weights), losses, logits, ~replaced)
 
     def _parts(self, unit: Tensor, labels: Ints) -> "Parts":
         """Return in which part each of the samples (n,) is."""

@@ -43,7 +43,7 @@ class MixFix(OneNetwork):
     α is 4, 1 or 0.5, by the data. A probability of 1 is one that float32 rounds to it.
 
     Recorded are the logits of the images before they are mixed, in eval mode, and their losses on the given labels;
-    `kept` is whether a sample takes part. On several ranks partners come from the whole batch.
+    `kept` is whether a sample takes part with its given label. On several ranks partners come from the whole batch.
 
     Deviations: the authors draw batches of samples that take part, each class as often as any other, and so samples of
     small classes several times per epoch. Here each sample is seen once per epoch and weighted, which has the same
@@ -119,7 +119,7 @@ class MixFix(OneNetwork):
         logits = self.backbone(mixed)
         losses = share * self.loss(logits, own) + (1 - share) * self.loss(logits, other)
         loss = weighted_mean(losses * mine, mine > 0)
-        return Step(loss, self.loss(unmixed, label), unmixed, takes_part)
+        return Step(loss, self.loss(unmixed, label), unmixed, target == label)
 
 
 def fixed(p: Tensor, labels: Tensor, absorb: float, relabel: float) -> Tensor:

@@ -54,7 +54,8 @@ class ProMix(Method):
 
     The mean of both networks' h is evaluated, as on the authors' console; their log file has the first network's g.
     Recorded are, for the weak view, that mean and the mean of both losses of h on given labels; as `kept` the share of
-    networks that selected the sample. On several ranks the batch is selected from, guessed in, and mixed as a whole.
+    networks that selected the sample with its given label. On several ranks the batch is selected from, guessed in, and
+    mixed as a whole.
 
     Deviations: the authors' penalty for asymmetric noise clamps logits; here nothing is clamped. Weight decay acts on
     the pseudo heads in the warm-up, too. For noise that depends on the image, the author advises quotas of ρ·n_c for a
@@ -203,7 +204,7 @@ class ProMix(Method):
             if ours.any():
                 pool = everyone[ours], images[ours], gather(target)[ours]
                 loss = loss + self._mixed_loss(side, network, index[selected], pool, random)
-            sample_weight += selected / 2
+            sample_weight += (selected & (target == label)) / 2
             self.counts += torch.stack([ours.sum(), total(guessed.sum())])
         first, second = (h.detach() for h, _ in heads)
         losses = (self.loss(first, label) + self.loss(second, label)) / 2

@@ -51,8 +51,8 @@ class RRL(OneNetwork):
     | CIFAR-10, asymmetric noise    | 0.4  | from 1 to 5, 40 epochs  | 5            |
     | CIFAR-100                     | 0.02 | from 1 to 5, 40 epochs  | 15           |
 
-    Recorded are the logits of the weak view and its losses on given labels; `kept` is whether a sample is clean. On
-    several ranks the whole batch is contrasted and mixed.
+    Recorded are the logits of the weak view and its losses on given labels; `kept` is whether a sample is clean
+    with its given label. On several ranks the whole batch is contrasted and mixed.
 
     Deviations: the authors' strong view is AugMix of severity 1, whose loop by its indentation performs and counts the
     last chain only; `AugMix`, in our configurations, mixes all three. They warm up for 101 batches, by cross-entropy
@@ -182,7 +182,7 @@ class RRL(OneNetwork):
                 + instance_contrast(gather_with_gradient(z), gather_with_gradient(other), self.temperature)
             )
             loss = loss + self._prototype_contrast(weak, target, clean, index, random)
-        return Step(loss, self.loss(logits.detach(), label), logits.detach(), clean)
+        return Step(loss, self.loss(logits.detach(), label), logits.detach(), clean & (target == label))
 
     def _outputs(self, image: Tensor) -> "_Outputs":
         logits, features = logits_and_features(self.backbone, image)

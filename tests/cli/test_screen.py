@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from noisy_lightning.cli import screen
-from noisy_lightning.cli.screen import plain, print_table, survive_encodings
+from noisy_lightning.cli.screen import plain, print_markdown, print_table, survive_encodings
 
 ROWS = [
     ["class", "n", "best: precision", "recall", "F1", "last: precision", "recall", "F1"],
@@ -76,3 +76,33 @@ def test_a_name_that_a_terminal_cannot_encode_is_written_by_its_number(monkeypat
         survive_encodings()
         print("猫 – █")
         assert stream.shown() == expected
+
+
+MARKDOWN = "Test accuracy.\n\n| method | rate 0.4 |\n| --- | ---: |\n| CE | **91.81 ± 0.98** |\n"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_markdown_is_left_as_it_is_where_it_is_no_terminal_or_rich_is_missing(
+    installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Screen(is_terminal=not installed)
+    monkeypatch.setattr(sys, "stdout", out)
+    if not installed:
+        monkeypatch.setattr(screen, "find_spec", lambda name: None)
+    print_markdown(MARKDOWN)
+    assert out.shown() == MARKDOWN + "\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_a_terminal_shows_markdown_as_a_table(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich")
+    terminal = Screen(encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    print_markdown(MARKDOWN)
+    shown = terminal.shown()
+    assert "| ---" not in shown
+    assert "**" not in shown
+    assert ("91.81 ± 0.98" if encoding == "utf-8" else r"91.81 \xb1 0.98") in shown

@@ -69,7 +69,9 @@ def test_walks_the_path_of_the_specification() -> None:
             partner = {i: order[drawn[place]] for place, i in enumerate(order)}
             loss = paper.batch_loss(f, images[batch], now, w, max(share, 1 - share), partner)
             assert step.loss.item() == pytest.approx(loss.item(), abs=1e-6)
-            assert sample_weights(step) == [y_i is not None for y_i in now]
+            assert sample_weights(step) == [
+                y_i == given for y_i, given in zip(now, labels[batch].tolist(), strict=True)
+            ]
             torch.testing.assert_close(step.losses, CrossEntropy()(f(images[batch]), labels[batch]))
             optimizer.zero_grad()
             step.loss.backward()

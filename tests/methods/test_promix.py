@@ -132,7 +132,7 @@ def test_walks_the_path_of_the_paper() -> None:
             for k, net in enumerate(nets):
                 if epoch < WARM_UP:
                     loss = warm_up_loss([_heads(net)(x)[0] for x in weak], labels[batch], penalize=False)
-                    selected = [True] * B
+                    selected, targets = [True] * B, list(y)
                 else:
                     selected = [small[k][int(batch[i])] or p[k][i][y[i]] > TAU for i in range(B)]
                     targets = list(y)
@@ -160,7 +160,7 @@ def test_walks_the_path_of_the_paper() -> None:
                     )
                 losses_of_both.append(loss)
                 total += loss.item()
-                kept = [a + s / 2 for a, s in zip(kept, selected, strict=True)]
+                kept = [a + (s and t == g) / 2 for a, s, t, g in zip(kept, selected, targets, y, strict=True)]
             for net, loss in zip(nets, losses_of_both, strict=True):
                 _descend(list(net.parameters()), loss)
             assert step.loss.item() == pytest.approx(total, abs=1e-5)
