@@ -17,7 +17,7 @@ from noisy_lightning.runs.folder import RunFolder
 
 _HIDDEN = ("settings", "acc_class_", PUBLISHED)  # begin the names of columns that the page shows otherwise or not
 _PERCENT = ("acc_", "rate_", "memorised", "corrected", "label_precision", "label_recall", "val_fraction")
-_EPOCHS = ("epoch_chosen", "epoch_best_oracle")  # counted from 0 in files, from 1 on pages
+_EPOCHS = ("epoch_chosen", "epoch_best_oracle")  # counted from 0; the page shows them from 1
 _SHOWN = ("acc_chosen", "acc_last", "memorised", "auroc", "seconds", "status")
 # What distinguishes runs that no sweep has made.
 _TRAITS = ("dataset", "noise", "method", "loss", "backbone", "optimizer", "epochs", "batch_size")
@@ -132,7 +132,7 @@ def _column(name: str, rows: Sequence[Row], is_filter: bool) -> dict[str, Any]:
     return {
         "key": name,
         "name": f"{title}, %" if percent else title,
-        "kind": "percent" if percent else kind,
+        "kind": "percent" if percent else "epoch" if name in _EPOCHS else kind,
         "shown": name == "run" or is_filter or name in _SHOWN,
     }
 
@@ -142,8 +142,6 @@ def _value(name: str, value: Any) -> Any:
         return value if _number(value) is None else _number(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if name in _EPOCHS and isinstance(value, int):
-        return value + 1
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 

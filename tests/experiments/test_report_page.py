@@ -187,6 +187,9 @@ def test_a_link_keeps_order_filters_columns_and_choice(view: View) -> None:
 
 def test_what_is_shown_is_exported(view: View, tmp_path: Path) -> None:
     view.open("#/runs?sort=acc_last&only.axis_method=CE")
+    view.click("#columns summary")
+    view.click("#column-choice input[data-key=epoch_chosen]")
+    assert "4" in view.column("chosen epoch")
     view.browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     view.click("#export")
     file = tmp_path / "runs.csv"
@@ -197,6 +200,7 @@ def test_what_is_shown_is_exported(view: View, tmp_path: Path) -> None:
         *(("0.4", "0.5", "done"), ("0.2", "0.9", "done"), ("0.8", "", "failed")),
     ]
     assert rows[0]["run"].endswith("/CE_0.4")
+    assert rows[0]["epoch_chosen"] == "3"
 
 
 def test_small_curves_are_drawn_and_said(view: View) -> None:

@@ -24,6 +24,14 @@ MEASURED = re.compile(
     r"# Measured, (\S+\.csv)\b.*?\n(#   noisy-lightning sweep --config \w+ --only ([^\n]+)\n)", re.DOTALL
 )
 _ERRORS = re.compile(r"(<!-- errors of (\S+) -->\n).*?(<!-- end of errors -->)", re.DOTALL)
+_LEARNED = re.compile(r"(<!-- what is learned of (\S+) -->\n).*?(<!-- end of what is learned -->)", re.DOTALL)
+_MEASURES = {
+    "test accuracy": "acc_last",
+    "wrong labels memorized": "memorised",
+    "corrected": "corrected",
+    "right among kept": "label_precision",
+    "kept among right": "label_recall",
+}
 _WIDTH = 120
 
 
@@ -31,6 +39,7 @@ def filled(text: str) -> str:
     """Return a text with each table between its marks as its ledger has it."""
     text = _BLOCK.sub(lambda block: f"{block[1]}{_table(ROOT / block[2], block[3])}\n{block[4]}", text)
     text = _ERRORS.sub(lambda block: f"{block[1]}{_errors(ROOT / block[2])}\n{block[3]}", text)
+    text = _LEARNED.sub(lambda block: f"{block[1]}{_learned(ROOT / block[2])}\n{block[3]}", text)
     return _SELECTIONS.sub(lambda block: f"{block[1]}{_compared(ROOT / block[2])}\n{block[3]}", text)
 
 
@@ -61,6 +70,19 @@ def _errors(ledger: Path) -> str:
     for method, errors in found.items():
         cells = [f"{statistics.mean(own):.3f} ± {statistics.stdev(own):.3f}" for own in errors.values()]
         lines.append(f"| {method} | {' | '.join(cells)} | {_unique(len(own) for own in errors.values())} |")
+    return "\n".join(lines)
+
+
+def _learned(ledger: Path) -> str:
+    """Return the table of what each method learned by its last epoch, in %: mean and standard deviation over seeds."""
+    methods: dict[str, list[Row]] = {}
+    for row in read_ledger(ledger):
+        methods.setdefault(str(row[f"{AXIS}method"]), []).append(row)
+    lines = [f"| method | {' | '.join(_MEASURES)} |", f"| --- |{' ---: |' * len(_MEASURES)}"]
+    for method, rows in methods.items():
+        columns = ([100 * row[name] for row in rows if row[name] is not None] for name in _MEASURES.values())
+        cells = (f"{statistics.mean(own):.1f} ± {statistics.stdev(own):.1f}" if own else "–" for own in columns)
+        lines.append(f"| {method} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

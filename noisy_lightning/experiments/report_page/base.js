@@ -55,6 +55,7 @@ columns.forEach((column, place) => {
 function shownText(column, value) {
   if (value === null || value === undefined) return ABSENT;
   if (column.kind === "percent") return percent(value);
+  if (column.kind === "epoch") return numberText(value + 1); // people count from 1
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number") return value;
   return column.digits === null ? numberText(value)

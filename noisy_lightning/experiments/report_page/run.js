@@ -42,9 +42,9 @@ function results(run) {
   const rows = data.rules.filter(([place]) => run.values[place] !== null).map(([place, name]) => {
     const key = columns[place].key;
     const epoch = { acc_last: "epochs", acc_chosen: "epoch_chosen", acc_best_oracle: "epoch_best_oracle" }[key];
-    const at = epoch ? valueOf(run, epoch) : null;
+    const at = epoch ? shownText(columns[columnOf.get(epoch)] ?? {}, valueOf(run, epoch)) : ABSENT;
     const further = run.tests?.[{ acc_last: "last", acc_chosen: "best" }[key]] ?? {};
-    return [name, percent(run.values[place]), at === null ? ABSENT : String(at),
+    return [name, percent(run.values[place]), at,
       further["test/loss"] === undefined ? ABSENT : numberText(further["test/loss"]), percent(further["test/ece"])];
   });
   const head = ["epoch rule", "accuracy in %", "epoch", "mean loss", "calibration error in %"];

@@ -149,7 +149,7 @@ function showChosen() {
   byId("unchoose").disabled = !count;
 }
 
-/** The rows as they are shown, by the names and units of ledger.csv: shares in [0, 1], epochs from 1. */
+/** The rows as they are shown, by the names and units of ledger.csv: shares in [0, 1], epochs from 0. */
 function exportTable() {
   const rows = matching.map((run) => state.columns.map((key) => valueOf(run, key)));
   download("runs.csv", asCsv([state.columns, ...rows]));
