@@ -37,7 +37,7 @@ _HINTED = 1.05  # how much wider a screen draws letters than paper, at most
 _ROW = 1.3  # height of a legend's row, in its letters
 
 
-class _Figure(Figure):
+class LegibleFigure(Figure):
     """A figure whose texts are drawn by fonts that have their letters, wherever it is drawn."""
 
     def draw(self, renderer: RendererBase) -> None:
@@ -49,7 +49,7 @@ class _Figure(Figure):
 def new_figure(width: float, height: float, title: str) -> Figure:
     """Return an empty figure, as much higher than asked for as the title has lines; 100 pixels an inch."""
     lines = _lines(title, width - 0.15, TITLE)
-    figure = _Figure(figsize=(width, height + 0.16 * len(lines)), dpi=100, layout="constrained")
+    figure = LegibleFigure(figsize=(width, height + 0.16 * len(lines)), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     if lines:
         figure.suptitle(

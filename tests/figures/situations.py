@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from noisy_lightning.figures.panels import Over
 from noisy_lightning.runs.measures import FOREIGN, UNKNOWN
@@ -73,8 +74,17 @@ def fabricated(
         theory=theory_over_rates(classes),
         measured={0.2: {"accuracy": 0.5, "label_precision": 0.9, "label_recall": 0.4}},
         probability=probability,
+        steps=np.linspace(-1, 1, 5).tolist(),
+        surfaces={name: _around(rng, nan) for name in called},
         shapes={name: -np.log(probability) * (number + 1) for number, name in enumerate(called)},
     )
+
+
+def _around(rng: np.random.Generator, nan: bool) -> NDArray[np.float64]:
+    surface = rng.exponential(size=(5, 5))
+    if nan:
+        surface[0] = np.nan, np.inf, np.nan, 0, np.nan
+    return surface
 
 
 _SHARES = ("val/acc", "train/acc", "test/acc", "train/label_precision", "train/label_recall")

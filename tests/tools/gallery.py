@@ -41,6 +41,7 @@ from noisy_lightning.figures.experiments import (
     validation_curves,
 )
 from noisy_lightning.figures.functions import loss_shapes
+from noisy_lightning.figures.landscape import loss_landscape
 from noisy_lightning.figures.losses import Losses, loss_distributions
 from noisy_lightning.figures.samples import (
     cross_validation_over_rates,
@@ -149,6 +150,7 @@ FIGURES: Mapping[str, Draw] = {
     "sample_grid": _grid,
     "selection_quality": lambda known: selection_quality(known.iterations, known.title),
     "cross_validation_over_rates": lambda known: cross_validation_over_rates(known.theory, known.measured, known.title),
+    "loss_landscape": lambda known: loss_landscape(known.steps, known.surfaces, known.title),
     "loss_shapes": lambda known: loss_shapes(known.probability, known.shapes, known.title),
 }
 """By the name of a function of `noisy_lightning.figures`, what draws it."""

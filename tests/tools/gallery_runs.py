@@ -25,6 +25,8 @@ from noisy_lightning.runs.folder import RunFolder
 from noisy_lightning.runs.measures import Bools, Ints
 from noisy_lightning.runs.records import Records, load
 from noisy_lightning.selectors.theory import confusion_of, theory_of
+from noisy_lightning.training.loaded_run import load_run
+from noisy_lightning.training.loss_surface import loss_surface
 
 DEMO = Path(__file__).parents[2] / "configs/demo.yaml"
 _EPOCHS = 12
@@ -40,6 +42,7 @@ axes:
 seeds: [0, 1]
 """
 _ALL = ("--trainer.accelerator", "cpu", "--recorder.pictures", "false")
+_STEPS = np.linspace(-1, 1, 11).tolist()
 _SHORT = ("--trainer.max_epochs", str(_EPOCHS), *_ALL)
 _COLUMNS = ("val/loss", "val/acc", "train/acc", "test/acc", "train/label_precision", "train/label_recall")
 
@@ -74,6 +77,9 @@ class Situation:
     measured: Mapping[float, Mapping[str, float]]
     probability: NDArray[np.float32]
     shapes: Mapping[str, NDArray[np.float32]]
+    steps: Sequence[float]
+    surfaces: Mapping[str, NDArray[np.float64]]
+    """By method, mean losses around a network, by steps along two directions."""
     report: Sequence[tuple[str, Figure]] = ()
     """By name, what a report shows of all this."""
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -135,9 +141,12 @@ def _situation() -> Situation:
         measured={one["cross_validated_noise_rate"]: one["cross_validation"]["measured"] for one in folds.values()},
         probability=probability,
         shapes=_shapes(probability, 10),
+        steps=_STEPS,
+        surfaces={name: _surface(of_seeds[0]) for name, of_seeds in paths.items()},
         report=[*report.overall_figures(), *settings],
         notes={
             "loss_shapes": "from the losses themselves",
+            "loss_landscape": "true labels of 300 digits",
             "embedding_map": "pixels by PCA; suspects are the tenth of highest loss",
             "sample_grid": "pictures of the data set, in another order than the labels",
         },
@@ -173,6 +182,14 @@ def _shapes(probability: NDArray[np.float32], classes: int) -> dict[str, NDArray
         "NCE": losses.NormalizedCrossEntropy(),
     }
     return {name: loss(logits, labels).numpy() for name, loss in named.items()}
+
+
+def _surface(path: Path) -> NDArray[np.float64]:
+    """Return how the loss on the given labels changes around the network of a run."""
+    run = load_run(path, "last")
+    digits = load_digits()
+    images = torch.stack([run.transform(image) for image in digits.images[:300] / 16])
+    return loss_surface(run.model, images, torch.from_numpy(digits.target[:300]).long(), _STEPS)
 
 
 def _judged(name: str, selector: str, rate: float, *options: str) -> None:

@@ -33,6 +33,7 @@ ONLY = {
     "twelve methods": {
         *("validation_curves", "curves_over_epochs", "accuracy_over_rate", "train_and_test", "class_convergence"),
         *("loss_distributions", "training_dynamics_map", "loss_quantiles", "memorization_by_class", "loss_shapes"),
+        "loss_landscape",
     },
 }
 """Situations that few functions notice."""
