@@ -41,6 +41,7 @@ class LegibleFigure(Figure):
     """A figure whose texts are drawn by fonts that have their letters, wherever it is drawn."""
 
     def draw(self, renderer: RendererBase) -> None:
+        """Draw it."""
         give_letters(self)
         with said_once():
             super().draw(renderer)

@@ -13,7 +13,7 @@ STEPS = (-1.0, 0.0, 0.5)
 
 
 @pytest.fixture
-def network() -> nn.Module:
+def network() -> nn.Sequential:
     torch.manual_seed(1)
     layers = (nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Dropout(0.5), nn.Flatten(), nn.Linear(12, 2))
     network = nn.Sequential(*layers)
@@ -47,13 +47,13 @@ def test_is_the_mean_loss_of_weights_moved_by_directions_as_long_as_each_filter(
             other = copy.deepcopy(network).eval()
             with torch.no_grad():
                 for name, weight in other.named_parameters():
-                    weight += a * directions[0][name] + b * directions[1][name]
+                    weight.add_(a * directions[0][name] + b * directions[1][name])
                 expected = CrossEntropy()(other(images), labels).mean()
             assert surface[row, column] == pytest.approx(expected.item(), abs=1e-5)
     assert surface[1, 1] < surface[0, 0] or surface[1, 1] < surface[2, 2]
 
 
-def test_leaves_the_network_as_it_was(network: nn.Module, data: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_leaves_the_network_as_it_was(network: nn.Sequential, data: tuple[torch.Tensor, torch.Tensor]) -> None:
     network.train()
     network[2].eval()
     before = copy.deepcopy(network.state_dict())
