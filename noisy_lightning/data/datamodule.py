@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-import torch
 from torch import Tensor
 
 from noisy_lightning.data.adapting import adapted, as_test_set, same_classes, without_images
@@ -28,7 +27,7 @@ from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.serving import ServingDataModule
 from noisy_lightning.data.sets.sources import Images, Source
 from noisy_lightning.data.sets.unread import BrokenList
-from noisy_lightning.data.splitting import Validation, split, validates
+from noisy_lightning.data.splitting import Validation, split, together, validates
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
 
@@ -49,8 +48,9 @@ class NoisyDataModule(ServingDataModule, ABC):
       classes, and it is not clean;
     - `train_indices`, `val_indices` (n,) int64, ascending: the split. A sample in neither part is not used: its image
       cannot be read, for example;
-    - `candidate_indices` (n,) int64, ascending: samples of the training part that a selection calls candidates; and
-      `estimated_noise_rate`, its estimate of the share of wrong labels; both None without a selection;
+    - `candidate_indices`, `rejected_indices` (n,) int64, ascending: samples of the training part that a selection calls
+      candidates, and those that it rejects; and `estimated_noise_rate`, its estimate of the share of wrong labels; all
+      None without a selection;
     - `noise_hash`: SHA-256 of the given labels, and of which images are foreign if any is.
 
     With `redraw` per_epoch, all of this, the noise files and validation belong to the first draw, that of epoch 0;
@@ -111,6 +111,7 @@ class NoisyDataModule(ServingDataModule, ABC):
     in_memory: bool = True
     """Whether all images are kept in memory; otherwise they are files that are decoded a batch at a time."""
     candidate_indices: Tensor | None = None
+    rejected_indices: Tensor | None = None
     estimated_noise_rate: float | None = None
     selected_by_oracle: bool = False
     """Whether the selection was made with true labels, which only an experiment knows."""
@@ -284,12 +285,17 @@ class NoisyDataModule(ServingDataModule, ABC):
             tests[f"test_{name}"] = adapted(name, source, self.picture_shape, classes[name].numbers)
         return tests
 
-    def train_on_candidates(self) -> None:
-        """Add the candidates of the selection, if there is one, to the training part."""
-        if self.candidate_indices is not None:
-            served = torch.zeros_like(self.is_clean)
-            served[self.train_indices] = served[self.candidate_indices] = True
-            self.train_indices = served.nonzero().squeeze(1)
+    def train_on_candidates(self, rejected: bool = False) -> None:
+        """Add the candidates of the selection, if there is one, to the training part.
+
+        Args:
+            rejected: Whether what it rejects counts as candidates, too.
+        """
+        if self.candidate_indices is None or self.rejected_indices is None:
+            return
+        if rejected:
+            self.candidate_indices = together(self.candidate_indices, self.rejected_indices)
+        self.train_indices = together(self.train_indices, self.candidate_indices)
 
     @property
     def train_names(self) -> Sequence[str] | None:
@@ -383,7 +389,7 @@ class NoisyDataModule(ServingDataModule, ABC):
         """Split the training set into what is trained on and what is validated on."""
         chosen = None if selection is None else read_selection(selection, self.labels, self.class_names)
         generator = seeded_generator("split", self.seed)
-        self.train_indices, self.val_indices, self.candidate_indices = split(
+        self.train_indices, self.val_indices, self.candidate_indices, self.rejected_indices = split(
             self.source, self.labels, self.validation, self.val_fraction, chosen, generator, self.dataset
         )
         if self.batch_size > len(self.train_indices):

@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,8 @@ class Split(NamedTuple):
     """(m,) int64: validated on."""
     candidates: Tensor | None
     """(k,) int64: what a selection calls candidates; None without a selection."""
+    rejected: Tensor | None
+    """(l,) int64: what it neither selects nor calls a candidate; None without a selection."""
 
 
 class _Kept(NamedTuple):
@@ -75,13 +78,24 @@ def split(
     is_val, is_train = kept.validate & usable, ~(kept.validate | kept.held_out) & usable
     if wanted and not is_val.any():
         raise InputError(f"{kept.cause} leaves no sample to validate on; data.validation none asks for none")
-    candidates, cause = None, kept.cause
+    candidates, rejected, cause = None, None, kept.cause
     if selection is not None:
         candidates, cause = _positions(is_train & selection.candidate), f"data.selection {selection.path}"
+        rejected = _positions(is_train & ~selection.select & ~selection.candidate)
         is_train = is_train & selection.select
     if not is_train.any():
         raise InputError(f"{cause} leaves no sample to train on")
-    return Split(_positions(is_train), _positions(is_val), candidates)
+    return Split(_positions(is_train), _positions(is_val), candidates, rejected)
+
+
+def together(one: Tensor, other: Tensor) -> Tensor:
+    """Return the positions that are in either of two, ascending.
+
+    Args:
+        one: (n,) int64.
+        other: (m,) int64.
+    """
+    return torch.from_numpy(np.union1d(one.numpy(), other.numpy()))
 
 
 def _kept(

@@ -76,8 +76,8 @@ class EpochContext:
     predict: Predict
     """A pass over the training part, which costs about a third of an epoch."""
     candidates: Tensor | None = None
-    """(N,) bool, on the CPU: the samples of the training part that a selection (`data.selection`) calls candidates;
-    none for methods that do not use them. None: there is no selection."""
+    """(N,) bool, on the CPU: the samples of the training part that a selection (`data.selection`) calls candidates,
+    with what it rejects where a method uses that; none for a method that uses neither. None: there is no selection."""
     noise_rate: float | None = None
     """Share of wrong labels that the selection estimates, in [0, 1]; None: it gives no estimate."""
     max_steps: int = 0
@@ -112,6 +112,8 @@ class Method(nn.Module, ABC):
     """In which views `step` gets each image, each augmented by draws of its own, also two of a kind."""
     uses_candidates: ClassVar[bool] = False
     """Whether it also trains on the candidates of a selection, and not only on its selected samples."""
+    uses_rejected: ClassVar[bool] = False
+    """Whether what a selection rejects is a candidate for it, too."""
     samplings: ClassVar[Collection[str]] = ONCE
     """What of `data.sampling` it goes with: `ANY`, unless it remembers samples or counts on seeing each once."""
     weighs_classes: ClassVar[bool] = False

@@ -21,10 +21,10 @@ class MixFix(OneNetwork):
     """A network that trains on selected samples, absorbs others that it is sure of, and relabels some, by MixUp.
 
     A selection file (`data.selection`), by any selector, says which samples are clean: the selected ones, for the whole
-    run, with their given labels. The candidates of the file are the others. Before each epoch the network looks at them
-    as they are. Where it predicts the given label with a probability of at least `absorb`, a sample joins with it;
-    where it predicts another class with at least `relabel`, it joins with that one; all others do not take part. Each
-    epoch begins with the given labels again. Without a file all samples are clean.
+    run, with their given labels. Before each epoch the network looks at all others as they are. Where it predicts the
+    given label with a probability of at least `absorb`, a sample joins with it; where it predicts another class with at
+    least `relabel`, it joins with that one; the rest does not take part. Each epoch begins with the given labels again.
+    Without a file all samples are clean.
 
     Classes are balanced, by the labels of the epoch: the loss of a sample of class c is weighted by n / (C·n_c), for
     n_c of n samples and C classes that are there. The image is mixed with a partner, which is drawn from those of the
@@ -47,8 +47,7 @@ class MixFix(OneNetwork):
 
     Deviations: the authors draw batches of samples that take part, each class as often as any other, and so samples of
     small classes several times per epoch. Here each sample is seen once per epoch and weighted, which has the same
-    expectation; a batch is smaller by those who do not take part. What a selection rejects outright, and does not call
-    a candidate, is not looked at.
+    expectation; a batch is smaller by those who do not take part.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
@@ -61,6 +60,7 @@ class MixFix(OneNetwork):
     """
 
     uses_candidates: ClassVar[bool] = True
+    uses_rejected: ClassVar[bool] = True
 
     seed: Tensor
     """(), int64: seeds all mixing, together with the number of the batch."""

@@ -176,7 +176,7 @@ class NoisyClassifier(Classifier):
             try_parts(self._tried, self.loss, data, self.channels_last, self.trainer.world_size)
             data.serve_views(self.method.views)
             if self.method.uses_candidates:
-                data.train_on_candidates()
+                data.train_on_candidates(self.method.uses_rejected)
             balance(self.method, data, self.class_weights)
             data.serve_companions(self.method.companions(data.train_indices))
 

@@ -336,6 +336,12 @@ def test_a_selection_decides_what_of_the_training_part_is_trained_on(tmp_path: P
     for _ in range(2):
         data.train_on_candidates()
         assert data.train_indices.equal(whole.train_indices[(even | third)[whole.train_indices]])
+    assert data.rejected_indices is not None
+    assert data.rejected_indices.equal(whole.train_indices[~(even | third)[whole.train_indices]])
+    for _ in range(2):
+        data.train_on_candidates(rejected=True)
+        assert data.train_indices.equal(whole.train_indices)
+        assert data.candidate_indices.equal(whole.train_indices[~even[whole.train_indices]])
 
 
 def test_a_selection_can_say_what_to_validate_on(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lightning import Trainer
 from torch.optim import SGD
 
 from noisy_lightning import ImageArrays, NoisyClassifier
-from noisy_lightning.methods import CoTeaching, INCVCoTeaching, Method
+from noisy_lightning.methods import CoTeaching, INCVCoTeaching, Method, MixFix
 from noisy_lightning.training.epoch_context import epoch_context
 from tests.networks import Plain
 
@@ -41,14 +41,19 @@ def test_labels_are_those_of_the_epoch_and_of_the_training_part_alone() -> None:
     assert context.candidates is None
 
 
-@pytest.mark.parametrize("method", [INCVCoTeaching, CoTeaching])
-def test_a_method_that_uses_candidates_trains_on_them(method: Callable[..., Method], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "shares"), [(INCVCoTeaching, (3 / 4, 1 / 4)), (CoTeaching, (1 / 2, 0)), (MixFix, (1, 1 / 2))]
+)
+def test_a_method_that_uses_candidates_trains_on_them(
+    method: Callable[..., Method], shares: tuple[float, float], tmp_path: Path
+) -> None:
     lines = [f"{index},{label},{int(index % 2 == 0)},{int(index % 4 == 1)},0.3" for index, label in enumerate(LABELS)]
     (tmp_path / "selection.csv").write_text("\n".join(["index,y_noisy,select,candidate,eval_ratio", *lines]) + "\n")
     images = np.zeros((len(LABELS), 8, 8), np.uint8)
     chosen = tmp_path / "selection.csv"
     data = ImageArrays(images, LABELS, selection=chosen, val_fraction=0, batch_size=4, mean=[0.0], std=[1.0])
-    model = NoisyClassifier.for_data(data, Plain, method=partial(method, warm_up=1), optimizer=partial(SGD, lr=0.1))
+    arguments = {} if method is MixFix else {"warm_up": 1}
+    model = NoisyClassifier.for_data(data, Plain, method=partial(method, **arguments), optimizer=partial(SGD, lr=0.1))
     quiet: dict[str, Any] = {
         "limit_val_batches": 0,
         "logger": False,
@@ -57,8 +62,11 @@ def test_a_method_that_uses_candidates_trains_on_them(method: Callable[..., Meth
     }
     trainer = Trainer(max_epochs=1, accelerator="cpu", devices=1, enable_checkpointing=False, **quiet)
     trainer.fit(model, datamodule=data)
-    share = 3 / 4 if method is INCVCoTeaching else 1 / 2
-    assert len(data.train_indices) == share * len(LABELS)
+    of_all, beside = shares
+    assert len(data.train_indices) == of_all * len(LABELS)
+    candidates = epoch_context(model).candidates
+    assert candidates is not None
+    assert candidates.sum() == beside * len(LABELS)
 
 
 @pytest.mark.parametrize(("uses", "expected"), [(True, [False, True, False, False]), (False, [False] * 4)])
