@@ -34,6 +34,7 @@ _WIDTH = PAGE / 2 - 0.8  # inches of axes, of which two stand in a row
 _CELLS = 28  # of a map, from left to right
 _HUES = {"clean": CLEAN, "noisy": NOISY, "all samples": OTHER}
 _QUANTILES = (5, 25, 50, 75, 95)
+_OUTER, _INNER = 0.18, 0.35  # opacities of bands
 _HATCHES = {"memorised": "", "corrected": "////", "neither": "...."}
 
 
@@ -159,9 +160,9 @@ def loss_quantiles(methods: Mapping[str, Spread], title: str) -> Figure:
     for (name, group), axes in panels.items():
         own, color = methods[name], _HUES[group]
         bands, epochs, dots = own.bands[group], own.epochs + 1, "o" if len(own.epochs) == 1 else None
-        axes.fill_between(epochs, bands[0], bands[4], color=color, alpha=0.18, linewidth=0, label="5 to 95 %")
-        axes.fill_between(epochs, bands[1], bands[3], color=color, alpha=0.35, linewidth=0, label="25 to 75 %")
-        axes.plot(epochs, bands[2], color=color, linewidth=1.5, marker=dots, markersize=3.5, label="median")
+        axes.fill_between(epochs, bands[0], bands[4], color=color, alpha=_OUTER, linewidth=0)
+        axes.fill_between(epochs, bands[1], bands[3], color=color, alpha=_INNER, linewidth=0)
+        axes.plot(epochs, bands[2], color=color, linewidth=1.5, marker=dots, markersize=3.5)
         finish(axes, fitted(name, _WIDTH, f": {group} (n = {own.samples[group]:,})"), "epoch", "training loss")
         in_epochs(axes)
     for name in methods:
@@ -170,7 +171,12 @@ def loss_quantiles(methods: Mapping[str, Spread], title: str) -> Figure:
         highest = max(axes.get_ylim()[1] for axes in pair)
         for axes in pair:
             axes.set_ylim(lowest, highest)
-    legend_below(figure, [next(iter(panels.values()))])
+    # Gray, since the bands of both groups are meant.
+    first = next(iter(panels.values()))
+    first.fill_between([], [], color=OTHER, alpha=_OUTER, linewidth=0, label="5 to 95 %")
+    first.fill_between([], [], color=OTHER, alpha=_INNER, linewidth=0, label="25 to 75 %")
+    first.plot([], [], color=OTHER, linewidth=1.5, label="median")
+    legend_below(figure, [first])
     return figure
 
 
