@@ -64,8 +64,8 @@ class Report:
         """Published numbers beside ours."""
         return comparisons_of(self.rows, self.across) if self.rows else []
 
-    def has_folder(self, row: Row) -> bool:
-        """Return whether a run's folder is here, as far as one can tell without it."""
+    def owns_folder(self, row: Row) -> bool:
+        """Return whether what lies in a run's folder, if anything, is of this run."""
         return row["run"] not in self.elsewhere
 
     def notes(self) -> list[str]:
@@ -125,7 +125,7 @@ class Report:
         settings: dict[str, dict[str, list[Path]]] = {}
         functions: dict[str, dict[str, str]] = {}
         for row in self.rows:
-            if self.has_folder(row) and Path(row["run"], "metrics.csv").exists():
+            if self.owns_folder(row) and Path(row["run"], "metrics.csv").exists():
                 name, setting = place_of(row, axes, across)
                 setting = setting or "all runs"
                 settings.setdefault(setting, {}).setdefault(name, []).append(Path(row["run"]))
@@ -139,7 +139,7 @@ class Report:
         across = list(axes)[-1] if self.across in (None, EPOCH) and len(axes) > 1 else axis_across(axes, self.across)
         methods: dict[str, dict[str, list[Path]]] = {}
         for row in self.rows:
-            if self.has_folder(row) and Path(row["run"], "metrics.csv").exists():
+            if self.owns_folder(row) and Path(row["run"], "metrics.csv").exists():
                 name, setting = place_of(row, axes, across)
                 methods.setdefault(name, {}).setdefault(setting, []).append(Path(row["run"]))
         for number, (name, settings) in enumerate(methods.items(), 1):

@@ -59,14 +59,14 @@ def page_data(report: Report) -> dict[str, Any]:
     names.sort(key=_place)
     filters = _filters(names, rows)
     shared, own = _without_shared([_facts(row) for row in rows])
-    found = memorized([row for row in report.rows if report.has_folder(row)])
+    found = memorized([row for row in report.rows if report.owns_folder(row)])
     most = max(_FEWEST_POINTS, min(_MOST_POINTS, _POINTS // max(1, len(rows))))
     notes = list(found.left_out)
     runs: list[dict[str, Any]] = []
     ids: dict[str, int] = {}
     for row, facts in zip(rows, own, strict=True):
         try:
-            read = _of_folder(Path(row["run"]), row, most) if report.has_folder(row) else {}
+            read = _of_folder(Path(row["run"]), row, most) if report.owns_folder(row) else {}
         except InputError as error:  # of the one run, and the others are shown
             notes.append(str(error))
             read = {}
