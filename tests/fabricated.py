@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from noisy_lightning.data import (
@@ -75,6 +76,12 @@ def my_images(list_files: Callable[[Any], Listings]) -> Callable[[Any], Listings
         return list_files(data)
 
     return write_and_list
+
+
+def enough(config: Path) -> int:
+    """Return how many images leave some of each class to train on, whatever a configuration holds out."""
+    held_out: float = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]["init_args"].get("val_fraction", 0)
+    return max(COUNT, round(20 / (1 - held_out)))
 
 
 def fabricate(monkeypatch: pytest.MonkeyPatch, count: int = COUNT) -> None:

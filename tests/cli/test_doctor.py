@@ -19,7 +19,7 @@ from noisy_lightning.data import Digits, Symmetric
 from noisy_lightning.data.sets.image_files import ImageFiles
 from noisy_lightning.data.sets.sources import Source
 from tests.data.audit.pictures import encoded, photographs
-from tests.fabricated import fabricate
+from tests.fabricated import enough, fabricate
 from tests.test_configs import CONFIGS
 
 Run = Callable[..., int]
@@ -78,7 +78,7 @@ def test_a_sound_configuration_passes(run: Run, tmp_path: Path, capsys: pytest.C
 def test_every_configuration_of_fit_is_taken(
     path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fabricate(monkeypatch)
+    fabricate(monkeypatch, enough(path))
     code = run("doctor", "--config", str(path))
     _, wrong = findings(capsys)
     assert set(wrong) <= {"classes"}, "60 fabricated images in 100 classes lack some"

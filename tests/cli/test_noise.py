@@ -14,7 +14,7 @@ from noisy_lightning.data import Digits, ImageFolder, LabelFile, Symmetric
 from noisy_lightning.data.manifest import read_manifest
 from noisy_lightning.training.module import NoisyClassifier
 from tests.conftest import SMALL
-from tests.fabricated import fabricate
+from tests.fabricated import enough, fabricate
 from tests.processes import ROOT
 from tests.test_configs import CONFIGS
 
@@ -103,7 +103,7 @@ def test_no_model_is_built(run: Run, config: str, monkeypatch: pytest.MonkeyPatc
 def test_every_configuration_of_fit_is_taken(
     path: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fabricate(monkeypatch)
+    fabricate(monkeypatch, enough(path))
     monkeypatch.setattr("noisy_lightning.cli.noise.transition_matrices", lambda *_: Figure())  # other tests look at it
     assert run("noise", "--config", str(path)) == 0
     assert {file.name for file in (tmp_path / "noise" / path.stem).iterdir()} == FILES
