@@ -18,6 +18,8 @@ measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 | MentorNet | 1.04 | 1.00 |
 | SOP | 1.05 | 1.01 |
 | PES | 1.01 | 0.99 |
+| GlobalLocal | 1.01 | 0.99 |
+| MixFix | 1.32 | 1.24 |
 | Decoupling | 1.97 | 2.03 |
 | CoTeaching | 1.95 | 2.04 |
 | CoTeachingPlus | 1.96 | 2.02 |
@@ -27,6 +29,7 @@ measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 | SSR, two views | 1.94 | 1.83 |
 | EarlyLearningRegularizationPlus | 2.64 | 2.52 |
 | PESSemi, two views twice | 2.70 | 2.27 |
+| RRL, two views | 3.27 | 2.96 |
 | SSRPlus, three views | 3.43 | 3.10 |
 | DISC, two views twice | 4.07 | 3.85 |
 | DivideMix, two networks on two views three times | 6.46 | 5.15 |
