@@ -8,22 +8,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.axes import EPOCH, axes_of, axis_across, distinct, further_axes, place_of
 from noisy_lightning.experiments.ledger import ACCURACIES, Row, failed_row, read_ledger, row_of
 from noisy_lightning.experiments.setting_pictures import over_epochs, pictures_of
 from noisy_lightning.experiments.sweep_folder import MANIFEST_FILE, SweepFolder
-from noisy_lightning.experiments.tables import (
-    EPOCH,
-    NAMES,
-    Comparison,
-    Table,
-    axes_of,
-    axis_across,
-    comparisons_of,
-    distinct,
-    further_axes,
-    place_of,
-    tables_of,
-)
+from noisy_lightning.experiments.tables import NAMES, Comparison, Table, comparisons_of, tables_of
 from noisy_lightning.figures import experiments as figures
 from noisy_lightning.figures.panels import Over
 from noisy_lightning.figures.samples import selection_quality
@@ -67,6 +56,9 @@ class Report:
     def owns_folder(self, row: Row) -> bool:
         """Return whether what lies in a run's folder, if anything, is of this run."""
         return row["run"] not in self.elsewhere
+
+    def _has_curves(self, row: Row) -> bool:
+        return self.owns_folder(row) and RunFolder(Path(row["run"])).metrics.exists()
 
     def notes(self) -> list[str]:
         """Return what a reader has to know of the runs as a whole."""
@@ -125,7 +117,7 @@ class Report:
         settings: dict[str, dict[str, list[Path]]] = {}
         functions: dict[str, dict[str, str]] = {}
         for row in self.rows:
-            if self.owns_folder(row) and Path(row["run"], "metrics.csv").exists():
+            if self._has_curves(row):
                 name, setting = place_of(row, axes, across)
                 setting = setting or "all runs"
                 settings.setdefault(setting, {}).setdefault(name, []).append(Path(row["run"]))
@@ -139,7 +131,7 @@ class Report:
         across = list(axes)[-1] if self.across in (None, EPOCH) and len(axes) > 1 else axis_across(axes, self.across)
         methods: dict[str, dict[str, list[Path]]] = {}
         for row in self.rows:
-            if self.owns_folder(row) and Path(row["run"], "metrics.csv").exists():
+            if self._has_curves(row):
                 name, setting = place_of(row, axes, across)
                 methods.setdefault(name, {}).setdefault(setting, []).append(Path(row["run"]))
         for number, (name, settings) in enumerate(methods.items(), 1):

@@ -8,10 +8,11 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
+from noisy_lightning.experiments.axes import EPOCH
 from noisy_lightning.experiments.ledger import AXIS, Row, read_ledger
 from noisy_lightning.experiments.report import collect
 from noisy_lightning.experiments.selection_ledger import compared_selectors, read_selections
-from noisy_lightning.experiments.tables import EPOCH, NAMES, tables_of
+from noisy_lightning.experiments.tables import NAMES, tables_of
 from noisy_lightning.experiments.written_tables import as_markdown
 
 ROOT = Path(__file__).parents[2]
