@@ -27,7 +27,7 @@ from noisy_lightning.data.selection import read_selection
 from noisy_lightning.data.serving import ServingDataModule
 from noisy_lightning.data.sets.sources import Images, Source
 from noisy_lightning.data.sets.unread import BrokenList
-from noisy_lightning.data.splitting import Validation, split, together, validates
+from noisy_lightning.data.splitting import Validation, split, union, validates
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import UNKNOWN
 
@@ -294,8 +294,8 @@ class NoisyDataModule(ServingDataModule, ABC):
         if self.candidate_indices is None or self.rejected_indices is None:
             return
         if rejected:
-            self.candidate_indices = together(self.candidate_indices, self.rejected_indices)
-        self.train_indices = together(self.train_indices, self.candidate_indices)
+            self.candidate_indices = union(self.candidate_indices, self.rejected_indices)
+        self.train_indices = union(self.train_indices, self.candidate_indices)
 
     @property
     def train_names(self) -> Sequence[str] | None:

@@ -88,7 +88,7 @@ def split(
     return Split(_positions(is_train), _positions(is_val), candidates, rejected)
 
 
-def together(one: Tensor, other: Tensor) -> Tensor:
+def union(one: Tensor, other: Tensor) -> Tensor:
     """Return the positions that are in either of two, ascending.
 
     Args:

@@ -22,6 +22,7 @@ from noisy_lightning.experiments.written_tables import (
     as_markdown,
     compared,
     comparison_as_markdown,
+    literal,
 )
 from noisy_lightning.figures.saving import as_files, for_page
 from noisy_lightning.runs.files import read_text, write_bytes, write_text
@@ -50,7 +51,9 @@ def tables_as_markdown(report: Report) -> str:
     if report.selections:
         header, *lines = selection_lines(report)
         rule = f"| --- | --- |{' ---: |' * (len(header) - 2)}"
-        parts.append("\n".join([f"| {' | '.join(header)} |", rule, *(f"| {' | '.join(line)} |" for line in lines)]))
+        parts.append(
+            "\n".join([f"| {' | '.join(header)} |", rule, *(f"| {' | '.join(map(literal, line))} |" for line in lines)])
+        )
     return "\n\n".join(parts) + "\n"
 
 

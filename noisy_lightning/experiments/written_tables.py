@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 from noisy_lightning.experiments.tables import Cell, Comparison, Table, published_in
@@ -10,6 +11,8 @@ from noisy_lightning.runs.files import as_cell
 COMPARED = ("method", "setting", "ours", "published", "difference", "published by", "epoch", "protocol there")
 
 DIFFERENCE = "smallest difference that the test finds"
+# What would end a cell, begin HTML, or change how the text looks; "_" within a word does nothing.
+_IN_MARKDOWN = re.compile(r"[\\|*<`]|(?<!\w)_|_(?!\w)")
 
 
 def as_markdown(table: Table, comparisons: Sequence[Comparison] = ()) -> str:
@@ -20,14 +23,14 @@ def as_markdown(table: Table, comparisons: Sequence[Comparison] = ()) -> str:
     lines = [
         f"{caption}. {table.note}" if table.note else f"{caption}:",
         "",
-        f"| {table.corner} | {' | '.join(table.columns)} |",
+        f"| {literal(table.corner)} | {' | '.join(map(literal, table.columns))} |",
     ]
     lines.append(f"| --- |{' ---: |' * len(table.columns)}")
     for name, cells in table.rows.items():
         texts = [_marked(cells.get(column), "**{}**", "*{}*", "–") for column in table.columns]
         beside = ["; ".join(f"{one.value:.2f}" for one in theirs.get((name, column), ())) for column in table.columns]
         shown = [f"{ours} ({other})" if other else ours for ours, other in zip(texts, beside, strict=True)]
-        lines.append(f"| {name} | {' | '.join(shown)} |")
+        lines.append(f"| {literal(name)} | {' | '.join(shown)} |")
     if table.differences:
         lines.append(f"| {DIFFERENCE} | {' | '.join(_differences(table, '–'))} |")
     return "\n".join(lines)
@@ -95,7 +98,12 @@ def compared(comparisons: Sequence[Comparison]) -> list[list[str]]:
 def comparison_as_markdown(comparisons: Sequence[Comparison]) -> str:
     """Return published numbers beside ours."""
     lines = [f"| {' | '.join(COMPARED)} |", "| --- | --- | ---: | ---: | ---: | --- | --- | --- |"]
-    return "\n".join(lines + [f"| {' | '.join(texts)} |" for texts in compared(comparisons)])
+    return "\n".join(lines + [f"| {' | '.join(map(literal, texts))} |" for texts in compared(comparisons)])
+
+
+def literal(text: str) -> str:
+    """Return a text as Markdown shows it letter by letter, in a cell of a table, too."""
+    return _IN_MARKDOWN.sub(lambda found: f"\\{found[0]}", text)
 
 
 def _marked(cell: Cell | None, bold: str, italic: str, nothing: str) -> str:

@@ -35,7 +35,7 @@ def give_letters(figure: Figure) -> None:
 
 
 @contextmanager
-def said_once() -> Iterator[None]:
+def without_glyph_warnings() -> Iterator[None]:
     """Keep matplotlib from warning of each letter of each text that no font has, which we have done."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"(?s)Glyph \d+ .*missing")

@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
-from noisy_lightning.figures.letters import families_for, give_letters, said_once
+from noisy_lightning.figures.letters import families_for, give_letters, without_glyph_warnings
 
 CLEAN, NOISY, CORRECTED, OTHER = "#0072B2", "#D55E00", "#009E73", "#767676"
 INK, _GRID = "#333333", "#E4E4E4"
@@ -43,7 +43,7 @@ class LegibleFigure(Figure):
     def draw(self, renderer: RendererBase) -> None:
         """Draw it."""
         give_letters(self)
-        with said_once():
+        with without_glyph_warnings():
             super().draw(renderer)
 
 
@@ -152,7 +152,7 @@ def fitted(text: str, width: float, after: str = "", size: float = HEADING) -> s
 def width_of(text: str, size: float) -> float:
     """Return how many inches a text is wide in letters of so many points."""
     font = FontProperties(family=families_for(text), size=size)
-    with said_once():
+    with without_glyph_warnings():
         points = float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
     return _HINTED * points / 72
 

@@ -1,12 +1,16 @@
 import csv
 import io
 import json
+import re
+from html import unescape
 
 import pytest
+from markdown_it import MarkdownIt
 
 from noisy_lightning.errors import InputError
+from noisy_lightning.experiments.axes import EPOCH, axes_of, further_axes
 from noisy_lightning.experiments.ledger import Row
-from noisy_lightning.experiments.tables import EPOCH, Table, axes_of, comparisons_of, further_axes, tables_of
+from noisy_lightning.experiments.tables import Table, comparisons_of, tables_of
 from noisy_lightning.experiments.written_tables import as_csv, as_latex, as_markdown, compared, comparison_as_markdown
 
 
@@ -99,6 +103,20 @@ def test_a_single_run_has_no_deviation_in_a_file() -> None:
     tables = tables_of([_row("CE", "x", 0.5), _row("SCE", "x", 0.6), _row("SCE", "x", 0.62, 1)])
     lines = list(csv.DictReader(io.StringIO(as_csv(tables))))
     assert [(line["row"], line["std"], line["n"]) for line in lines] == [("CE", "", "1"), ("SCE", "1.4142", "2")]
+
+
+def test_single_runs_beside_several_are_not_called_the_highest_of_single_runs() -> None:
+    (table, *_) = tables_of([_row("CE", "x", 0.5), _row("SCE", "x", 0.6), _row("SCE", "x", 0.62, 1)])
+    assert table.note == "Italic: the highest mean; single runs among them allow no test."
+
+
+def test_markdown_shows_names_letter_by_letter() -> None:
+    names = ("a|b", "<b>x</b>", "*x*", "_x_ y_z", "`c`", "d\\e")
+    markdown = as_markdown(tables_of([_row(name, "x|y", 0.5) for name in names])[0])
+    html = MarkdownIt().enable("table").render(markdown)
+    cells = [unescape(cell) for cell in re.findall("<t[dh][^>]*>(.*?)</t[dh]>", html)]
+    assert "x|y" in cells
+    assert [cell for cell in cells if cell in names] == list(names)
 
 
 def test_latex_escapes_what_it_must() -> None:

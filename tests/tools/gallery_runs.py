@@ -185,7 +185,7 @@ def _shapes(probability: NDArray[np.float32], classes: int) -> dict[str, NDArray
 
 
 def _surface(path: Path) -> NDArray[np.float64]:
-    """Return how the loss on the given labels changes around the network of a run."""
+    """Return how the loss on the true labels of 300 digits changes around the network of a run."""
     run = load_run(path, "last")
     digits = load_digits()
     images = torch.stack([run.transform(image) for image in digits.images[:300] / 16])

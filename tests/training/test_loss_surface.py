@@ -50,7 +50,6 @@ def test_is_the_mean_loss_of_weights_moved_by_directions_as_long_as_each_filter(
                     weight.add_(a * directions[0][name] + b * directions[1][name])
                 expected = CrossEntropy()(other(images), labels).mean()
             assert surface[row, column] == pytest.approx(expected.item(), abs=1e-5)
-    assert surface[1, 1] < surface[0, 0] or surface[1, 1] < surface[2, 2]
 
 
 def test_leaves_the_network_as_it_was(network: nn.Sequential, data: tuple[torch.Tensor, torch.Tensor]) -> None:
