@@ -79,7 +79,8 @@ class Table:
         ties = any(len(cell.values) >= FEWEST for cell in cells if cell.best)
         texts = []
         if any(cell.best for cell in cells):
-            which = "and what the test cannot tell from it" if ties else "where the test finds all others lower"
+            tied = "and what the test cannot tell from it, unless only for being unsteady"
+            which = tied if ties else "where the test finds all others lower"
             texts.append(f"Bold: the highest mean, {which}.")
         if any(cell.highest for cell in cells):
             untested = " or needs a second run" if single and tested else ""

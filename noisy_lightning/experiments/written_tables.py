@@ -10,7 +10,7 @@ from noisy_lightning.runs.files import as_cell
 
 COMPARED = ("method", "setting", "ours", "published", "difference", "published by", "epoch", "protocol there")
 
-DIFFERENCE = "smallest difference that the test finds"
+DIFFERENCE = "difference that the test finds (median)"
 # What would end a cell, begin HTML, or change how the text looks; "_" within a word does nothing.
 _IN_MARKDOWN = re.compile(r"[\\|*<`]|(?<!\w)_|_(?!\w)")
 

@@ -54,12 +54,14 @@ def test_bold_and_italics_say_what_a_test_says() -> None:
         "| a | **82.00 ± 2.00** | 50.00 |",
         "| b | **80.00 ± 2.00** | *60.00* |",
         "| c | 51.00 ± 1.00 | – |",
-        "| smallest difference that the test finds | 3.46 | – |",
+        "| difference that the test finds (median) | 3.46 | – |",
     ]
     assert caption == (
-        "Test accuracy in %, last epoch (n = 1 to 3). Bold: the highest mean, and what the test cannot tell from it. "
+        "Test accuracy in %, last epoch (n = 1 to 3). Bold: the highest mean, and what the test cannot tell from it, "
+        "unless only for being unsteady. "
         "Italic: the highest mean where the test finds too little or needs a second run. "
-        "Test: one-sided t against the highest, pooled variance, 5 % by Bonferroni (Hsu, 1984)."
+        "Test: one-sided t against the highest, variances moderated (Smyth, 2004), 5 % in all by Bonferroni "
+        "(Hsu, 1984)."
     )
 
 
@@ -125,9 +127,9 @@ def test_latex_escapes_what_it_must() -> None:
     text = as_latex(table)
     assert r"A\_1 \& 50 \% & 50.50 $\pm$ 0.71 \\" in text
     assert r"\textbf{61.00 $\pm$ 1.41}" in text
-    assert r"smallest difference that the test finds & 3.18 \\" in text
+    assert r"difference that the test finds (median) & 3.18 \\" in text
     assert r"\footnotesize Bold: the highest mean, where the test finds all others lower. Test:" in text
-    assert r"5 \% by Bonferroni" in text
+    assert r"5 \% in all by Bonferroni" in text
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
     assert r"\textit{60.00}" in as_latex(*tables_of([_row("a", "x", 0.6), _row("b", "x", 0.5)]))
     (table,) = tables_of([_row(r"#1 {a} $b ~c^ \d", "±", 0.5)])

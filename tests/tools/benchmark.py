@@ -14,8 +14,9 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast, final
 
 import lightning as L
 import torch
@@ -33,7 +34,7 @@ from noisy_lightning.losses import CrossEntropy
 from noisy_lightning.methods import EpochContext, Method, Problem
 from noisy_lightning.methods.parts.inference import evaluating
 from noisy_lightning.methods.parts.sample_memory import SampleMemory
-from noisy_lightning.types import View
+from noisy_lightning.types import Companion
 
 BATCH = 128
 Step = Callable[..., None]
@@ -102,7 +103,7 @@ def seconds(
     start = clock()
     for batch in batches:
         if step is not None:
-            step(*batch[:3])
+            step(*batch)
     finish()
     return clock() - start
 
@@ -266,6 +267,14 @@ METHODS: dict[str, dict[str, Any]] = {
     "RRL": {"warm_up": 0, "correct_from": 90},
     "UNICON": {"warm_up": 0},
     "ProMix": {"warm_up": 0, "guessing_epochs": 90},
+    "VolMinNet": {},
+    "TRevision": {"matrix": (0.6 * torch.eye(10) + 0.04).tolist(), "reweighting": 0},
+    "CAL": {"sieve_epoch": 5},
+    "PeerLoss": {"alpha": "0,1"},
+    "FDivergence": {"warm_up": 0},
+    # Of so many verified labels there will be a file.
+    "L2RW": {"trusted": 1_000},
+    "MetaWeightNet": {"trusted": 1_000, "virtual_lr": 0.01},
 }
 # What methods choose by earlier epochs, of which there are none here: they choose everything.
 CHOSEN = ("clean", "weights", "confident")
@@ -288,26 +297,37 @@ def measure_methods(blocks: int) -> None:
     print(
         f"\n| a step on {BATCH} images, bf16, × Standard | {' | '.join(NETWORKS)} |\n| --- |{' ---: |' * len(NETWORKS)}"
     )
-    batches: dict[Sequence[View], Iterator[Sequence[Any]]] = {}
-    for views in {getattr(methods, name).views for name in METHODS}:
-        data.serve_views(views)
-        batches[views] = endless(data.train_dataloader())
     for name, arguments in METHODS.items():
         print(f"| {name}", end="", flush=True)
         for make, steps in NETWORKS.values():
             problem = Problem(functools.partial(_channels_last, make), CrossEntropy(), 10, data.count)
-            method: Method = getattr(methods, name)(problem, **arguments)
-            pair = _method_step(methods.Standard(problem), context), _method_step(method, context)
+            pair = methods.Standard(problem), _method(name, problem, arguments)
+            served = [(_batches(data, method), _method_step(method, context)) for method in pair]
             ratios = []
             for block in range(blocks + 1):
                 theirs, ours = (
-                    seconds(itertools.islice(batches[views], steps), step, time.process_time)
-                    for views, step in zip((methods.Standard.views, method.views), pair, strict=True)
+                    seconds(itertools.islice(batches, steps), step, time.process_time) for batches, step in served
                 )
                 if block:
                     ratios.append(ours / theirs)
             print(f" | {statistics.median(ratios):.2f}", end="", flush=True)
         print(" |", flush=True)
+
+
+def _method(name: str, problem: Problem, arguments: Mapping[str, Any]) -> Method:
+    with tempfile.TemporaryDirectory() as folder:
+        if count := arguments.get("trusted"):
+            path = Path(folder, "trusted.csv")
+            path.write_text("index,label\n" + "".join(f"{index},{index % 10}\n" for index in range(count)))
+            arguments = {**arguments, "trusted": path}
+        return cast(Method, getattr(methods, name)(problem, **arguments))
+
+
+def _batches(data: RandomImages, method: Method) -> Iterator[Sequence[Any]]:
+    """Return training batches without end, as a method wants them served."""
+    data.serve_views(method.views)
+    data.serve_companions(method.companions(data.train_indices))
+    return endless(data.train_dataloader())
 
 
 def _channels_last(make: Callable[[], nn.Module]) -> nn.Module:
@@ -330,7 +350,10 @@ def _method_step(method: Method, context: EpochContext) -> Callable[..., None]:
         if isinstance(memory := getattr(method, name, None), SampleMemory):
             memory.values.fill_(1)
 
-    def step(image: Tensor, label: Tensor, index: Tensor) -> None:
+    def step(
+        image: Tensor, label: Tensor, index: Tensor, true_label: Tensor, companion: Companion | None = None
+    ) -> None:
+        method.companion = companion
         with torch.autocast("cpu", torch.bfloat16):
             loss = method.step(image, label, index).loss
         optimizer.zero_grad()
