@@ -11,6 +11,7 @@ from noisy_lightning.cli.catalog import entries, kind_of, named, names
 from noisy_lightning.cli.commands import Command
 from noisy_lightning.cli.messages import close
 from noisy_lightning.cli.parser import Parser
+from noisy_lightning.cli.screen import plain_texts
 from noisy_lightning.errors import InputError
 
 _KEY = re.compile(r"--([\w.]+)\.help(?:=(.*))?")
@@ -119,7 +120,7 @@ def _names_of(key: str, kind: str | None) -> str:
     """Return the classes that a key can name, a line each."""
     more = f"\nwhat one of them takes: noisy-lightning fit --{key}.help NAME\n"
     if kind is not None:
-        return class_list(kind) + more
+        return plain_texts(class_rows(kind)) + "\n" + more
     module = _OF_TORCH[key.rpartition(".")[2]]
     found = [
         name for name, value in vars(import_module(module)).items() if inspect.isclass(value) and name[0].isupper()
@@ -127,11 +128,12 @@ def _names_of(key: str, kind: str | None) -> str:
     return textwrap.fill(f"classes of {module}: {', '.join(sorted(found))}", 120) + "\n" + more
 
 
-def class_list(kind: str) -> str:
-    """Return the classes of a kind, a line each: name and aliases, what it is, its source."""
-    lines = [(", ".join((one.name, *one.aliases)), one.summary, one.source) for one in entries(kind)]
-    width = max(len(name) for name, _, _ in lines)
-    return "".join(f"{name:<{width}}  {summary}{f' [{source}]' if source else ''}\n" for name, summary, source in lines)
+def class_rows(kind: str) -> list[tuple[str, str]]:
+    """Return the classes of a kind: name and aliases; what it is and its source."""
+    return [
+        (", ".join((one.name, *one.aliases)), f"{one.summary} [{one.source}]" if one.source else one.summary)
+        for one in entries(kind)
+    ]
 
 
 def _of_class(key: str, name: str, kind: str | None) -> str:

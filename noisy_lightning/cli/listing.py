@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from noisy_lightning.cli.catalog import KINDS, entries
 from noisy_lightning.cli.commands import BY_NAME
-from noisy_lightning.cli.help import class_list, own_parser
+from noisy_lightning.cli.help import class_rows, own_parser
+from noisy_lightning.cli.screen import print_texts
 from noisy_lightning.errors import InputError
 from noisy_lightning.experiments.shipped import find_config, names, summary
 
@@ -20,12 +21,11 @@ def run_list(args: Sequence[str]) -> None:
     """
     kind = own_parser(BY_NAME["list"]).parse_args(args).kind
     if kind is None:
-        for one in KINDS:
-            print(f"{one}: {', '.join(entry.name for entry in entries(one))}")
+        print_texts([(one, ", ".join(entry.name for entry in entries(one))) for one in KINDS])
         return
     if kind not in KINDS:
         raise InputError(f"list: there is no kind {kind!r}, but {', '.join(KINDS)}")
-    print(class_list(kind), end="")
+    print_texts(class_rows(kind))
 
 
 def run_configs(args: Sequence[str]) -> None:
@@ -43,6 +43,4 @@ def run_configs(args: Sequence[str]) -> None:
         path = find_config(name, sweep=name in sweeps)
         print(path.read_text(encoding="utf-8"), end="")
         return
-    width = max(map(len, names()))
-    for one in names():
-        print(f"{one:<{width}}  {summary(one)}")
+    print_texts([(one, summary(one)) for one in names()])

@@ -48,6 +48,34 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
     console.print(table)
 
 
+def plain_texts(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts, which programs may read: all columns to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def print_texts(rows: Sequence[Sequence[str]], has_heads: bool = False) -> None:
+    """Print a table of texts, which a terminal folds within their columns.
+
+    Args:
+        rows: Cells, of which the first are names.
+        has_heads: Whether the first row has the heads.
+    """
+    if not sys.stdout.isatty() or find_spec("rich") is None:
+        print(plain_texts(rows))
+        return
+    box = import_module("rich.box").SIMPLE_HEAD
+    table: Any = import_module("rich.table").Table(
+        box=box, collapse_padding=True, pad_edge=False, show_edge=False, show_header=has_heads
+    )
+    heads, body = (rows[0], rows[1:]) if has_heads else ([""] * len(rows[0]), rows)
+    for place, head in enumerate(heads):
+        table.add_column(_text(head), overflow="fold", style="bold" if not place else None)
+    for row in body:
+        table.add_row(*map(_text, row))
+    import_module("rich.console").Console(highlight=False).print(table)
+
+
 def print_markdown(text: str) -> None:
     """Print tables in Markdown: as they are where programs may read them."""
     if not sys.stdout.isatty() or find_spec("rich") is None:

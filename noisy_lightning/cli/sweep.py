@@ -20,6 +20,7 @@ from noisy_lightning.cli.commands import BY_NAME
 from noisy_lightning.cli.help import own_parser
 from noisy_lightning.cli.keys import resolved
 from noisy_lightning.cli.main import run_here
+from noisy_lightning.cli.screen import print_texts
 from noisy_lightning.cli.trainer_keys import keeps_nothing
 from noisy_lightning.errors import InputError, cannot_write, in_one_line, storing
 from noisy_lightning.experiments.grid import PlannedRun, Sweep, chosen, read_sweep
@@ -58,7 +59,9 @@ def run_sweep(args: Sequence[str]) -> int:
     runs = _plan(sweep, folder, of_fit)
     wanted = [runs[number] for number in chosen([run.grid for run in runs], options.only, options.shard)]
     if options.dry_run:
-        print(overview(wanted, folder))
+        planned = overview(wanted, folder)
+        print_texts(planned.rows, has_heads=True)
+        print(planned.left)
         return 0
     try:
         folder.make()

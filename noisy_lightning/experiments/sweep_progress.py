@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from tqdm import tqdm
 
@@ -83,26 +83,31 @@ class SweepProgress:
             self._bar.write(text)
 
 
-def overview(runs: Sequence[PlannedRun], folder: SweepFolder) -> str:
+class Overview(NamedTuple):
+    """What a sweep would do."""
+
+    rows: list[list[str]]
+    """Heads, then a row per run: name, state, epochs, and how long what is left of them may take."""
+    left: str
+    """A line on all of them."""
+
+
+def overview(runs: Sequence[PlannedRun], folder: SweepFolder) -> Overview:
     """Return what a sweep would do, and what that may cost by the runs of this folder that are done."""
     costs = _costs(runs, folder)
-    width = max((len(run.name) for run in runs), default=0)
-    lines = [f"{'run':<{width}}  state     epochs  estimated"]
+    rows = [["run", "state", "epochs", "estimated"]]
     seconds = 0.0
     for run in runs:
         state, cost = folder.state(run.name), costs[run.name]
         left = 0 if state == "done" else run.epochs - folder.epochs_done(run.name)
         seconds += left * (cost or 0)
-        text = "" if cost is None or not left else _duration(left * cost)
-        lines.append(f"{run.name:<{width}}  {state:<8}  {run.epochs:6}  {text}".rstrip())
+        rows.append([run.name, state, str(run.epochs), "" if cost is None or not left else _duration(left * cost)])
     unknown = sum(cost is None for cost in costs.values())
     epochs = sum(run.epochs for run in runs)
     remaining = [_duration(seconds)] if seconds or not unknown else []
     remaining += [f"{unknown} runs of a network and method of which none is done here yet"] if unknown else []
-    lines.append(
-        f"{len(runs)} runs of {epochs} epochs in {folder.path}; left, one after the other: {' and '.join(remaining)}"
-    )
-    return "\n".join(lines)
+    counts = f"{len(runs)} runs of {epochs} epochs in {folder.path}"
+    return Overview(rows, f"{counts}; left, one after the other: {' and '.join(remaining)}")
 
 
 def _costs(runs: Sequence[PlannedRun], folder: SweepFolder) -> dict[str, float | None]:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from noisy_lightning.cli import screen
-from noisy_lightning.cli.screen import plain, print_markdown, print_table, survive_encodings
+from noisy_lightning.cli.screen import plain, print_markdown, print_table, print_texts, survive_encodings
 
 ROWS = [
     ["class", "n", "best: precision", "recall", "F1", "last: precision", "recall", "F1"],
@@ -66,6 +66,36 @@ def test_rich_keeps_to_the_terminal_and_cuts_no_number(
     assert all(number in shown for number in ("1,000", "99.0", "100.0", "97.5"))
     assert "[bol" in shown, "names are no markup"
     assert "\x1b[3" not in printed, "NO_COLOR"
+
+
+TEXTS = [
+    ("GCE, GeneralizedCrossEntropy", "A loss between cross-entropy and [MAE], " + "in words " * 9),
+    ("SCE", "Two."),
+]
+
+
+def test_texts_that_are_piped_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = Screen(is_terminal=False)
+    monkeypatch.setattr(sys, "stdout", piped)
+    print_texts([("name", "what"), ("a", "long text"), ("bc", "")], has_heads=True)
+    assert piped.shown() == "name  what\na     long text\nbc\n"
+
+
+@pytest.mark.parametrize("columns", [200, 60, 30])
+def test_a_terminal_folds_texts_within_their_columns(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich")
+    terminal = Screen()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    print_texts(TEXTS)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", terminal.shown()).splitlines()
+    assert max(map(len, lines)) <= columns
+    letters = "".join(sorted("".join(map("".join, TEXTS)).replace(" ", "")))
+    assert "".join(sorted("".join(lines).replace(" ", ""))) == letters, "nothing is cut"
+    (last,) = (line for line in lines if line.startswith("SCE"))
+    assert last.index("Two.") == lines[0].index("A loss")
 
 
 def test_a_name_that_a_terminal_cannot_encode_is_written_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,23 +28,23 @@ def test_a_listing_estimates_what_is_left_by_what_is_done(tmp_path: Path) -> Non
     make_run(folder.run("a").path, {**RESULT, "seconds": 1200})
     begun = make_run(folder.run("b").path, {"test": {}})
     (begun / "metrics.csv").write_text("epoch\n0\n1\n2\n")
-    header, *lines = overview([_planned(name) for name in "abc"], folder).splitlines()
-    assert header.split() == ["run", "state", "epochs", "estimated"]
+    rows, left = overview([_planned(name) for name in "abc"], folder)
     # 100 s an epoch
-    assert [line.split() for line in lines[:3]] == [
-        ["a", "done", "12"],
-        ["b", "epoch", "3", "12", "15", "min"],
-        ["c", "to", "do", "12", "20", "min"],
+    assert rows == [
+        ["run", "state", "epochs", "estimated"],
+        ["a", "done", "12", ""],
+        ["b", "epoch 3", "12", "15 min"],
+        ["c", "to do", "12", "20 min"],
     ]
-    assert lines[3] == f"3 runs of 36 epochs in {tmp_path}; left, one after the other: 35 min"
+    assert left == f"3 runs of 36 epochs in {tmp_path}; left, one after the other: 35 min"
 
 
 def test_a_method_of_which_nothing_is_done_has_no_estimate(tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path)
     folder.make()
     make_run(folder.run("a").path, {**RESULT, "seconds": 1200})
-    *_, last = overview([_planned("a"), _planned("b", "CoTeaching")], folder).splitlines()
-    assert last.endswith("left, one after the other: 1 runs of a network and method of which none is done here yet")
+    left = overview([_planned("a"), _planned("b", "CoTeaching")], folder).left
+    assert left.endswith("left, one after the other: 1 runs of a network and method of which none is done here yet")
 
 
 @pytest.mark.parametrize(
