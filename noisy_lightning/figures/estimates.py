@@ -61,8 +61,8 @@ def estimated_transition(
 
 
 def in_points(difference: float) -> str:
-    """Return a difference of shares in points; nothing where it rounds to none."""
-    return "" if abs(difference) < 0.0005 else f"{100 * difference:+.1f}".replace("-", "−")
+    """Return a difference of shares in points, without a sign where it rounds to none."""
+    return "0.0" if abs(difference) < 0.0005 else f"{100 * difference:+.1f}".replace("-", "−")
 
 
 def _seen(matrix: Shares) -> Shares:

@@ -73,7 +73,9 @@ def draw_matrix(
     image = axes.imshow(values, interpolation="nearest", **colors)
     axes.set_facecolor("#D9D9D9")
     if classes <= _LARGEST_WITH_NAMES:
-        axes.set_xticks(range(classes), _shown(class_names), rotation=90, parse_math=False)
+        width = _CELL if has_numbers(class_names) else _ROW
+        upright = max(width_of(name, _size(classes)) for name in _shown(class_names)) < 0.9 * width
+        axes.set_xticks(range(classes), _shown(class_names), rotation=0 if upright else 90, parse_math=False)
         axes.set_yticks(range(classes), _shown(class_names), parse_math=False)
     axes.tick_params(colors=INK, length=0, labelsize=_size(classes))
     axes.spines[:].set_visible(False)

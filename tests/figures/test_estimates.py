@@ -34,3 +34,15 @@ def test_where_nobody_knows_the_truth_the_estimate_stands_alone() -> None:
     for unknown in (None, np.zeros((2, 2))):
         axes, _ = estimated_transition(ESTIMATED, unknown, ["a", "b"]).axes
         assert [text.get_text() for text in axes.texts] == ["60.0", "40.0", "30.0", "70.0"]
+
+
+def test_a_difference_that_rounds_to_none_is_said_and_no_cell_is_empty() -> None:
+    off = np.array([[0.0004, -0.0004], [0.05, -0.05]])
+    figure = estimated_transition(ESTIMATED + off, ESTIMATED, ["a", "b"], "title")
+    assert [text.get_text() for text in figure.axes[2].texts] == ["0.0", "0.0", "+5.0", "−5.0"]
+
+
+def test_names_that_fit_below_their_columns_stand_upright() -> None:
+    for names, rotation in ((["0", "1"], 0), (["cat", "automobile"], 90)):
+        axes = estimated_transition(ESTIMATED, None, names).axes[0]
+        assert {label.get_rotation() for label in axes.get_xticklabels()} == {rotation}
