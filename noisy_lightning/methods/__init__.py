@@ -1,7 +1,7 @@
 """How a network is trained: one file per method.
 
 What a step costs, as a multiple of `Standard`'s, which is 21 ms for SmallCNN and 155 ms for ResNet-18 with ImageNet's
-stem (processor time of one thread, 128 images of CIFAR-10's shape, bf16, medians of n = 5 and good to about 0.05;
+stem (processor time of one thread, 128 images of CIFAR-10's shape, bf16, medians of n = 5 and good to about 0.1;
 measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 
 | | SmallCNN | ResNet-18 |
@@ -17,13 +17,18 @@ measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 | DimensionalityDriven | 1.01 | 1.03 |
 | MentorNet | 1.04 | 1.00 |
 | SOP | 1.05 | 1.01 |
+| VolMinNet | 1.05 | 0.99 |
+| CAL | 1.05 | 1.03 |
 | PES | 1.01 | 0.99 |
 | GlobalLocal | 1.01 | 0.99 |
+| TRevision, third stage | 1.07 | 1.52 |
 | MixFix | 1.32 | 1.24 |
 | Decoupling | 1.97 | 2.03 |
 | CoTeaching | 1.95 | 2.04 |
 | CoTeachingPlus | 1.96 | 2.02 |
 | JoCoR | 1.94 | 1.99 |
+| PeerLoss, two batches | 1.92 | 2.01 |
+| FDivergence, two batches | 2.04 | 1.88 |
 | INCVCoTeaching | 2.57 | 2.36 |
 | SOPPlus, two views | 2.02 | 1.82 |
 | SSR, two views | 1.94 | 1.83 |
@@ -33,9 +38,10 @@ measured by `OMP_NUM_THREADS=1 python -m tests.tools.benchmark --only methods`):
 | SSRPlus, three views | 3.43 | 3.10 |
 | DISC, two views twice | 4.07 | 3.85 |
 | DivideMix, two networks on two views three times | 6.46 | 5.15 |
-
-With SmallCNN alone and beside other work (n = 2): CAL 1.0, PeerLoss and FDivergence 2.1, whose second pass
-is over other samples, L2RW 7 and MetaWeightNet 8, which differentiate twice.
+| UNICON, two networks on four views | 6.79 | 5.51 |
+| L2RW, two batches | 7.34 | 4.88 |
+| MetaWeightNet, two batches | 8.14 | 6.05 |
+| ProMix, two networks on two views | 8.50 | 8.52 |
 
 DISC, SSR, SSRPlus, PES and PESSemi were measured with all samples selected, when they take longest. Passes over the
 training part come on top, each about a third of an epoch: two before every epoch for DivideMix, PES and PESSemi once
