@@ -22,7 +22,7 @@ def run_report(args: Sequence[str]) -> None:
     """
     options = own_parser(BY_NAME["report"]).parse_args(args)
     report = collect(options.runs, options.across)
-    lines = report.notes()
+    lines = [*report.provenance(), *report.notes()]
     if not options.only_print:
         folder = options.out or (options.runs[0] / "report" if options.runs[0].is_dir() else Path("report"))
         title = ", ".join(map(_title, options.runs))

@@ -60,15 +60,19 @@ class Report:
     def _has_curves(self, row: Row) -> bool:
         return self.owns_folder(row) and RunFolder(Path(row["run"])).metrics.exists()
 
-    def notes(self) -> list[str]:
-        """Return what a reader has to know of the runs as a whole."""
+    def provenance(self) -> list[str]:
+        """Return with what the runs were made, as the head of the page has it, too."""
         notes = []
         for what, column in (("versions of noisy_lightning", "version_noisy_lightning"), ("commits", "git_commit")):
             found = {str(row[column])[:12] for row in self.rows if row.get(column)}
             if len(found) > 1:
                 notes.append(f"The runs are of {len(found)} {what}: {', '.join(sorted(found))}.")
         hardware = {f"{row['devices']} × {row['device']}, {row['precision']}" for row in self.rows}
-        notes.append(f"Hardware: {'; '.join(sorted(hardware))}." if hardware else "")
+        return [*notes, *([f"Hardware: {'; '.join(sorted(hardware))}."] if hardware else [])]
+
+    def notes(self) -> list[str]:
+        """Return what a reader has to know of the runs as a whole, beside what they were made with."""
+        notes = []
         hours = sum(row["seconds"] or 0 for row in self.rows) / 3600
         notes.append(f"Runs: {len(self.rows)}, {hours:.1f} hours in all." if self.rows else "")
         if any(row.get("oracle") is True for row in self.rows):

@@ -176,7 +176,7 @@ def test_what_the_runs_have_in_common_and_what_not_is_said(tmp_path: Path) -> No
     report = collect([tmp_path])
     assert [Path(row["run"]).name for row in report.rows] == ["0", "2", "10"]
     assert report.missing == [str(tmp_path / "3")]
-    assert report.notes()[0] == "The runs are of 2 commits: 12e4, 34e5."
+    assert report.provenance()[0] == "The runs are of 2 commits: 12e4, 34e5."
     assert report.notes()[-1] == "Yet to do: 1 run."
 
 
