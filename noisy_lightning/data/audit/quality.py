@@ -4,7 +4,6 @@ The limits of darkness, brightness, information and shape are those that cleanla
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from noisy_lightning.data.audit.appearance import Appearance
 from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.data.loading.opening import open_image
-from noisy_lightning.data.sets.image_files import processors
+from noisy_lightning.data.sets.image_files import of_blocks
 from noisy_lightning.errors import reading
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 
@@ -91,8 +90,8 @@ def read_sizes(root: Path, names: Sequence[str]) -> NDArray[np.int64]:
         with reading(root / name), open_image(root / name) as image:
             return image.height, image.width
 
-    with ThreadPoolExecutor(processors()) as pool:
-        return np.array(list(pool.map(size, names, chunksize=64)), np.int64).reshape(-1, 2)
+    blocks = of_blocks(lambda block: [size(names[position]) for position in block], len(names))
+    return np.array([found for block in blocks for found in block], np.int64).reshape(-1, 2)
 
 
 def _found(

@@ -1,12 +1,13 @@
-"""Image files as one uint8 array: decoded all at once by threads, or a batch at a time when it is asked for."""
+"""Image files as one uint8 array: decoded all at once, or a batch at a time when it is asked for."""
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +22,12 @@ from noisy_lightning.errors import InputError, reading
 from noisy_lightning.runs.files import replacing
 
 _AT_ONCE = 32  # images that a thread decodes before it asks for more
+# Seconds of a file that are worth threads: of work, which for a JPEG of 224 pixels is 5e-4 and for one of 128 2e-4; and
+# with waiting for a disk, which on a busy machine a file that is read at once seems to do for less.
+_WORK, _WAITING = 3e-4, 3e-3
 _VERSION = 1  # of `decode`: where it gives other pixels, raise this, or old caches would be used in place of new ones
+
+Result = TypeVar("Result")
 
 
 class Decoded(NamedTuple):
@@ -111,7 +117,7 @@ class ImageFiles:
 
 
 def decode_all(files: ImageFiles, keep: bool = True) -> Decoded:
-    """Decode all files by as many threads as there are processors, with a bar where the output is a terminal.
+    """Decode all files, with a bar where the output is a terminal.
 
     Args:
         files: What to decode.
@@ -120,8 +126,7 @@ def decode_all(files: ImageFiles, keep: bool = True) -> Decoded:
     images = torch.zeros(files.shape, dtype=torch.uint8) if keep else None
     broken: dict[int, str] = {}
 
-    def decode_some(first: int) -> int:
-        positions = range(first, min(first + _AT_ONCE, len(files)))
+    def decode_some(positions: range) -> int:
         for position in positions:
             try:
                 pixels = files.decoded(position)
@@ -132,11 +137,35 @@ def decode_all(files: ImageFiles, keep: bool = True) -> Decoded:
                     images.numpy()[position] = pixels
         return len(positions)
 
-    # Threads: Pillow decodes and resizes without the interpreter's lock, and all write to the same array.
-    with ThreadPoolExecutor(processors()) as pool, tqdm(total=len(files), unit=" images", disable=None) as bar:
-        for count in pool.map(decode_some, range(0, len(files), _AT_ONCE)):
+    with tqdm(total=len(files), unit=" images", disable=None) as bar:
+        for count in of_blocks(decode_some, len(files)):
             bar.update(count)
     return Decoded(images, dict(sorted(broken.items())))
+
+
+def of_blocks(work: Callable[[range], Result], count: int) -> Iterator[Result]:
+    """Yield what comes of blocks of files, in their order, by threads where a file takes long enough.
+
+    Pillow decodes and resizes without the interpreter's lock. Files that take no time are not worth threads, which
+    would wait for it: two of them took up to four times as long as one for images of 32 pixels.
+
+    Args:
+        work: From positions; threads may call it at once.
+        count: Of all files.
+    """
+    blocks = [range(start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE)]
+    is_slow = False
+    for block in blocks[:2]:  # the first file of a kind has Pillow import what reads it
+        worked, waited = time.thread_time(), time.perf_counter()
+        result = work(block)
+        worked, waited = time.thread_time() - worked, time.perf_counter() - waited
+        is_slow = worked > _WORK * len(block) or waited > _WAITING * len(block)
+        yield result
+    if not is_slow:
+        yield from map(work, blocks[2:])
+        return
+    with ThreadPoolExecutor(processors()) as pool:
+        yield from pool.map(work, blocks[2:])
 
 
 def processors() -> int:
