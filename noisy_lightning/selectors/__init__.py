@@ -2,6 +2,7 @@
 
 from noisy_lightning.selectors.area_under_margin import AreaUnderMargin
 from noisy_lightning.selectors.base import Fold, Judgment, Selector, Task, TrainingRuns
+from noisy_lightning.selectors.clip_cleaner import CLIPCleaner
 from noisy_lightning.selectors.confident_learning import ConfidentLearning
 from noisy_lightning.selectors.incv import INCV
 from noisy_lightning.selectors.linear_probe import LinearProbe
@@ -13,6 +14,7 @@ from noisy_lightning.selectors.prototypes import Prototypes
 __all__ = [
     "INCV",
     "AreaUnderMargin",
+    "CLIPCleaner",
     "ConfidentLearning",
     "Fold",
     "Judgment",
