@@ -21,7 +21,7 @@ from noisy_lightning.data.labels import realised_rate
 from noisy_lightning.data.sets.sources import cifar10_files, load_mnist
 from noisy_lightning.errors import InputError
 from noisy_lightning.runs.measures import noise_auroc
-from noisy_lightning.selectors import NearestNeighbours, Prototypes, Selector, Task
+from noisy_lightning.selectors import CLIPCleaner, NearestNeighbours, Prototypes, Selector, Task
 from tests.conftest import SHARED_DATA, SMALL
 from tests.processes import ROOT
 from tests.selectors.toys import MadeUp
@@ -242,7 +242,10 @@ def test_planted_wrong_labels_are_the_most_suspicious(root: Path, run: Callable[
     assert found >= 85
 
 
-@pytest.mark.parametrize(("selector", "f1", "auroc"), [(NearestNeighbours(), 0.94, 0.98), (Prototypes(), 0.93, 0.97)])
+@pytest.mark.parametrize(
+    ("selector", "f1", "auroc"),
+    [(NearestNeighbours(), 0.94, 0.98), (Prototypes(), 0.93, 0.97), (CLIPCleaner(), 0.91, 0.98)],
+)
 def test_wrong_labels_of_handwriting_are_found_by_its_pixels(
     selector: Selector, f1: float, auroc: float, root: Path
 ) -> None:
