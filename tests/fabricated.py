@@ -43,7 +43,8 @@ def quickly(config: Path) -> tuple[str, ...]:
     text = config.read_text()
     looks = (SMALL_FEATURES if "ImageFolder" in text else SMALL_LOOKS) if "Embedded" in text else ()
     once = ("--selector.iterations", "1") if "iterations:" in text else ()
-    return (*QUICK, "--selector.epochs", "1", *once, *looks)
+    epochs = ("--selector.epochs", "1") if "\nselector:" in text else ()
+    return (*QUICK, *epochs, *once, *looks)
 
 
 def clothing1m(data: Clothing1M) -> Listings:

@@ -54,9 +54,13 @@ def test_a_configuration_runs(config: Path, run: Callable[..., int], monkeypatch
         options += SMALL_PHOTOGRAPHS if "crop_margin" in config.read_text() else SMALL_PHOTOGRAPHS[:2]
     if trusted := re.search(r"trusted: (\S+)", config.read_text()):
         Path(trusted[1]).write_text("index,label\n0,0\n1,1\n2,0\n")
-    if selection := re.search(r"--data.selection (runs/(\w+)/0/selection.csv)", config.read_text()):
-        selector = config.with_stem(selection[2])
-        assert run("clean", "--config", str(selector), *quickly(selector)) == 0
+    text = config.read_text()
+    if selection := re.search(r"--data.selection (runs/\w+/0/selection.csv)", text):
+        cleaning = re.search(r"noisy-lightning (clean --config .*?)\n#   noisy-lightning", text, re.DOTALL)
+        assert cleaning
+        command = cleaning[1].replace("\n#", "").split()
+        selector = FOLDER.parent / command[2]
+        assert run("clean", "--config", str(selector), *command[3:], *quickly(selector)) == 0
         # All of the few batches, or none has a sample that is kept.
         options += ("--data.selection", selection[1], "--trainer.limit_train_batches", "1.0")
     assert run("fit", "--config", str(config), *QUICK, *ONE_STEP, *options) == 0
