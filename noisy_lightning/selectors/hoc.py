@@ -62,7 +62,8 @@ def consensus(triples: Ints, num_classes: int, generator: np.random.Generator) -
 
     which determine T and P where right labels outnumber each kind of wrong ones. As published, T is the softmax of
     rows that start at 5·I − 1, P that of numbers that start at 1/K + U(0, 0.1), and Adam minimizes the sum of the three
-    Frobenius norms of what is not explained, in 400 steps at 0.1 and 20 at 0.01; the last T counts.
+    Frobenius norms of what is not explained, in 399 steps at 0.1 and 19 at 0.01; the last T counts. These are
+    SimiFeat's 400 and 20, whose first moves nothing; HOC's own code has 1,500.
 
     Deviations: the authors draw 15,000 samples several times, seek neighbors within each drawing and average the
     counts. Here neighbors are sought among all samples, so that they are nearer and more often of one class, and each

@@ -31,13 +31,13 @@ def counts(triples, classes):
 
 
 def fit(triples, classes, start):
-    """T and P after 400 steps of Adam at 0.1 and 20 at 0.01 on the sum of three Frobenius norms."""
+    """T and P after 400 and 20 rounds of Adam on the sum of three norms, which steps from the second of each on."""
     first, second, third = counts(triples, classes)
     t = torch.tensor([[5.0 * (i == j) - 1 for j in range(classes)] for i in range(classes)], requires_grad=True)
     p = torch.tensor(start, requires_grad=True)
     for steps, rate in ((400, 0.1), (20, 0.01)):
         optimizer = torch.optim.Adam([t, p], lr=rate)
-        for _ in range(steps):
+        for _ in range(1, steps):
             T = torch.exp(t) / torch.exp(t).sum(1, keepdim=True)  # noqa: N806
             P = torch.exp(p) / torch.exp(p).sum()  # noqa: N806
             squares = [torch.zeros(()) for _ in range(3)]

@@ -24,7 +24,7 @@ def test_the_fit_is_that_of_loops() -> None:
     start = [0.55, 0.6]
     expected = fit(triples.tolist(), 2, start)
     for found, value in zip(fit_consensus(triples, 2, torch.tensor(start)), expected, strict=True):
-        torch.testing.assert_close(found, value.double(), atol=1e-3, rtol=0)
+        torch.testing.assert_close(found, value.double(), atol=1e-5, rtol=0)
 
 
 def test_each_sample_counts_with_its_two_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
