@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Problem
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import batch_mean, total, world_size
-from noisy_lightning.methods.parts.transition_correction import forward_corrected
+from noisy_lightning.methods.parts.transition_correction import given_log_probabilities
 from noisy_lightning.types import Step
 
 
@@ -19,11 +20,11 @@ from noisy_lightning.types import Step
 class VolMinNet(OneNetwork):
     """One network, and a transition matrix that is learned with it and kept as small as the labels allow.
 
-    As in `ForwardCorrection`, the loss of a sample is that of q = Tᵀp, where T[i, j] = P(given = j | true = i). T is
-    learned from the same loss, from the first step and without anchor points, plus λ·log|det T|: of all matrices that
-    explain the given labels, the one whose rows span the least volume is that of the noise, if the network's
-    predictions are spread widely enough over the classes. Off the diagonal, T is sigmoid(w) of weights w, on it 1, and
-    each row is divided by its sum, so that no label is likelier than the true one.
+    As in `ForwardCorrection`, the loss of a sample is that of q = Tᵀp, where T[i, j] = P(given = j | true = i), but
+    without clipping p. T is learned from the same loss, from the first step and without anchor points, plus
+    λ·log|det T|: of all matrices that explain the given labels, the one whose rows span the least volume is that of the
+    noise, if the network's predictions are spread widely enough over the classes. Off the diagonal, T is sigmoid(w) of
+    weights w, on it 1, and each row is divided by its sum, so that no label is likelier than the true one.
 
     w starts equal, and is learned by plain SGD with momentum 0.9 at a constant rate of its own, without weight decay.
     Logged are `noise_rate`, the share of wrong labels by T if all classes are equally frequent, and `volume`, which is
@@ -78,7 +79,7 @@ class VolMinNet(OneNetwork):
         logits = self.backbone(mixed.image)
         weight = self.weight.detach().requires_grad_()
         matrix = transition_matrix(weight)
-        given = forward_corrected(logits, matrix)
+        given = given_log_probabilities(log_probabilities(logits).exp(), matrix)
 
         def of_others(label: Tensor, index: Tensor) -> Tensor:
             return batch_mean(self.loss(given, label))

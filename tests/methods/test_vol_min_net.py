@@ -5,8 +5,9 @@ from torch import Tensor, nn
 from noisy_lightning.losses import CrossEntropy, GeneralizedCrossEntropy
 from noisy_lightning.methods import Problem, VolMinNet
 from noisy_lightning.methods.vol_min_net import transition_matrix
-from tests.methods.toys import B, K, assert_same_weights, batches, points, problem, train
+from tests.methods.toys import B, K, assert_same_weights, batches, lookup, points, problem, train
 from tests.reference.loss_correction import probabilities
+from tests.reference.losses import softmax
 from tests.reference.vol_min_net import batch_loss, matrix_of
 
 ETA = 0.5
@@ -35,6 +36,19 @@ def test_walks_the_path_of_the_paper(volume_weight: float, initial: float, lr: f
     expected = torch.stack([torch.stack(row) for row in matrix_of(w)]).detach()
     torch.testing.assert_close(method.transition(), expected, rtol=1e-7, atol=1e-9)
     assert_same_weights(method.backbone, f, rtol=1e-7, atol=1e-9)
+
+
+def test_sure_predictions_are_not_clipped() -> None:
+    logits = [[40.0, 0.0, -40.0], [0.0, 30.0, 25.0], [-20.0, -20.0, 0.0]]
+    labels = torch.tensor([1, 0, 2])
+    method = VolMinNet(lookup(logits), 0.1, -4.5).double()
+    step = method.step(torch.arange(3), labels, torch.arange(3))
+    table = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+    w = [[torch.tensor(-4.5, dtype=torch.float64) for _ in range(K)] for _ in range(K)]
+    loss = batch_loss([softmax(row) for row in table], labels.tolist(), w, 0.0)
+    torch.testing.assert_close(step.loss, loss, rtol=1e-12, atol=0)
+    found = torch.autograd.grad(step.loss, list(method.backbone.parameters()))
+    torch.testing.assert_close(found, torch.autograd.grad(loss, [table]), rtol=1e-9, atol=1e-15)
 
 
 def test_the_matrix_starts_as_the_paper_says() -> None:

@@ -23,8 +23,12 @@ def clipped_probabilities(logits: Tensor) -> Tensor:
 
 def forward_corrected(logits: Tensor, matrix: Tensor) -> Tensor:
     """Return logits (B, K) of the given label, from those (B, K) of the true one and the transition matrix (K, K)."""
-    p = clipped_probabilities(logits)
-    with torch.autocast(logits.device.type, enabled=False):  # else the product would be in half precision
+    return given_log_probabilities(clipped_probabilities(logits), matrix)
+
+
+def given_log_probabilities(p: Tensor, matrix: Tensor) -> Tensor:
+    """Return log Tᵀp (B, K), of at least 1e-7, from probabilities p (B, K) and the transition matrix T (K, K)."""
+    with torch.autocast(p.device.type, enabled=False):  # else the product would be in half precision
         q = p @ matrix.to(p.dtype)
     return q.clamp_min(_LEAST_PROBABILITY).log()
 
