@@ -1,5 +1,6 @@
 """Adam for what a method learns by itself, at a rate of its own."""
 
+import math
 from typing import final
 
 import torch
@@ -49,5 +50,7 @@ class Adam(nn.Module):
         self.first.lerp_(gradient, 0.1)
         self.second.lerp_(gradient.square(), 0.001)
         steps = self.count.to(value.dtype)
-        root = (self.second / (1 - 0.999**steps)).sqrt() + 1e-8
-        value.sub_(lr * (self.first / (1 - 0.9**steps)) / root)
+        # 1 − β^steps, of which a subtraction in float32 would leave five digits.
+        of_first, of_second = (-torch.expm1(steps * math.log(beta)) for beta in (0.9, 0.999))
+        root = (self.second / of_second).sqrt() + 1e-8
+        value.sub_(lr * (self.first / of_first) / root)
