@@ -45,7 +45,8 @@ class TRevision(OneNetwork):
     begins with the last weights of the one before, and not with those of the lowest loss on noisy validation labels.
     Their optimizer is SGD without momentum in the first stage, with momentum 0.9 in the second; here the run's in both.
     In the third, that one's momentum and weight decay go on for as long as its learning rate lets them. Their estimate
-    divides column j by the sum of row j; here each row is divided by its own sum.
+    divides column j by the sum of row j; here each row is divided by its own sum. On CIFAR they seek anchor points
+    among augmented images; here images are as they are.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
