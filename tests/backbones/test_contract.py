@@ -12,6 +12,7 @@ from torchvision import models
 from noisy_lightning import backbones
 from noisy_lightning.backbones.convolution import conv_block
 from noisy_lightning.errors import InputError
+from tests.reference import networks as reference
 
 
 def discover():
@@ -238,6 +239,31 @@ def test_layers_have_the_sizes_of_the_published_network(backbone, in_channels, s
             layer.register_forward_hook(lambda _, inputs, output: seen.append(tuple(output.shape[1:])))
     network(torch.zeros(1, in_channels, *image_size(backbone)))
     assert seen == sizes
+
+
+@pytest.mark.parametrize(
+    ("backbone", "in_channels", "published"),
+    [
+        (backbones.LeNet, 1, reference.le_net),
+        (backbones.MNISTCNN, 1, reference.mnist_of_instance_dependent_noise),
+        (backbones.NineLayerCNN, 3, reference.co_teaching),
+        (backbones.PreActResNet18, 3, reference.divide_mix),
+        (backbones.ResNet32, 3, reference.incv),
+        (backbones.SevenLayerCNN, 3, reference.jocor),
+        (backbones.WideResNet, 3, reference.sln),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_computes_as_the_published_network(backbone, in_channels, published):
+    network = backbone(10, in_channels).double().eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                nn.init.uniform_(getattr(module, name), 0.5, 1.5)
+    image = torch.randn(2, in_channels, *image_size(backbone), dtype=torch.double)
+    layers = reference.Layers(network.state_dict().values())
+    torch.testing.assert_close(network(image), published(image, layers), rtol=1e-9, atol=1e-9)
+    assert next(layers.weights, None) is None
 
 
 def test_vgg_computes_as_that_of_torchvision():
