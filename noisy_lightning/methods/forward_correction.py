@@ -26,7 +26,8 @@ class ForwardCorrection(TransitionCorrection):
       class i, see `percentile`. A network that is seldom sure, as on CIFAR-10 after ten epochs, has rows that are far
       too flat: clean labels then seem to be wrong in 17 %.
     - `dual_t`: the product of two matrices: that of `anchor_points`, from true class to prediction, and how often each
-      label was given to what is predicted as a class (`dual_transition`; Yao et al., NeurIPS 2020).
+      label was given to what is predicted as a class (`dual_transition`; Yao et al., NeurIPS 2020, who leave p as
+      it is and add 1e-12 to q).
     - `hoc`: without any probabilities, by how often the labels of a sample and of its two nearest neighbors agree
       (`consensus_transition`; Zhu et al., ICML 2021). Neighbors are those in what the network's classifier takes: of a
       linear classifier on frozen features these themselves, else what the network has learned so far. At most 128
