@@ -88,9 +88,15 @@ def test_what_is_too_unsteady_to_be_told_apart_is_not_called_the_best() -> None:
     assert found.best == {0, 1}
 
 
-def test_variances_are_drawn_towards_what_is_usual() -> None:
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[90.0, 90.1], [80.0, 90.0], [70.0, 71.0], [60.0, 60.2], [50.0, 53.0]],
+        [[81.6, 81.3], [70.6, 67.8], [60.1, 60.7]],  # hardly more different than chance has it
+    ],
+)
+def test_variances_are_drawn_towards_what_is_usual(cells: list[list[float]]) -> None:
     special = pytest.importorskip("scipy.special")
-    cells = [[90.0, 90.1], [80.0, 90.0], [70.0, 71.0], [60.0, 60.2], [50.0, 53.0]]
     variances = np.array([np.var(values, ddof=1) for values in cells])
     # Of log s² with one degree of freedom each: mean log s0² + digamma(1/2) - log(1/2) - digamma(d0/2) + log(d0/2),
     # variance trigamma(1/2) + trigamma(d0/2).
@@ -102,8 +108,8 @@ def test_variances_are_drawn_towards_what_is_usual() -> None:
     moderated = (2 * half * usual + variances) / (2 * half + 1)
     errors = moderated / 2
     both = errors + errors[0]
-    freedom = np.minimum(5, both**2 / (errors**2 + errors[0] ** 2) * (2 * half + 1))
-    differences = special.stdtrit(freedom, 1 - 0.05 / 4) * np.sqrt(both)
+    freedom = np.minimum(len(cells), both**2 / (errors**2 + errors[0] ** 2) * (2 * half + 1))
+    differences = special.stdtrit(freedom, 1 - 0.05 / (len(cells) - 1)) * np.sqrt(both)
     assert marks(cells).difference == pytest.approx(np.median(differences[1:]), rel=1e-4)
 
 

@@ -74,6 +74,8 @@ def test_a_class_of_which_nothing_passes_keeps_its_likeliest_labels(tmp_path: Pa
     kept = judgment.select & (given == 3)
     others = min(int((judgment.select & (given == label)).sum()) for label in range(3))
     assert kept.sum() == max(others, 400 // K**2)
+    likely = features[:, 0] @ text[3].T / np.linalg.norm(features[:, 0], axis=1, keepdims=True)
+    assert likely[kept].mean() > likely[(given == 3) & ~kept].mean() + 0.1
     assert any("no label has passed" in warning for warning in judgment.warnings)
 
 
