@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from noisy_lightning.data.audit.approximate import MANY
 from noisy_lightning.data.audit.features import Neighbors, nearest_neighbors
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods.parts.consensus import DRAWN, MOST_CLASSES, fit_consensus
 from noisy_lightning.runs.measures import Floats, Ints
-from noisy_lightning.selectors.base import Task
+from noisy_lightning.selectors.base import Task, mask
 
 ASSUMPTION = "HOC: a sample and its two nearest neighbors are of one class, and their labels err independently"
 
@@ -66,8 +67,8 @@ def consensus(triples: Ints, num_classes: int, generator: np.random.Generator) -
     SimiFeat's 400 and 20, whose first moves nothing; HOC's own code has 1,500.
 
     Deviations: the authors draw 15,000 samples several times, seek neighbors within each drawing and average the
-    counts. Here neighbors are sought among all samples, so that they are nearer and more often of one class, and each
-    sample counts once. With less than 15,000 samples the authors' code stops; here it warns.
+    counts. Here neighbors are sought among all samples, or 200,000, so that they are nearer and more often of one
+    class, and each sample counts once. With less than 15,000 samples the authors' code stops; here it warns.
 
     Where neighbors are of different classes, because classes look alike or the features are weak, this passes for
     noise: the rate is too high. Where neighbors share a mistake, such as near duplicates that one person labeled, it
@@ -103,12 +104,15 @@ def _warnings(count: int) -> list[str]:
 def consensus_of_some(task: Task, unit: Floats) -> tuple[Consensus | None, list[str]]:
     """Return the estimate by 15,000 of the judged samples at most, None where there can be none, and warnings.
 
+    Of more than 200,000 samples, neighbors are sought among as many, drawn at random: a million would take minutes.
+
     Args:
         task: The labels.
         unit: (N, D) features of length one.
     """
-    drawn = task.generator(1).permutation(np.flatnonzero(task.judged))[:DRAWN]
-    return consensus_of(task, drawn, nearest_neighbors(unit, task.judged, 2, task.groups, drawn))
+    order = task.generator(1).permutation(np.flatnonzero(task.judged))
+    drawn, among = order[:DRAWN], mask(len(unit), order[:MANY])
+    return consensus_of(task, drawn, nearest_neighbors(unit, among, 2, task.groups, drawn))
 
 
 def consensus_of(task: Task, samples: Ints, neighbors: Neighbors) -> tuple[Consensus | None, list[str]]:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from noisy_lightning.data.audit.features import nearest_neighbors, unit_features
+from noisy_lightning.data.audit.features import Neighbors, nearest_neighbors, unit_features
 from noisy_lightning.errors import InputError
 from noisy_lightning.methods.parts.consensus import explained
-from noisy_lightning.runs.measures import Ints
+from noisy_lightning.runs.measures import Bools, Floats, Ints
+from noisy_lightning.selectors import hoc
 from noisy_lightning.selectors.hoc import Consensus, consensus, consensus_of, label_triples
 from tests.selectors.clouds import clouds
 from tests.selectors.toys import task
@@ -64,6 +65,24 @@ def test_consensuses_are_sums_over_the_true_class() -> None:
     torch.testing.assert_close(first, torch.einsum("i,ia->a", priors, transition))
     torch.testing.assert_close(second, torch.einsum("i,ia,ib->ab", priors, transition, transition))
     torch.testing.assert_close(third, torch.einsum("i,ia,ib,ic->abc", priors, transition, transition, transition))
+
+
+def test_of_very_many_samples_neighbors_are_sought_among_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hoc, "DRAWN", 200)
+    monkeypatch.setattr(hoc, "MANY", 500)
+    given, true = _given(2000)
+    asked: list[tuple[int, int]] = []
+
+    def sought(unit: Floats, usable: Bools, k: int, groups: Ints | None, queries: Ints) -> Neighbors:
+        asked.append((usable.sum(), usable[queries].sum()))
+        return nearest_neighbors(unit, usable, k, groups, queries)
+
+    monkeypatch.setattr(hoc, "nearest_neighbors", sought)
+    judged = np.arange(2000) < 1500
+    estimate, _ = hoc.consensus_of_some(replace(task(given), judged=judged), unit_features(clouds(true), judged))
+    assert asked == [(500, 200)]
+    assert estimate is not None
+    assert estimate.rate == pytest.approx((given != true).mean(), abs=0.1)
 
 
 def test_samples_without_two_neighbors_do_not_count() -> None:
