@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from noisy_lightning.losses.probabilities import log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import Problem
+from noisy_lightning.methods.parts.adam import Adam
 from noisy_lightning.methods.parts.networks import OneNetwork
 from noisy_lightning.methods.parts.ranks import batch_mean, total, world_size
 from noisy_lightning.methods.parts.transition_correction import given_log_probabilities
@@ -26,12 +27,13 @@ class VolMinNet(OneNetwork):
     noise, if the network's predictions are spread widely enough over the classes. Off the diagonal, T is sigmoid(w) of
     weights w, on it 1, and each row is divided by its sum, so that no label is likelier than the true one.
 
-    w starts equal, and is learned by plain SGD with momentum 0.9 at a constant rate of its own, without weight decay.
+    w starts equal, and is learned by SGD with momentum 0.9, or by Adam, at a constant rate of its own, without weight
+    decay.
     Logged are `noise_rate`, the share of wrong labels by T if all classes are equally frequent, and `volume`, which is
     log|det T|; T is written to `result.json` and drawn in TensorBoard. Recorded are the uncorrected losses.
 
-    Deviations: the authors lower the rate of w together with that of the network, and use Adam for it on MNIST and
-    CIFAR-100. They take the epoch of the lowest loss on noisy validation labels.
+    Deviations: the authors lower the rate of w together with that of the network, on CIFAR. They take the epoch of the
+    lowest loss on noisy validation labels.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
@@ -39,6 +41,7 @@ class VolMinNet(OneNetwork):
         initial_weight: w at the start; −2 in the paper, at which T of 10 classes has 0.48 on its diagonal, and −4.5 for
             CIFAR-100.
         lr: Learning rate >= 0 of w; 0.01 in the paper.
+        adam: Whether w is learned by Adam, as in the authors' code on MNIST and CIFAR-100, and not by SGD.
 
     Raises:
         ValueError: A value is out of range.
@@ -50,10 +53,15 @@ class VolMinNet(OneNetwork):
     weight: Tensor
     """(K, K), of which the diagonal does not count."""
     velocity: Tensor
-    """(K, K), the momentum of w."""
+    """(K, K), the momentum of w, without Adam."""
 
     def __init__(
-        self, problem: Problem, volume_weight: float = 1e-4, initial_weight: float = -2.0, lr: float = 0.01
+        self,
+        problem: Problem,
+        volume_weight: float = 1e-4,
+        initial_weight: float = -2.0,
+        lr: float = 0.01,
+        adam: bool = False,
     ) -> None:
         check_range("volume_weight", volume_weight, "[0, inf)")
         check_range("lr", lr, "[0, inf)")
@@ -62,6 +70,7 @@ class VolMinNet(OneNetwork):
         classes = problem.num_classes
         self.register_buffer("weight", torch.full((classes, classes), initial_weight))
         self.register_buffer("velocity", torch.zeros(classes, classes))
+        self.adam = Adam(classes, classes) if adam else None
         self._gradients: list[Tensor] = []  # of the batches since the optimizer's last step
 
     def transition(self) -> Tensor:
@@ -95,6 +104,9 @@ class VolMinNet(OneNetwork):
         """Let w learn from the batches since the last step, which count as one."""
         gradient = torch.stack(self._gradients).mean(0)
         self._gradients.clear()
+        if self.adam is not None:
+            self.adam.descend(self.weight, gradient, self.lr)
+            return
         self.velocity.mul_(0.9).add_(gradient)
         self.weight.sub_(self.lr * self.velocity)
 

@@ -13,10 +13,11 @@ from tests.reference.vol_min_net import batch_loss, matrix_of
 ETA = 0.5
 
 
+@pytest.mark.parametrize("adam", [False, True])
 @pytest.mark.parametrize(("volume_weight", "initial", "lr"), [(1e-4, -2.0, 0.01), (0.3, -1.0, 0.5), (0.0, -4.5, 0.1)])
-def test_walks_the_path_of_the_paper(volume_weight: float, initial: float, lr: float) -> None:
+def test_walks_the_path_of_the_paper(volume_weight: float, initial: float, lr: float, adam: bool) -> None:
     torch.manual_seed(0)
-    method = VolMinNet(problem(), volume_weight, initial, lr).double()
+    method = VolMinNet(problem(), volume_weight, initial, lr, adam).double()
     f = problem().make_backbone()
     f.load_state_dict(method.backbone.state_dict())
     train(method, 4, ETA)
@@ -24,7 +25,8 @@ def test_walks_the_path_of_the_paper(volume_weight: float, initial: float, lr: f
     images, labels = points()
     w = [[torch.tensor(initial, dtype=torch.float64, requires_grad=True) for _ in range(K)] for _ in range(K)]
     flat = [w[i][j] for i in range(K) for j in range(K)]
-    optimizers = [torch.optim.SGD(f.parameters(), ETA), torch.optim.SGD(flat, lr, momentum=0.9)]
+    of_w = torch.optim.Adam(flat, lr) if adam else torch.optim.SGD(flat, lr, momentum=0.9)
+    optimizers = [torch.optim.SGD(f.parameters(), ETA), of_w]
     for epoch in range(4):
         for index in batches(epoch):
             loss = batch_loss(list(probabilities(f, images[index])), labels[index].tolist(), w, volume_weight)
