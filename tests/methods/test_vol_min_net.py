@@ -112,4 +112,4 @@ def test_several_batches_before_a_step_count_as_one() -> None:
 @pytest.mark.parametrize("value", [{"volume_weight": -1.0}, {"lr": -0.1}])
 def test_a_value_out_of_range_is_refused(value: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(value))):
-        VolMinNet(problem(), **value)
+        VolMinNet(problem(), **value)  # type: ignore[arg-type]

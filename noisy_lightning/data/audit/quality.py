@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from noisy_lightning.data.audit.appearance import Appearance
 from noisy_lightning.data.audit.findings import Findings
 from noisy_lightning.data.loading.opening import open_image
-from noisy_lightning.data.sets.image_files import of_blocks
 from noisy_lightning.errors import reading
 from noisy_lightning.runs.measures import Bools, Floats, Ints
 
@@ -85,13 +84,11 @@ def read_sizes(root: Path, names: Sequence[str]) -> NDArray[np.int64]:
     Raises:
         InputError: A file cannot be read.
     """
-
-    def size(name: str) -> tuple[int, int]:
+    sizes = np.zeros((len(names), 2), np.int64)
+    for size, name in zip(sizes, names, strict=True):  # threads would wait for the interpreter's lock
         with reading(root / name), open_image(root / name) as image:
-            return image.height, image.width
-
-    blocks = of_blocks(lambda block: [size(names[position]) for position in block], len(names))
-    return np.array([found for block in blocks for found in block], np.int64).reshape(-1, 2)
+            size[:] = image.height, image.width
+    return sizes
 
 
 def _found(
