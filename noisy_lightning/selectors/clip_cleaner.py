@@ -77,6 +77,7 @@ class CLIPCleaner(Selector):
     def select(self, task: Task, runs: TrainingRuns) -> Judgment:
         """Ask both classifiers."""
         features = check_described(task)
+        estimate, doubts = consensus_of_some(task, unit_features(features, task.judged))
         rows = np.flatnonzero(task.judged)
         labels, unit = task.labels[rows].astype(np.int64), _of_length_one(features, rows)
         found = [_logistic(unit, labels, task.num_classes)]
@@ -98,7 +99,6 @@ class CLIPCleaner(Selector):
         score[rows] = others.max(1) - mean[places, labels]
         best = task.labels.astype(np.int64)
         best[rows] = mean.argmax(1)
-        estimate, doubts = consensus_of_some(task, unit_features(features, task.judged))
         return Judgment(
             select=mask(len(task.labels), rows[passed]),
             score=score,

@@ -126,6 +126,14 @@ def test_a_file_that_is_none_of_numpy_is_refused_in_a_line(tmp_path: Path) -> No
             CLIPCleaner(text=tmp_path / name).select(replace(task(given), features=clouds(true)), RUNS)
 
 
+def test_features_that_are_not_finite_are_refused() -> None:
+    given, true = labels(100)
+    features = clouds(true)
+    features[7] = np.nan
+    with pytest.raises(InputError, match="image 7 are not finite"):
+        CLIPCleaner().select(replace(task(given), features=features), RUNS)
+
+
 @pytest.mark.parametrize("arguments", [{"probability": 1.0}, {"consistency": 1.1}, {"temperature": 0}])
 def test_a_value_out_of_range_is_refused(arguments: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
