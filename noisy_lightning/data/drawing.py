@@ -89,14 +89,23 @@ def given_labels(source: Source, noise: LabelNoise, num_classes: int, generator:
     """
     if source.given_labels is not None and is_as_found(source, noise):
         return source.given_labels
+    check_truth(source, noise)
+    return noise.corrupt(source.labels, pixels(source), num_classes, generator)
+
+
+def check_truth(source: Source, noise: LabelNoise) -> None:
+    """Check that the labels can be drawn; no image is read for it.
+
+    Raises:
+        InputError: The noise needs true labels that nobody knows.
+    """
     unknown = int((source.labels < 0).sum())
-    if unknown and noise.needs_true_labels:
+    if unknown and noise.needs_true_labels and not is_as_found(source, noise):
         raise InputError(
             f"data.noise: {type(noise).__name__} needs every sample's true label, which {unknown} of "
             f"{len(source.labels)} samples do not have: leave data.noise out to train on the labels as they are, or "
             "say by data.clean that they are right"
         )
-    return noise.corrupt(source.labels, pixels(source), num_classes, generator)
 
 
 def pixels(source: Source) -> Tensor | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from noisy_lightning.data.adapting import reshaped
 from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.data.drawing import check_truth
 from noisy_lightning.data.loading.network_input import describe_inputs
 from noisy_lightning.data.loading.recipes.base import CropFlip
 from noisy_lightning.data.loading.statistics import feature_statistics
@@ -151,9 +152,16 @@ class Embedded(NoisyDataModule):
         """Nothing is read late: all images have been looked at once their features are there."""
 
     def load(self, train: bool) -> Source:
-        """Return the images and labels of the training or the test set."""
-        # Noise that looks at images, or replaces some, needs them in memory.
-        return self.data.load_lazily(train) if isinstance(self.noise, NoNoise) or not train else self.data.load(train)
+        """Return the images and labels of the training or the test set.
+
+        Raises:
+            InputError: Labels cannot be drawn.
+        """
+        if isinstance(self.noise, NoNoise) or not train:
+            return self.data.load_lazily(train)
+        if isinstance(self.data, FileDataModule):
+            check_truth(self.data.load_lazily(train), self.noise)
+        return self.data.load(train)  # noise that looks at images, or replaces some, needs them in memory
 
     def serve_views(self, views: Sequence[View]) -> None:
         """Have each image of a training batch served in so many of its stored views, of whichever kind.

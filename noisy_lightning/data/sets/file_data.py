@@ -13,6 +13,7 @@ from torch import Tensor
 from noisy_lightning.data.annotators import Consensus
 from noisy_lightning.data.arguments import check_image_options, height_and_width
 from noisy_lightning.data.datamodule import NoisyDataModule
+from noisy_lightning.data.drawing import check_truth
 from noisy_lightning.data.loading.decoding import MEGAPIXELS
 from noisy_lightning.data.loading.opening import HEIC_EXTRA, unread_heic
 from noisy_lightning.data.loading.recipes.base import CropFlip
@@ -199,9 +200,11 @@ class FileDataModule(NoisyDataModule, ABC):
         """Return the training or the test set.
 
         Raises:
-            InputError: There is no test set, or images are broken.
+            InputError: There is no test set, images are broken, or labels cannot be drawn.
         """
         source = self.load_lazily(train)
+        if train:
+            check_truth(source, self.noise)  # before all images are decoded, which may take minutes
         assert isinstance(source.images, ImageFiles)
         images, reasons = self._decoded(source.images)
         broken = self.broken_images(reasons, source.images)

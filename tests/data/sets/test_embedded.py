@@ -356,6 +356,15 @@ def test_broken_images_are_left_out_where_noise_wants_all_in_memory(tmp_path: Pa
     assert 25 not in torch.cat([data.train_indices, data.val_indices])
 
 
+def test_noise_that_wants_the_truth_is_refused_before_a_picture_is_read(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        (tmp_path / "pets" / name / "0.png").write_bytes(b"no picture")
+    files = ImageFolder(tmp_path / "pets", image_size=8)
+    with pytest.raises(InputError, match="needs every sample's true label"):
+        _set_up(_embedded(tmp_path, data=files, network=Color, noise=Symmetric(0.5)))
+
+
 def test_other_test_sets_are_embedded_too(tmp_path: Path) -> None:
     data = _embedded(tmp_path, test_sets={"again": Digits()})
     data.setup("test")

@@ -303,7 +303,8 @@ def test_noise_is_drawn_on_labels_that_are_known_to_be_right(folder: Path) -> No
     data.setup("fit")
     assert data.labels.tolist() == [1] * 4 + [0] * 4
     assert data.noise_summary().realised_rate == 1
-    with pytest.raises(InputError, match="needs every sample's true label"):
+    (folder / "été/deeper/2.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="needs every sample's true label"):  # before any picture is read
         opened(folder, noise=Symmetric(0.5)).setup("fit")
 
 
