@@ -41,8 +41,8 @@ class PESSemi(OneNetwork):
         mean Σ_c −w_c · t_c · log p_c over labeled views + λ · mean squared error of p over unlabeled ones,
 
     where w_c is the mean number of confident samples of a class divided by the number of class c, and at most 3. λ
-    grows from 0 to λ_u in the `ramp` epochs after the retraining, batch by batch. In the second half of all epochs, α
-    is `late_alpha`.
+    grows from 0 to λ_u in the `ramp` epochs after the retraining, batch by batch. In the second half of the run, not
+    counting the epochs of the retraining, α is `late_alpha`.
 
     λ_u matters and depends on the noise. The authors give:
 
@@ -70,8 +70,8 @@ class PESSemi(OneNetwork):
         classifier_epochs: T₂ >= 0; 5.
         retraining_lr: Learning rate > 0 of Adam; 1e-4.
         temperature: T in (0, 1]; 0.5.
-        alpha: α > 0 in the first half of all epochs; 4.
-        late_alpha: α > 0 in the second half; 0.75.
+        alpha: α > 0 in the first half; 4.
+        late_alpha: α > 0 in the second half, see above; 0.75.
         unlabelled_weight: λ_u >= 0, see above; 150 by default in the authors' code.
         ramp: Epochs >= 0; 16 in the authors' code. 0: λ is λ_u at once.
 
@@ -153,7 +153,8 @@ class PESSemi(OneNetwork):
         self.size.copy_(trained_on.sum())
         self.share.copy_(found.sum() / trained_on.sum())
         self.balance.copy_(class_balance(context.labels[found], self.num_classes).clamp(max=_HEAVIEST))
-        late = 0 < context.max_epochs <= 2 * context.epoch
+        # Halves are those of the authors' run, in which the retraining takes no epoch.
+        late = 0 < context.max_epochs - self.retraining.length <= 2 * (context.epoch - self.retraining.length)
         self.alpha_now.fill_(self.late_alpha if late else self.alpha)
 
     def step(self, image: Tensor, label: Tensor, index: Tensor) -> Step:

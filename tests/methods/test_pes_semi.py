@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_walks_the_path_of_the_paper() -> None:
             else:
                 random = np.random.default_rng([int(method.random.seed), number])
                 number += 1
-                alpha = 4.0 if epoch < EPOCHS / 2 else 0.75
+                alpha = 4.0 if epoch - RETRAINING < (EPOCHS - RETRAINING) / 2 else 0.75
                 share, permutation = random.beta(alpha, alpha), random.permutation(2 * B)
                 # Rows are permuted in the order of the samples' positions, each sample's views one after the other.
                 order = sorted(range(2 * B), key=lambda row: (int(batch[row % B]), row // B))
@@ -107,6 +108,14 @@ def test_a_class_weighs_at_most_three() -> None:
     counts = [1, int((labels == 1).sum()), int((labels == 2).sum())]
     assert sum(counts) / 3 > 3
     assert method.balance.tolist() == pytest.approx([3, sum(counts) / 3 / counts[1], sum(counts) / 3 / counts[2]])
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(25, 4.0), (154, 4.0), (155, 0.75), (304, 0.75)])
+def test_mixing_changes_in_the_middle_of_the_run_of_the_authors(epoch: int, expected: float) -> None:
+    # Their epoch 150 of 300 is 155 of 305, since the 5 of the retraining come on top.
+    method = _method(warm_up=20, classifier_epochs=5)
+    method.on_epoch_start(replace(_context(epoch), max_epochs=305))
+    assert method.alpha_now == expected
 
 
 @pytest.mark.parametrize("labeled", [False, True])
