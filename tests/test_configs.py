@@ -3,12 +3,14 @@
 import math
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from torch.optim import lr_scheduler
 
 from noisy_lightning import methods
 from noisy_lightning.cli.keys import resolved
@@ -17,6 +19,7 @@ from noisy_lightning.experiments.published import published
 from noisy_lightning.experiments.resolution import Resolver
 from noisy_lightning.methods import EpochContext
 from noisy_lightning.methods.base import warn_of_short_run
+from noisy_lightning.training.schedules import SequentialLR
 from tests.fabricated import COUNT, QUICK, SMALL_FEATURES, SMALL_LOOKS, SMALL_PHOTOGRAPHS, fabricate, quickly
 from tests.methods.toys import problem
 from tests.tools.readme_tables import MEASURED, with_measured
@@ -131,6 +134,23 @@ def test_both_corrections_of_the_mnist_sweep_have_one_schedule() -> None:
     assert forward["lr_scheduler"] == backward["lr_scheduler"]
     assert forward["lr_scheduler"]["class_path"].endswith("CosineAnnealingWarmRestarts")
     assert forward["optimizer"] == backward["optimizer"]
+
+
+def test_the_rate_of_disc_at_much_noise_is_that_of_the_authors() -> None:
+    model = yaml.safe_load((FOLDER / "disc_cifar10_sym80.yaml").read_text())["model"]
+    lr, arguments = model["optimizer"]["init_args"]["lr"], model["lr_scheduler"]["init_args"]
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=lr)
+    schedulers = [
+        partial(getattr(lr_scheduler, one["class_path"]), **one["init_args"]) for one in arguments["schedulers"]
+    ]
+    scheduler = SequentialLR(optimizer, schedulers, arguments["milestones"])
+    rates = []
+    for _ in range(200):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    planned = [0.001 * min(1, (200 - epoch) / 80) for epoch in range(200)]
+    assert rates == pytest.approx([0.001, *planned[:-1]])  # what is planned for an epoch acts in the next one
 
 
 def _resolved(sweep: Path) -> dict[str, dict[str, Any]]:
