@@ -58,7 +58,8 @@ class DISC(OneNetwork):
     the epoch has made.
 
     Deviations: as in the authors' code, τ starts at 1/N, where N is the number of samples, and not at 1/K as in the
-    paper. The authors choose the optimizer by the noise, too: see the configurations.
+    paper. The authors choose the optimizer by the noise, too: see the configurations. Their crops mirror the image at
+    its border; those of this package are of an image with zeros around it.
 
     Guards: a batch without samples of a kind has no such term, and one with a single sample of the three sets, which
     has none to be mixed with, no MixUp. What a step with probabilities that are NaN says of a sample is forgotten.
