@@ -140,7 +140,7 @@ def test_the_rate_of_disc_at_much_noise_is_that_of_the_authors() -> None:
     model = yaml.safe_load((FOLDER / "disc_cifar10_sym80.yaml").read_text())["model"]
     lr, arguments = model["optimizer"]["init_args"]["lr"], model["lr_scheduler"]["init_args"]
     optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=lr)
-    schedulers = [
+    schedulers: list[Any] = [
         partial(getattr(lr_scheduler, one["class_path"]), **one["init_args"]) for one in arguments["schedulers"]
     ]
     scheduler = SequentialLR(optimizer, schedulers, arguments["milestones"])
