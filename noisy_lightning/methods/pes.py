@@ -22,7 +22,7 @@ class PES(OneNetwork):
     After `warm_up` epochs on all given labels, T₁, the network is stopped part by part:
 
     1. Its last stage and its classifier get new weights and are trained alone, on all labels, for `stage_epochs`, T₂.
-    2. Its classifier gets new weights again and is trained alone for `classifier_epochs`, T₃.
+    2. Its classifier gets new weights again, other ones, and is trained alone for `classifier_epochs`, T₃.
 
     Both use Adam at `retraining_lr`. From then on the whole network learns, by the optimizer of the run, from confident
     samples, chosen anew before each epoch: those whose given label has the largest mean probability of two weakly
@@ -75,7 +75,7 @@ class PES(OneNetwork):
         super().__init__(problem)
         self.num_classes, self.warm_up = problem.num_classes, warm_up
         phases: list[tuple[Tail, int]] = [("stage", stage_epochs), ("classifier", classifier_epochs)]
-        self.retraining = TailRetraining(self.backbone, problem.make_backbone(), phases, retraining_lr)
+        self.retraining = TailRetraining(self.backbone, phases, problem.make_backbone, retraining_lr)
         self.weights = SampleMemory(problem.num_samples, fill=1.0)
         self.register_buffer("share", torch.ones(()))
 

@@ -22,7 +22,7 @@ from noisy_lightning.methods.parts.semi_supervised import (
     labeled_and_unlabeled,
     sharpened,
 )
-from noisy_lightning.methods.parts.tail_retraining import TailRetraining
+from noisy_lightning.methods.parts.tail_retraining import Tail, TailRetraining
 from noisy_lightning.types import Step, View
 
 _HEAVIEST = 3.0
@@ -116,8 +116,8 @@ class PESSemi(OneNetwork):
         self.num_classes, self.warm_up = problem.num_classes, warm_up
         self.temperature, self.alpha, self.late_alpha = temperature, alpha, late_alpha
         self.unlabelled_weight, self.ramp = unlabelled_weight, ramp
-        fresh = problem.make_backbone()
-        self.retraining = TailRetraining(self.backbone, fresh, [("classifier", classifier_epochs)], retraining_lr)
+        phases: list[tuple[Tail, int]] = [("classifier", classifier_epochs)]
+        self.retraining = TailRetraining(self.backbone, phases, problem.make_backbone, retraining_lr)
         self.confident = SampleMemory(problem.num_samples, dtype=torch.bool)
         self.random = BatchRandom()
         self.register_buffer("share", torch.ones(()))

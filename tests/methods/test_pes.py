@@ -78,6 +78,17 @@ def test_walks_the_path_of_the_paper() -> None:
     assert_same_weights(method.backbone, f, rtol=1e-4, atol=1e-5)
 
 
+def test_the_classifier_gets_other_new_weights_the_second_time() -> None:
+    method = _method()
+    images, weights = points()[0], []
+    for epoch in (2, 4):
+        method.on_epoch_start(_context(epoch))
+        weights.append(method.backbone(images).detach())
+    first, second = (list(snapshot.buffers()) for snapshot in method.retraining.new_weights)
+    assert not any(one.equal(other) for one, other in zip(first[-2:], second, strict=True))
+    assert not weights[0].equal(weights[1])
+
+
 def test_after_the_warm_up_only_the_tail_changes_and_later_all_do() -> None:
     method = _method()
     train(method, 2, ETA, _context)

@@ -1,6 +1,6 @@
 """The end of a network, trained from new weights while all before it stays: Bai et al., NeurIPS 2021."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, final
 
@@ -38,18 +38,20 @@ class TailRetraining(nn.Module):
 
     Args:
         network: To be retrained; not a part of this.
-        fresh: A network of its kind, from which new weights come.
         phases: Each tail, and how many epochs >= 0 it is trained.
+        make: Returns a network of its kind, from which new weights come: another one for each phase.
         lr: Learning rate > 0 of Adam.
     """
 
     phase: Tensor
     """(), int64: position of the tail that is trained in this epoch; -1: none is."""
 
-    def __init__(self, network: nn.Module, fresh: nn.Module, phases: Sequence[tuple[Tail, int]], lr: float) -> None:
+    def __init__(
+        self, network: nn.Module, phases: Sequence[tuple[Tail, int]], make: Callable[[], nn.Module], lr: float
+    ) -> None:
         super().__init__()
         self.phases = tuple(phases)
-        self.new_weights = nn.ModuleList(Snapshot(tail(fresh, kind)) for kind, _ in phases)
+        self.new_weights = nn.ModuleList(Snapshot(tail(make(), kind)) for kind, _ in phases)
         longest = max((list(tail(network, kind).parameters()) for kind, _ in phases), key=len)
         self.adams, self.lr = nn.ModuleList(Adam(*weight.shape) for weight in longest), lr
         self.register_buffer("phase", torch.full((), -1))

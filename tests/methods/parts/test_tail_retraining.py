@@ -33,10 +33,10 @@ def _data() -> tuple[Tensor, Tensor]:
     return torch.randn(12, 2, generator=random), torch.randint(0, K, (12,), generator=random)
 
 
-def _made() -> tuple[Any, Any, TailRetraining]:
+def _made() -> tuple[Any, list[Any], TailRetraining]:
     torch.manual_seed(0)
-    network, fresh = _Staged(), _Staged()
-    return network, fresh, TailRetraining(network, fresh, [("stage", 2), ("classifier", 1)], 0.01)
+    network, *fresh = _Staged(), _Staged(), _Staged()
+    return network, fresh, TailRetraining(network, [("stage", 2), ("classifier", 1)], iter(fresh).__next__, 0.01)
 
 
 def test_a_tail_is_the_last_stage_that_a_network_names_and_its_classifier() -> None:
@@ -65,11 +65,11 @@ def test_only_the_tail_changes_by_adam_from_new_weights(batches: int) -> None:
         retraining.on_epoch_start(network, epoch)
         assert retraining.active
         if epoch == 0:
-            theirs.stages[1].load_state_dict(fresh.stages[1].state_dict())
-            theirs.head.load_state_dict(fresh.head.state_dict())
+            theirs.stages[1].load_state_dict(fresh[0].stages[1].state_dict())
+            theirs.head.load_state_dict(fresh[0].head.state_dict())
             adam = Adam([*theirs.stages[1].parameters(), *theirs.head.parameters()], 0.01)
         if epoch == 2:
-            theirs.head.load_state_dict(fresh.head.state_dict())
+            theirs.head.load_state_dict(fresh[1].head.state_dict())
             adam = Adam(theirs.head.parameters(), 0.01)
         for _ in range(3):
             optimizer.zero_grad()
