@@ -12,7 +12,7 @@ from noisy_lightning.backbones.classifier import classifiers
 from noisy_lightning.losses.probabilities import at_label, log_probabilities
 from noisy_lightning.losses.ranges import check_range
 from noisy_lightning.methods.base import EpochContext, Problem
-from noisy_lightning.methods.parts.contrastive import instance_contrast
+from noisy_lightning.methods.parts.contrastive import contrast_of
 from noisy_lightning.methods.parts.cosine_neighbors import cosine_neighbors
 from noisy_lightning.methods.parts.features import feature_width, logits_and_features
 from noisy_lightning.methods.parts.mixup import Mixup
@@ -34,10 +34,11 @@ class RRL(OneNetwork):
         CE + reconstruction + instance contrast + ω·prototype contrast.
 
     The reconstruction loss is the mean squared error of the features, for both views of all images. The instance
-    contrast is SimCLR's of both views of all images (`instance_contrast`), with temperature τ. Cross-entropy is that of
-    clean samples, on the weak view. For the prototype contrast, weak views of clean samples are mixed with each other
-    by MixUp with l ~ Beta(α, α); it is the cross-entropy, on both labels, of softmax(z·c / τ) over the classes'
-    prototypes c, the normalized means of the embeddings of clean samples, which are computed before each epoch.
+    contrast is that of the weak views of all images with both views of all (`contrast_of`), with temperature τ.
+    Cross-entropy is that of clean samples, on the weak view. For the prototype contrast, both views of clean samples
+    are mixed with each other by MixUp with one l ~ Beta(α, α), which is not folded; it is the cross-entropy, on both
+    labels, of softmax(z·c / τ) over the classes' prototypes c, the normalized means of the embeddings of clean samples,
+    which are computed before each epoch.
 
     From epoch `correct_from` on, labels are corrected before each epoch. The soft label of a sample becomes (s + p) /
     2, where p are the network's probabilities and s is the mean of the soft labels of its k nearest neighbors by z,
@@ -58,8 +59,9 @@ class RRL(OneNetwork):
     last chain only; `AugMix`, in our configurations, mixes all three. They warm up for 101 batches, by cross-entropy
     and reconstruction of the weak view, and then begin with the first epoch. Here these are the first batches of the
     first epoch, and the rest of it has no prototype contrast yet. For Clothing1M they begin soft labels anew in each
-    epoch; here they always remain. A class without clean samples, whose prototype is NaN in their code, has none, and
-    neither is contrasted with.
+    epoch, and there and for WebVision they mix weak views alone, to save memory; here soft labels remain, and both
+    views are mixed. A class without clean samples, whose prototype is NaN in their code, has none, and neither is
+    contrasted with.
 
     Args:
         problem: The task; any loss, cross-entropy in the paper.
@@ -179,9 +181,9 @@ class RRL(OneNetwork):
             loss = (
                 loss
                 + reconstruction
-                + instance_contrast(gather_with_gradient(z), gather_with_gradient(other), self.temperature)
+                + contrast_of(gather_with_gradient(z), gather_with_gradient(other), self.temperature)
             )
-            loss = loss + self._prototype_contrast(weak, target, clean, index, random)
+            loss = loss + self._prototype_contrast(image, target, clean, index, random)
         return Step(loss, self.loss(logits.detach(), label), logits.detach(), clean & (target == label))
 
     def _outputs(self, image: Tensor) -> "_Outputs":
@@ -193,14 +195,17 @@ class RRL(OneNetwork):
     def _prototype_contrast(
         self, image: Tensor, target: Tensor, clean: Tensor, index: Tensor, random: np.random.Generator
     ) -> Tensor:
-        """Return ω times the loss () of mixed clean images; 0 before there are prototypes."""
+        """Return ω times the loss () of mixed clean images (2, B, ...); 0 before there are prototypes."""
         there = self.prototypes.any(1)
         share = float(random.beta(self.alpha, self.alpha))
-        chosen = gather(clean.byte()).bool()
+        # A row is one view of one sample, first views first.
+        rows = (2 * index + torch.arange(2, device=index.device)[:, None]).flatten()
+        kept = clean.repeat(2)
+        chosen = gather(kept.byte()).bool()
         losses = image.new_zeros(0)
         if there.any() and chosen.any():
-            pairs = Mixup(index[clean], gather(index)[chosen], 0.0, random)
-            images, targets = gather(image)[chosen], gather(target)[chosen]
+            pairs = Mixup(rows[kept], gather(rows)[chosen], 0.0, random)
+            images, targets = gather(image.flatten(0, 1))[chosen], gather(target.repeat(2))[chosen]
             if len(pairs.own):
                 mixed = share * images[pairs.own] + (1 - share) * images[pairs.partner]
                 z = F.normalize(self.embedding(logits_and_features(self.backbone, mixed)[1]), dim=1)

@@ -78,7 +78,8 @@ def test_walks_the_path_of_the_paper() -> None:
             optimizer.step()
             random = np.random.default_rng([int(method.seed), number])
             lam, kept = random.beta(8.0, 8.0), [clean[int(i)] for i in batch]
-            order = sorted((i for i in range(B) if kept[i]), key=lambda i: int(batch[i]))
+            rows = (i for i in range(2 * B) if kept[i % B])
+            order = sorted(rows, key=lambda i: (int(batch[i % B]), i // B))
             permutation = random.permutation(len(order))
             loss = paper.rrl_loss(
                 embed,

@@ -9,7 +9,7 @@ import math
 import torch
 
 from tests.reference.losses import cross_entropy, one_hot, softmax
-from tests.reference.unicon import simclr, unit
+from tests.reference.unicon import unit
 
 
 def dot(a, b):
@@ -55,8 +55,18 @@ def prototype_loss(z, y, prototypes, tau):
     return -torch.log(e[y] / sum(e.values()))
 
 
+def contrast(z, other, tau):
+    """Anchors are the weak views alone, each with 2 (n - 1) negatives."""
+    n, losses = len(z), []
+    for i in range(n):
+        negatives = [z[j] for j in range(n) if j != i] + [other[j] for j in range(n) if j != i]
+        e = [torch.exp(dot(z[i], one) / tau) for one in [other[i], *negatives]]
+        losses.append(torch.log(sum(e) / e[0]))
+    return sum(losses) / n
+
+
 def rrl_loss(embed, decode, weak, strong, y, clean, prototypes, tau, omega, lam, partner, warming):
-    """Return the loss; partner is by the place in the batch."""
+    """Return the loss; partner is by row: the places in the batch of weak views, then of strong ones."""
     n, total = len(y), 0.0
     first, second = [embed(x) for x in weak], [embed(x) for x in strong]
     chosen = [i for i in range(n) if clean[i]]
@@ -66,10 +76,11 @@ def rrl_loss(embed, decode, weak, strong, y, clean, prototypes, tau, omega, lam,
         total += reconstruction(f, v, decode) / n
     if warming:
         return total
-    total += simclr([unit(v) for _, _, v in first], [unit(v) for _, _, v in second], tau)
-    for i in chosen if prototypes else []:
+    total += contrast([unit(v) for _, _, v in first], [unit(v) for _, _, v in second], tau)
+    images = [*weak, *strong]
+    for i in [*chosen, *(n + i for i in chosen)] if prototypes else []:
         j = partner[i]
-        z = unit(embed(lam * weak[i] + (1 - lam) * weak[j])[2])
-        mixed = [share * prototype_loss(z, y[of], prototypes, tau) for share, of in ((lam, i), (1 - lam, j))]
-        total += omega * sum(mixed) / len(chosen)
+        mixed = unit(embed(lam * images[i] + (1 - lam) * images[j])[2])
+        losses = [share * prototype_loss(mixed, y[of % n], prototypes, tau) for share, of in ((lam, i), (1 - lam, j))]
+        total += omega * sum(losses) / (2 * len(chosen))
     return total
